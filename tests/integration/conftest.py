@@ -1,0 +1,42 @@
+"""Integration tests run against a real API server: see support/lab.py."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from support.lab import Lab, LabFactory
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """etcd and kube-apiserver, shared by the session: tests keep to a namespace of their own."""
+    with Lab("pytest") as made:
+        yield made
+
+
+@pytest.fixture
+def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test. Nobody finishes its deletion here (no controllers run), and nobody has to."""
+    name = f"test-{next(_numbers)}"
+    lab.kubectl("create", "namespace", name)
+    yield name
+
+
+@pytest.fixture
+def lab_factory() -> Iterator[LabFactory]:
+    """Labs for one test, side by side with the session's."""
+    made: list[Lab] = []
+
+    def make(**options: Any) -> Lab:
+        one = Lab(f"pytest-{next(_numbers)}", **options)
+        made.append(one)
+        return one.up()
+
+    yield make
+    for one in made:
+        one.down()
+
+
+_numbers = count(1)

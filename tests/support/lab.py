@@ -1,0 +1,122 @@
+"""A real API server for tests: etcd, kube-apiserver and, where asked for, upstream's controllers, scheduler and KWOK.
+
+    with Lab("conformance", controllers=True) as lab:
+        lab.kubectl("apply", "-f", "-", stdin=manifest)
+
+The first lab on a machine builds its programs (minutes, once); every later one is up in about three seconds.
+"""
+
+import json
+import os
+import ssl
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from support.commands import REPOSITORY, execute
+
+_COMMAND = REPOSITORY / "hack" / "lab"
+_BUILD_TIMEOUT = 3600  # on a fresh machine the programs are built first
+
+
+class Lab:
+    """One lab, gone with the test process at the latest. Attributes are set once it is up."""
+
+    url: str
+    token: str
+    ca: Path
+    kubeconfig: Path
+    directory: Path
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        controllers: bool | str = False,
+        scheduler: bool = False,
+        kwok: bool = False,
+        nodes: int = 0,
+        qps: str = "stock",
+        apiserver_args: str = "",
+    ) -> None:
+        """`controllers` is True for upstream's usual set or a list as kube-controller-manager's own flag takes it."""
+        self.name = f"{name}-{os.getpid()}"
+        self._arguments = [f"--nodes={nodes}", f"--qps={qps}", f"--apiserver-args={apiserver_args}"]
+        if not controllers:
+            self._arguments.append("--no-kcm")
+        if isinstance(controllers, str):
+            self._arguments.append(f"--controllers={controllers}")
+        if not scheduler:
+            self._arguments.append("--no-scheduler")
+        if not kwok:
+            self._arguments.append("--no-kwok")
+
+    def up(self) -> Self:
+        # The owner: should this process be killed, the next lab anyone makes clears this one away.
+        argv = ["up", "--json", f"--owner={os.getpid()}", *self._arguments]
+        state = json.loads(self._run(*argv, timeout=_BUILD_TIMEOUT))
+        self.url, self.token = state["url"], state["token"]
+        self.ca, self.kubeconfig, self.directory = (Path(state[key]) for key in ("ca", "kubeconfig", "directory"))
+        return self
+
+    def down(self) -> None:
+        self._run("down")
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    def kill(self, component: str) -> None:
+        """End a component without warning: etcd, apiserver, kcm, scheduler or kwok."""
+        self._run("kill", component)
+
+    def pause(self, component: str) -> None:
+        """Freeze a component: connections stay open and nothing is answered."""
+        self._run("pause", component)
+
+    def resume(self, component: str) -> None:
+        self._run("resume", component)
+
+    def start(self, component: str) -> None:
+        """Start a killed component again on the same port and data; waits until the API server is ready."""
+        self._run("start", component)
+
+    def log(self, component: str) -> str:
+        return (self.directory / f"{component}.log").read_text(errors="replace")
+
+    def ssl_context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> str:
+        """kubectl as administrator; stdout, and with check=False stderr after it."""
+        done = execute(
+            ["kubectl", "--kubeconfig", str(self.kubeconfig), *arguments], stdin=stdin, check=check, timeout=timeout
+        )
+        return done.stdout if check else done.stdout + done.stderr
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """`get("app", "shop", "-n", "team")`: the object, or the list, as JSON."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return found
+
+    def apply(self, *objects: dict[str, Any], server_side: bool = True) -> None:
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.kubectl("apply", *(["--server-side"] if server_side else []), "-f", "-", stdin=text)
+
+    def service_account_token(self, namespace: str, name: str) -> str:
+        """A token of a service account: to try what someone with its roles may do."""
+        return self.kubectl("create", "token", name, "-n", namespace).strip()
+
+    def _run(self, verb: str, *arguments: str, timeout: float = 120) -> str:
+        return execute([sys.executable, str(_COMMAND), verb, "--name", self.name, *arguments], timeout=timeout).stdout
+
+
+class LabFactory(Protocol):
+    """The fixture that makes labs of other shapes: takes what Lab takes, but for the name."""
+
+    def __call__(self, **options: Any) -> Lab: ...

@@ -1,0 +1,11 @@
+"""An API server in memory, faithful where Fairlead leans on it: tests/conformance runs one suite on this and on a real one.
+
+cluster = FakeCluster(clock)                      the state, driven directly by a test's users, kubelets, schedulers
+client = FakeClient(cluster, faults=At(3, after=crash))      the operator's door to it
+"""
+
+from fairlead.kube.fake.client import FakeClient
+from fairlead.kube.fake.cluster import Admission, Commit, FakeCluster, Origin, Stored
+from fairlead.kube.fake.faults import At, Crash, Faults, Write
+
+__all__ = ["Admission", "At", "Commit", "Crash", "FakeClient", "FakeCluster", "Faults", "Origin", "Stored", "Write"]

@@ -1,0 +1,663 @@
+"""The state of an in-memory API server: objects, resourceVersions, history, and the rules of every write.
+
+Synchronous and without chance: the clock is given, names and uids are counted. `FakeClient` is the operator's door to
+it; the tests' users, kubelets and schedulers call it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from fairlead.core.conditions import timestamp
+from fairlead.core.meta import JSON, safe_digits
+from fairlead.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
+from fairlead.kube.fake import fields, kinds, patches, services
+from fairlead.kube.fake.fields import Owners, Writer
+from fairlead.kube.fake.selectors import Match, both
+from fairlead.kube.resources import BY_KIND, NAMESPACES, PODS, Resource
+
+OBJECT_LIMIT = 1_572_864  # bytes: etcd's request limit
+
+encode = msgspec.json.encode
+decode = msgspec.json.decode
+
+
+class Origin(NamedTuple):
+    """Where a request came from and what it asked."""
+
+    verb: str = "update"  # create, update, patch, apply, delete
+    identity: str = ""
+    manager: str = ""
+    subresource: str = ""
+    dry_run: bool = False
+
+
+class Stored(NamedTuple):
+    """One object as it is kept: `object` is read-only, `copy()` is not."""
+
+    object: JSON
+    data: bytes
+    owners: Owners
+    times: dict[Writer, str]
+
+    def copy(self) -> JSON:
+        return decode(self.data)  # type: ignore[no-any-return]
+
+    @property
+    def meta(self) -> JSON:
+        return self.object["metadata"]  # type: ignore[no-any-return]
+
+
+class Commit(NamedTuple):
+    """One committed write. For a deletion `new` is the last state, with the deletion's resourceVersion."""
+
+    rv: int
+    type: str  # ADDED, MODIFIED, DELETED
+    resource: Resource
+    namespace: str
+    name: str
+    new: Stored
+    old: Stored | None
+    origin: Origin
+
+
+class Admission(NamedTuple):
+    """What an admission hook gets. It may change `object`, or raise an ApiError."""
+
+    origin: Origin
+    resource: Resource
+    namespace: str
+    name: str
+    object: JSON
+    old: JSON | None
+
+
+Ref = tuple[str, str]
+Table = dict[Ref, Stored]
+Hook = Callable[[Admission], None]
+
+
+class Page(NamedTuple):
+    """One page of a list."""
+
+    items: list[Stored]
+    rv: int
+    token: str
+
+
+class FakeCluster:
+    """Objects by kind, and the history that watches read.
+
+    admission: hooks asked before every create, update and delete, after defaults and before validation.
+    schemas:   kind -> what its CRD does to an object: prune, default, validate (see `schema.load`).
+    window:    commits kept for watches and continue tokens; older ones answer 410.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, window: int = 100_000):
+        self.clock = clock
+        self.window = window
+        self.rv = 1000
+        self.compacted = self.rv
+        self.history: list[Commit] = []
+        self.admission: list[Hook] = []
+        self.schemas: dict[str, Callable[[Resource, JSON], None]] = {}
+        self.subscribers: list[Callable[[Commit], None]] = []
+        self.kinds: set[Resource] = set(BY_KIND.values())
+        self._tables: dict[Resource, Table] = {}
+        self._names = 0
+        self._uids = 0
+        self.addresses = services.Allocator()
+        self.create(NAMESPACES, None, {"metadata": {"name": "default"}})
+
+    # ------------------------------------------------------------ reading
+
+    def table(self, resource: Resource) -> Table:
+        if resource not in self.kinds:
+            raise NotFound(404, "NotFound", "the server could not find the requested resource")
+        return self._tables.setdefault(resource, {})
+
+    def find(self, resource: Resource, namespace: str | None, name: str) -> Stored | None:
+        return self.table(resource).get((_scope(resource, namespace), name))
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Stored:
+        stored = self.find(resource, namespace, name)
+        if stored is None:
+            raise _not_found(resource, name)
+        return stored
+
+    def all(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", field_selector: str = ""
+    ) -> list[Stored]:
+        """Everything that matches, in the server's order: by namespace and name."""
+        return _select(self.table(resource), namespace, both(resource.kind, labels, field_selector))
+
+    def page(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        match: Match | None,
+        *,
+        limit: int,
+        token: str,
+        at: int | None = None,
+    ) -> Page:
+        """One page. A token holds the list at its first page's resourceVersion, as long as history reaches back to it."""
+        rv, after = self.rv if at is None else at, None
+        if token:
+            number, _, rest = token.partition("|")
+            rv, after = int(number), tuple(rest.split("|", 1))
+        found = _select(self._table_at(resource, rv), namespace, match)
+        if after is not None:
+            found = [stored for stored in found if _ref(stored) > after]
+        if not limit or len(found) <= limit:
+            return Page(found, rv, "")
+        namespace_, name = _ref(found[limit - 1])
+        return Page(found[:limit], rv, f"{rv}|{namespace_}|{name}")
+
+    def _table_at(self, resource: Resource, rv: int) -> Table:
+        """The objects as they were at an earlier resourceVersion. Gone where history does not reach."""
+        if rv == self.rv:
+            return self.table(resource)
+        if rv < self.compacted:
+            raise Gone(
+                410, "Expired", "The provided continue parameter is too old to display a consistent list result."
+            )
+        table = dict(self.table(resource))
+        for commit in reversed(self.since(rv)):
+            if commit.resource is not resource and commit.resource != resource:
+                continue
+            ref = (commit.namespace, commit.name)
+            if commit.old is None:
+                table.pop(ref, None)
+            else:
+                table[ref] = commit.old
+        return table
+
+    def since(self, rv: int) -> list[Commit]:
+        """The commits after `rv`, which history must still hold."""
+        return self.history[max(rv - self.compacted, 0) :]
+
+    def compact(self, rv: int | None = None) -> None:
+        """Forget history up to `rv` (None: all of it): older watches and continue tokens get 410."""
+        until = self.rv if rv is None else rv
+        self.history = self.since(until)
+        self.compacted = max(until, self.compacted)
+
+    # ------------------------------------------------------------ creating
+
+    def create(
+        self, resource: Resource, namespace: str | None, body: JSON, origin: Origin = Origin("create")
+    ) -> Stored:
+        obj = decode(encode(body))
+        meta = obj.setdefault("metadata", {})
+        self._check_target(resource, namespace, obj)
+        if meta.get("resourceVersion"):
+            raise Invalid(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+        if not meta.get("name") and meta.get("generateName"):
+            self._names += 1
+            meta["name"] = meta["generateName"] + safe_digits(self._names * 7919, 5)
+        if not meta.get("name"):
+            raise kinds.invalid(resource, "", "metadata.name", "Required value: name or generateName is required")
+        return self._insert(resource, _scope(resource, namespace), obj, origin, None)
+
+    def _insert(self, resource: Resource, namespace: str, obj: JSON, origin: Origin, owners: Owners | None) -> Stored:
+        name = obj["metadata"]["name"]
+        self._check_namespace(resource, namespace, name)
+        if (namespace, name) in self.table(resource):
+            raise AlreadyExists(
+                409,
+                "AlreadyExists",
+                f'{_plural(resource)} "{name}" already exists',
+                details={"name": name, "group": resource.group, "kind": resource.plural},
+            )
+        self._system_metadata(resource, namespace, obj, None)
+        self._first_status(resource, obj)
+        self._prepare(resource, namespace, obj, None, origin)
+        if owners is None:
+            owners = self._owners(resource, None, obj, origin)
+        self.addresses.fill(resource, obj, None)
+        return self._commit("ADDED", resource, namespace, obj, None, owners, origin)
+
+    def _check_target(self, resource: Resource, namespace: str | None, obj: JSON) -> None:
+        """The body must be of the kind and namespace that the URL names."""
+        self.table(resource)
+        kind, version = obj.setdefault("kind", resource.kind), obj.setdefault("apiVersion", resource.api_version)
+        if kind != resource.kind or version != resource.api_version:
+            raise Invalid(
+                400,
+                "BadRequest",
+                f"the object provided ({version} {kind}) is not a {resource.api_version} {resource.kind}",
+            )
+        if resource.namespaced and obj["metadata"].setdefault("namespace", namespace) != namespace:
+            raise Invalid(
+                400,
+                "BadRequest",
+                "the namespace of the provided object does not match the namespace sent on the request",
+            )
+
+    def _check_namespace(self, resource: Resource, namespace: str, name: str) -> None:
+        if not resource.namespaced:
+            return
+        holder = self.find(NAMESPACES, None, namespace)
+        if holder is None:
+            raise _not_found(NAMESPACES, namespace)
+        if holder.meta.get("deletionTimestamp"):
+            raise Forbidden(
+                403,
+                "Forbidden",
+                f'{_plural(resource)} "{name}" is forbidden: unable to create new content in namespace {namespace} because it is being terminated',
+                details={
+                    "name": name,
+                    "kind": resource.plural,
+                    "causes": [
+                        {
+                            "reason": "NamespaceTerminating",
+                            "message": f"namespace {namespace} is being terminated",
+                            "field": "metadata.namespace",
+                        }
+                    ],
+                },
+            )
+
+    def _first_status(self, resource: Resource, obj: JSON) -> None:
+        if resource.kind in kinds.WITH_STATUS:
+            obj.pop("status", None)
+        first = kinds.FIRST_STATUS.get(resource.kind)
+        if first:
+            obj["status"] = dict(first)
+
+    # ------------------------------------------------------------ changing
+
+    def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: JSON, origin: Origin = Origin("update")
+    ) -> Stored:
+        old = self.get(resource, namespace, name)
+        obj = decode(encode(body))
+        obj.setdefault("metadata", {}).setdefault("name", name)
+        self._check_target(resource, namespace, obj)
+        if obj["metadata"]["name"] != name:
+            raise Invalid(
+                400,
+                "BadRequest",
+                f"the name of the object ({obj['metadata']['name']}) does not match the name on the URL ({name})",
+            )
+        if resource.kind in kinds.CONDITIONAL_UPDATE and not obj["metadata"].get("resourceVersion"):
+            raise kinds.invalid(
+                resource, name, "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
+            )
+        return self._update(resource, old, obj, origin)
+
+    def patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Any,
+        type: str,
+        origin: Origin = Origin("patch"),
+    ) -> Stored:
+        """A merge or JSON patch."""
+        old = self.get(resource, namespace, name)
+        obj = patches.merge_patch(old.copy(), body) if type == "merge" else patches.json_patch(old.copy(), body)
+        if not isinstance(obj, dict) or obj.get("metadata", {}).get("name") != name:
+            raise Invalid(400, "BadRequest", "a patch may not change the name of the object")
+        return self._update(resource, old, obj, origin)
+
+    def edit(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        change: Callable[[JSON], None],
+        origin: Origin = Origin("update"),
+    ) -> Stored:
+        """Read, change, write: for the tests' own actors."""
+        obj = self.get(resource, namespace, name).copy()
+        change(obj)
+        return self._update(resource, self.get(resource, namespace, name), obj, origin)
+
+    def apply(
+        self, resource: Resource, namespace: str | None, name: str, config: JSON, origin: Origin, *, force: bool
+    ) -> Stored:
+        """Server-side apply."""
+        if not origin.manager:
+            raise Invalid(
+                422,
+                "Invalid",
+                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch",
+            )
+        if (config.get("metadata") or {}).get("managedFields"):
+            raise Invalid(400, "BadRequest", "metadata.managedFields must be nil")
+        config = decode(encode(config))
+        meta = config.setdefault("metadata", {})
+        meta.setdefault("name", name)
+        self._check_target(resource, namespace, config)
+        old = self.find(resource, namespace, name)
+        writer = Writer(origin.manager, "Apply", origin.subresource)
+        part = fields.relevant(config, **_writes(resource, origin.subresource))
+        if old is None:
+            return self._apply_new(resource, namespace, config, part, writer, origin)
+        live = fields.relevant(old.copy(), status=True, main=True)
+        owners = old.owners
+        if not owners and resource.kind in kinds.UNTRACKED:
+            owners = {Writer("before-first-apply", "Update", ""): frozenset(fields.flatten(resource.kind, live))}
+        merged, owners = fields.apply(resource.kind, live, part, owners, writer, force=force)
+        obj = {"kind": resource.kind, "apiVersion": resource.api_version, **merged}
+        obj["metadata"] = {
+            **{key: value for key, value in old.copy()["metadata"].items() if key in fields.SYSTEM},
+            **merged.get("metadata", {}),
+        }
+        for precondition in ("uid", "resourceVersion"):
+            if meta.get(precondition):
+                obj["metadata"][precondition] = meta[precondition]
+        return self._update(resource, old, obj, origin, owners)
+
+    def _apply_new(
+        self, resource: Resource, namespace: str | None, config: JSON, part: JSON, writer: Writer, origin: Origin
+    ) -> Stored:
+        meta = config["metadata"]
+        if origin.subresource:
+            raise _not_found(resource, meta["name"])
+        if meta.get("uid"):
+            raise Conflict(
+                409,
+                "Conflict",
+                f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found",
+            )
+        if meta.get("resourceVersion"):
+            raise _not_found(resource, meta["name"])
+        owners = {writer: frozenset(fields.flatten(resource.kind, part))}
+        return self._insert(resource, _scope(resource, namespace), config, origin, owners)
+
+    def _update(
+        self, resource: Resource, old: Stored, obj: JSON, origin: Origin, owners: Owners | None = None
+    ) -> Stored:
+        namespace, _name = _ref(old)
+        _check_preconditions(
+            resource, old, obj["metadata"].get("uid") or "", str(obj["metadata"].get("resourceVersion") or "")
+        )
+        self._system_metadata(resource, namespace, obj, old)
+        obj = self._only_subresource(resource, old, obj, origin.subresource)
+        _check_finalizers(resource, old, obj)
+        self._prepare(resource, namespace, obj, old, origin)
+        kinds.check_update(resource, old.object, obj)
+        self.addresses.fill(resource, obj, old.object)
+        if _same(old.object, obj) and (owners is None or owners == old.owners):
+            return old
+        if resource.kind in kinds.WITH_GENERATION and kinds.desired_part(resource, old.object) != kinds.desired_part(
+            resource, obj
+        ):
+            obj["metadata"]["generation"] = old.meta.get("generation", 0) + 1
+        if owners is None:
+            owners = self._owners(resource, old, obj, origin)
+        if (
+            obj["metadata"].get("deletionTimestamp")
+            and not obj["metadata"].get("finalizers")
+            and not obj["metadata"].get("deletionGracePeriodSeconds")
+        ):
+            return self._commit("DELETED", resource, namespace, obj, old, owners, origin)
+        return self._commit("MODIFIED", resource, namespace, obj, old, owners, origin)
+
+    def _only_subresource(self, resource: Resource, old: Stored, obj: JSON, subresource: str) -> JSON:
+        """/status writes the status and nothing else, the main resource everything else."""
+        if resource.kind not in kinds.WITH_STATUS:
+            return obj
+        if subresource == "status":
+            kept = old.copy()
+            if resource.kind not in kinds.CUSTOM:
+                kept["metadata"] = {
+                    **kept["metadata"],
+                    **{key: obj["metadata"].get(key) for key in ("labels", "annotations") if obj["metadata"].get(key)},
+                }
+            kept.pop("status", None)
+            return {**kept, "status": obj["status"]} if "status" in obj else kept
+        obj.pop("status", None)
+        return {**obj, "status": old.copy()["status"]} if "status" in old.object else obj
+
+    # ------------------------------------------------------------ deleting
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        grace_period_seconds: int | None = None,
+        propagation: str = "Background",
+        origin: Origin = Origin("delete"),
+    ) -> Stored:
+        """The object as it is after the request: being deleted, or gone."""
+        old = self.get(resource, namespace, name)
+        _check_preconditions(resource, old, uid, resource_version)
+        obj = old.copy()
+        for hook in self.admission:
+            hook(Admission(origin, resource, _ref(old)[0], name, obj, old.object))
+        meta = obj["metadata"]
+        _set_finalizers(meta, propagation)
+        grace = _grace(resource, obj, grace_period_seconds)
+        if resource.kind == "Namespace":
+            obj.setdefault("status", {})["phase"] = "Terminating"
+        elif not meta.get("finalizers") and grace == 0:
+            return self._commit("DELETED", resource, _ref(old)[0], obj, old, old.owners, origin)
+        if not meta.get("deletionTimestamp"):
+            meta["deletionTimestamp"] = timestamp(self.clock() + grace)
+            meta["deletionGracePeriodSeconds"] = grace
+            if resource.kind in kinds.WITH_GENERATION:
+                meta["generation"] = meta.get("generation", 0) + 1
+        elif grace < meta.get("deletionGracePeriodSeconds", 0):
+            meta["deletionTimestamp"] = timestamp(self.clock() + grace)
+            meta["deletionGracePeriodSeconds"] = grace
+        if _same(old.object, obj):
+            return old
+        return self._commit("MODIFIED", resource, _ref(old)[0], obj, old, old.owners, origin)
+
+    def remove(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Take an object away whatever holds it: the last step of a namespace's deletion, or an etcd accident."""
+        old = self.get(resource, namespace, name)
+        self._commit("DELETED", resource, _ref(old)[0], old.copy(), old, old.owners, Origin("delete"))
+
+    def assign(self, namespace: str, name: str, node: str, origin: Origin = Origin("create", "scheduler")) -> Stored:
+        """Bind a pod to a node: the one change of a pod's spec that only /binding makes."""
+        old = self.get(PODS, namespace, name)
+        obj = old.copy()
+        obj["spec"]["nodeName"] = node
+        conditions = [c for c in obj["status"].get("conditions") or () if c["type"] != "PodScheduled"]
+        obj["status"]["conditions"] = [
+            *conditions,
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp(self.clock())},
+        ]
+        obj["metadata"]["generation"] = obj["metadata"].get("generation", 0) + 1
+        return self._commit("MODIFIED", PODS, namespace, obj, old, old.owners, origin)
+
+    # ------------------------------------------------------------ what every write shares
+
+    def _system_metadata(self, resource: Resource, namespace: str, obj: JSON, old: Stored | None) -> None:
+        """The fields that are the server's: a client's values for them are not taken."""
+        meta = obj["metadata"]
+        for key in (
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+            "selfLink",
+        ):
+            meta.pop(key, None)
+        if resource.namespaced:
+            meta["namespace"] = namespace
+        for key in ("labels", "annotations", "finalizers", "ownerReferences"):
+            if key in meta and not meta[key]:
+                del meta[key]
+        if old is None:
+            self._uids += 1
+            meta["uid"] = f"{self._uids:08x}-0000-4000-8000-000000000000"
+            meta["creationTimestamp"] = timestamp(self.clock())
+            if resource.kind in kinds.WITH_GENERATION:
+                meta["generation"] = 1
+            return
+        for key in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+            if key in old.meta:
+                meta[key] = old.meta[key]
+
+    def _prepare(self, resource: Resource, namespace: str, obj: JSON, old: Stored | None, origin: Origin) -> None:
+        """Defaults, the CRD's schema, admission, validation."""
+        name = obj["metadata"]["name"]
+        if default := kinds.DEFAULTS.get(resource.kind):
+            default(obj)
+        if shape := self.schemas.get(resource.kind):
+            shape(resource, obj)
+        for hook in self.admission:
+            hook(Admission(origin, resource, namespace, name, obj, old.object if old else None))
+        kinds.check_metadata(resource, obj["metadata"])
+        if check := kinds.CHECKS.get(resource.kind):
+            check(resource, obj)
+
+    def _owners(self, resource: Resource, old: Stored | None, obj: JSON, origin: Origin) -> Owners:
+        before = old.owners if old else {}
+        if resource.kind in kinds.UNTRACKED and not before:
+            return before
+        writer = Writer(origin.manager or origin.identity or "unknown", "Update", origin.subresource)
+        was = fields.relevant(old.object, status=True, main=True) if old else {}
+        return fields.update(resource.kind, was, fields.relevant(obj, status=True, main=True), before, writer)
+
+    def _commit(
+        self,
+        type: str,
+        resource: Resource,
+        namespace: str,
+        obj: JSON,
+        old: Stored | None,
+        owners: Owners,
+        origin: Origin,
+    ) -> Stored:
+        meta = obj["metadata"]
+        meta["resourceVersion"] = str(self.rv + 1)
+        times = self._times(old, owners)
+        if owners:
+            meta["managedFields"] = fields.managed_fields(owners, times, resource.api_version)
+        obj = {"kind": resource.kind, "apiVersion": resource.api_version, **kinds.without(obj, "kind", "apiVersion")}
+        data = encode(obj)
+        if len(data) > OBJECT_LIMIT:
+            raise Unavailable(500, "InternalError", "etcdserver: request is too large")
+        stored = Stored(obj, data, owners, times)
+        if origin.dry_run:
+            return stored
+        self.rv += 1
+        table, ref = self.table(resource), (namespace, meta["name"])
+        if type == "DELETED":
+            table.pop(ref, None)
+        else:
+            table[ref] = stored
+        commit = Commit(self.rv, type, resource, namespace, meta["name"], stored, old, origin)
+        self.history.append(commit)
+        if len(self.history) > self.window:
+            self.compact(self.rv - self.window // 2)
+        for subscriber in tuple(self.subscribers):
+            subscriber(commit)
+        return stored
+
+    def _times(self, old: Stored | None, owners: Owners) -> dict[Writer, str]:
+        before = (old.owners, old.times) if old else ({}, {})
+        now = timestamp(self.clock())
+        return {
+            writer: before[1][writer] if before[0].get(writer) == paths else now for writer, paths in owners.items()
+        }
+
+
+def _scope(resource: Resource, namespace: str | None) -> str:
+    return (namespace or "") if resource.namespaced else ""
+
+
+def _ref(stored: Stored) -> Ref:
+    return stored.meta.get("namespace", ""), stored.meta["name"]
+
+
+def _select(table: Table, namespace: str | None, match: Match | None) -> list[Stored]:
+    return [
+        table[ref]
+        for ref in sorted(table)
+        if (not namespace or ref[0] == namespace) and (match is None or match(table[ref].object))
+    ]
+
+
+def _plural(resource: Resource) -> str:
+    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+
+
+def _not_found(resource: Resource, name: str) -> NotFound:
+    return NotFound(
+        404,
+        "NotFound",
+        f'{_plural(resource)} "{name}" not found',
+        details={"name": name, "group": resource.group, "kind": resource.plural},
+    )
+
+
+def _writes(resource: Resource, subresource: str) -> dict[str, bool]:
+    """Which half of the object a request to this subresource writes."""
+    if resource.kind not in kinds.WITH_STATUS:
+        return {"status": True, "main": True}
+    return {"status": subresource == "status", "main": subresource != "status"}
+
+
+def _same(old: JSON, new: JSON) -> bool:
+    """Equal but for what the server counts itself."""
+    if kinds.without(old, "metadata", "kind", "apiVersion") != kinds.without(new, "metadata", "kind", "apiVersion"):
+        return False
+    return kinds.without(old["metadata"], "resourceVersion", "managedFields") == kinds.without(
+        new["metadata"], "resourceVersion", "managedFields"
+    )
+
+
+def _check_preconditions(resource: Resource, old: Stored, uid: str, rv: str) -> None:
+    about = f'Operation cannot be fulfilled on {_plural(resource)} "{old.meta["name"]}": '
+    if uid and uid != old.meta["uid"]:
+        raise Conflict(
+            409,
+            "Conflict",
+            f"{about}Precondition failed: UID in precondition: {uid}, UID in object meta: {old.meta['uid']}",
+        )
+    if rv and rv != old.meta["resourceVersion"]:
+        raise Conflict(
+            409,
+            "Conflict",
+            f"{about}the object has been modified; please apply your changes to the latest version and try again",
+        )
+
+
+def _check_finalizers(resource: Resource, old: Stored, obj: JSON) -> None:
+    if not old.meta.get("deletionTimestamp"):
+        return
+    added = set(obj["metadata"].get("finalizers") or ()) - set(old.meta.get("finalizers") or ())
+    if added:
+        why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+        raise kinds.invalid(resource, old.meta["name"], "metadata.finalizers", why)
+
+
+def _set_finalizers(meta: JSON, propagation: str) -> None:
+    """The finalizers by which the garbage collector knows what was asked."""
+    finalizers = [name for name in meta.get("finalizers") or () if name not in ("orphan", "foregroundDeletion")]
+    finalizers += {"Orphan": ["orphan"], "Foreground": ["foregroundDeletion"]}.get(propagation, [])
+    meta["finalizers"] = finalizers
+    if not finalizers:
+        del meta["finalizers"]
+
+
+def _grace(resource: Resource, obj: JSON, asked: int | None) -> int:
+    """Seconds until a deleted object goes: only a pod that runs on a node has any (pod strategy CheckGracefulDelete)."""
+    if resource.kind != "Pod":
+        return 0
+    spec = obj["spec"]
+    if not spec.get("nodeName") or obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        return 0
+    return int(spec.get("terminationGracePeriodSeconds", 30)) if asked is None else asked
+
+
+__all__ = ["Admission", "Commit", "FakeCluster", "Origin", "Page", "Stored"]

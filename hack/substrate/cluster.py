@@ -1,0 +1,246 @@
+"""A three-node dual-stack kind cluster: made, repaired, replaced, filled with images, described."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from substrate import docker, nodeimage, paths, tools
+from substrate.command import attempt, environment, run, run_logged
+from substrate.nodeimage import NodeImage
+from substrate.progress import Failure, Progress
+from substrate.tools import TOOLS, kubectl
+
+NAME = "fairlead"
+CONTEXT = f"kind-{NAME}"
+_LABEL = "io.x-k8s.kind.cluster"
+_NODES = (f"{NAME}-control-plane", f"{NAME}-worker", f"{NAME}-worker2")
+# Written last: a cluster without it was never finished. It names what the cluster was made of.
+_MARKER = ("kube-system", "fairlead-substrate")
+_DEPLOYMENTS = (("kube-system", "coredns"), ("local-path-storage", "local-path-provisioner"))
+_REPAIRED_WITHIN = 120.0
+
+
+@dataclass(frozen=True)
+class Container:
+    name: str
+    state: str
+
+
+def up(progress: Progress) -> None:
+    """Have the cluster, whatever an earlier run left: nothing, half of it, or all of it stopped."""
+    docker.ensure(progress)
+    tools.ensure(("kind", *tools.USER), progress)
+    existing = containers()
+    if existing and _repaired(existing, progress):
+        return
+    if existing:
+        with progress.step("remains of an earlier cluster") as step:
+            _delete()
+            step.note = "removed"
+    image = nodeimage.ensure(progress)
+    with progress.step(f"cluster {NAME}: {len(_NODES)} nodes") as step:
+        _create(image)
+        step.note = "created"
+    with progress.step("nodes, DNS and storage ready"):
+        _wait_ready(_REPAIRED_WITHIN)
+        _mark(image)
+
+
+def down() -> bool:
+    """Remove the cluster. False where there was none."""
+    if not docker.answers() or not containers():
+        return False
+    _delete()
+    return True
+
+
+def load(images: list[str], progress: Progress) -> None:
+    """Put images on every node: names that Docker knows, or archives as `docker save` writes them."""
+    if not containers():
+        raise Failure("there is no cluster; make it with: hack/cluster up")
+    for image in images:
+        with progress.step(f"image {image}") as step:
+            kind = "image-archive" if Path(image).is_file() else "docker-image"
+            run(TOOLS["kind"].link, "load", kind, image, f"--name={NAME}")
+            step.note = "loaded"
+
+
+def containers() -> list[Container]:
+    """The cluster's node containers in the order of _NODES, running or not."""
+    found = run("docker", "ps", "--all", f"--filter=label={_LABEL}={NAME}", "--format={{.Names}} {{.State}}")
+    by_name = dict(line.split(maxsplit=1) for line in found.splitlines())
+    known = [Container(name, by_name.pop(name)) for name in _NODES if name in by_name]
+    return known + [Container(name, state) for name, state in sorted(by_name.items())]
+
+
+def status() -> str:
+    """A few lines for a person."""
+    if not docker.answers():
+        return "No Docker daemon answers, so there is no cluster. Start both with: hack/cluster up"
+    found = containers()
+    if not found:
+        return "No cluster. Make it with: hack/cluster up"
+    lines = [f"Cluster {NAME} (kubectl --context {CONTEXT})"]
+    ready = _readiness()
+    lines += [f"  {one.name:<26} {one.state:<10} {ready.get(one.name, 'not answering')}" for one in found]
+    if not _finished():
+        lines.append("It is not whole. Repair or replace it with: hack/cluster up")
+    return "\n".join(lines)
+
+
+def summary() -> str:
+    """The last lines of `up`: what there is and how to use it."""
+    version = json.loads(kubectl("--context", CONTEXT, "version", "--output=json"))["serverVersion"]["gitVersion"]
+    config = environment().get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    return (
+        f"Kubernetes {version} on {len(_NODES)} nodes, in {config} as context {CONTEXT}.\n"
+        f"Try: kubectl --context {CONTEXT} get nodes      (kubectl and helm are in {paths.programs()})"
+    )
+
+
+def configuration(image: NodeImage, cgroup_v1: bool, missing_capabilities: bool) -> dict[str, Any]:
+    """What kind is asked for. Restricted machines need patches that others had better not get."""
+    networking: dict[str, Any] = {"ipFamily": "dual"}
+    kubelet: dict[str, Any] = {"kind": "KubeletConfiguration"}
+    patches: list[dict[str, Any]] = []
+    if not image.official:
+        networking["kubeProxyMode"] = "nftables"  # our kube-proxy image holds nft and no iptables
+    if cgroup_v1:
+        kubelet["failCgroupV1"] = False  # Kubernetes 1.35 and later refuse cgroup v1 unless told
+    if missing_capabilities:
+        kubelet["featureGates"] = {
+            "KubeletInUserNamespace": True
+        }  # bear with sysctls and OOM scores that cannot be set
+        conntrack = {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
+        patches.append({"kind": "KubeProxyConfiguration", "oomScoreAdj": 0, "conntrack": conntrack})
+    if len(kubelet) > 1:
+        patches.append(kubelet)
+    return {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": networking,
+        "kubeadmConfigPatches": [json.dumps(patch) for patch in patches],
+        "nodes": [{"role": "control-plane"}, {"role": "worker"}, {"role": "worker"}],
+    }
+
+
+def _create(image: NodeImage) -> None:
+    cgroup_v1 = not Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    asked = paths.cache() / "kind.json"  # JSON is YAML
+    asked.write_text(json.dumps(configuration(image, cgroup_v1, docker.missing_capabilities()), indent=2))
+    log = paths.cache() / "logs" / "kind-create.log"
+    run_logged(
+        log,
+        TOOLS["kind"].link,
+        "create",
+        "cluster",
+        f"--name={NAME}",
+        f"--image={image.name}",
+        f"--config={asked}",
+        "--wait=120s",
+    )
+
+
+def _delete() -> None:
+    run(TOOLS["kind"].link, "delete", "cluster", f"--name={NAME}")
+
+
+def _repaired(existing: list[Container], progress: Progress) -> bool:
+    """Bring back what is there, if it is a whole cluster. False where it has to be replaced."""
+    if tuple(one.name for one in existing) != _NODES:
+        return False
+    asleep = [one.name for one in existing if one.state != "running"]
+    with progress.step(f"cluster {NAME}: {len(_NODES)} nodes") as step:
+        for name in asleep:  # in this order, so that each gets the address it had
+            action = "unpause" if _state_of(name, existing) == "paused" else "start"
+            if attempt("docker", action, name).returncode:
+                step.note = "broken"
+                return False
+        run(TOOLS["kind"].link, "export", "kubeconfig", f"--name={NAME}")
+        if not _answers_within(60) or not _finished():
+            step.note = "half-made"
+            return False
+        try:
+            _wait_ready(_REPAIRED_WITHIN)
+        except Failure:
+            step.note = "broken"
+            return False
+        step.note = "restarted" if asleep else "running"
+    return True
+
+
+def _state_of(name: str, existing: list[Container]) -> str:
+    return next(one.state for one in existing if one.name == name)
+
+
+def _answers_within(seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if _try("get", "--raw=/readyz"):
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _finished() -> bool:
+    namespace, name = _MARKER
+    return _try("get", "configmap", name, f"--namespace={namespace}")
+
+
+def _mark(image: NodeImage) -> None:
+    namespace, name = _MARKER
+    data = {"nodeImage": image.name}
+    marker = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
+    kubectl("--context", CONTEXT, "apply", "-f", "-", text=json.dumps(marker))
+
+
+def _wait_ready(seconds: float) -> None:
+    """Every node Ready now, not only before it was stopped; and what pods rely on has a pod that answers."""
+    deadline = time.monotonic() + seconds
+    # After a restart the API server still shows what was true before: a node is believed once its lease is fresh.
+    while not _all_ready():
+        if time.monotonic() > deadline:
+            raise Failure(f"not every node became Ready within {seconds:.0f} s:\n{status()}")
+        time.sleep(0.5)
+    for namespace, name in _DEPLOYMENTS:
+        left = max(1, int(deadline - time.monotonic()))
+        kubectl(
+            "--context",
+            CONTEXT,
+            "rollout",
+            "status",
+            f"deployment/{name}",
+            f"--namespace={namespace}",
+            f"--timeout={left}s",
+        )
+
+
+def _all_ready() -> bool:
+    states = _readiness()
+    return all(states.get(name) == "Ready" for name in _NODES)
+
+
+def _readiness() -> dict[str, str]:
+    """Ready, NotReady, or stale where a node has not been heard of for long, by node name."""
+    answer = attempt(TOOLS["kubectl"].link, "--context", CONTEXT, "get", "nodes,leases", "--namespace=kube-node-lease", "--request-timeout=5s", "--output=json")  # fmt: skip
+    if answer.returncode:
+        return {}
+    objects = json.loads(answer.stdout)["items"]
+    renewed = {one["metadata"]["name"]: one["spec"].get("renewTime", "") for one in objects if one["kind"] == "Lease"}
+    fresh = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 20))  # a kubelet renews every 10 s
+    states = {}
+    for node in (one for one in objects if one["kind"] == "Node"):
+        name = node["metadata"]["name"]
+        conditions = {one["type"]: one["status"] for one in node["status"].get("conditions", ())}
+        ready = "Ready" if conditions.get("Ready") == "True" else "NotReady"
+        states[name] = ready if renewed.get(name, "") > fresh else "stale"
+    return states
+
+
+def _try(*arguments: str) -> bool:
+    return (
+        attempt(TOOLS["kubectl"].link, "--context", CONTEXT, "--request-timeout=5s", *arguments, timeout=15).returncode
+        == 0
+    )

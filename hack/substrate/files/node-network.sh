@@ -1,0 +1,68 @@
+#!/bin/sh
+# Gives this node its pod network, in place of kindnetd and under its name: one CNI configuration for the node's pod CIDRs,
+# one route per other node, and masquerading for what leaves the pod network. Runs in the host's network namespace; kind
+# passes POD_SUBNET (both families, comma-separated) and HOST_IP.
+set -u
+
+family() { # ADDRESS: the word that both nft and ip know it by
+  case $1 in *:*) echo ip6 ;; *) echo ip ;; esac
+}
+
+masquerade() {
+  for subnet in $(echo "$POD_SUBNET" | tr ',' ' '); do
+    f=$(family "$subnet")
+    # Declared, flushed and declared again: the same result whether the table was there or not.
+    nft -f - <<NFT
+table $f kindnet { chain post { type nat hook postrouting priority 100; policy accept; } }
+flush table $f kindnet
+table $f kindnet { chain post { type nat hook postrouting priority 100; policy accept;
+  $f saddr $subnet $f daddr != $subnet masquerade
+} }
+NFT
+  done
+}
+
+configure() { # CIDR,CIDR,: writes the CNI configuration of this node
+  ranges=
+  routes=
+  for cidr in $(echo "$1" | tr ',' ' '); do
+    ranges="$ranges${ranges:+,}[{\"subnet\":\"$cidr\"}]"
+    case $cidr in *:*) everything=::/0 ;; *) everything=0.0.0.0/0 ;; esac
+    routes="$routes${routes:+,}{\"dst\":\"$everything\"}"
+  done
+  cat >/etc/cni/net.d/.kindnet <<JSON
+{"cniVersion": "0.4.0", "name": "kindnet", "plugins": [
+  {"type": "ptp", "ipMasq": false,
+   "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam-state", "routes": [$routes], "ranges": [$ranges]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}
+]}
+JSON
+  mv /etc/cni/net.d/.kindnet /etc/cni/net.d/10-kindnet.conflist # whole or not at all: the runtime watches this folder
+}
+
+reach() { # IP,IP, CIDR,CIDR,: routes another node's pods through its addresses
+  for cidr in $(echo "$2" | tr ',' ' '); do
+    for address in $(echo "$1" | tr ',' ' '); do
+      [ "$(family "$cidr")" = "$(family "$address")" ] || continue
+      case $(family "$cidr") in
+      ip6) ip -6 route replace "$cidr" via "$address" ;;
+      ip) ip route replace "$cidr" via "$address" ;;
+      esac
+    done
+  done
+}
+
+addresses='{{range .status.addresses}}{{if eq .type "InternalIP"}}{{.address}},{{end}}{{end}}'
+cidrs='{{range .spec.podCIDRs}}{{.}},{{end}}'
+
+masquerade
+while :; do
+  kubectl get nodes --watch -o "go-template=$addresses $cidrs{{\"\\n\"}}" | while read -r node_addresses node_cidrs; do
+    [ -n "$node_cidrs" ] || continue
+    case ",$node_addresses" in
+    *",$HOST_IP,"*) configure "$node_cidrs" ;;
+    *) reach "$node_addresses" "$node_cidrs" ;;
+    esac
+  done
+  sleep 1 # the API server ended the watch, or is not there
+done

@@ -1,0 +1,25 @@
+{{/* What running Apps takes in a namespace, and no more: no Secrets, no exec, no eviction, no wildcard. */}}
+{{- define "fairlead.workloads.rules" -}}
+- apiGroups: [fairlead.dev]
+  resources: [apps]
+  verbs: [get, list, watch]
+- apiGroups: [fairlead.dev]
+  resources: [apps/status, revisions/status]
+  verbs: [patch]
+# An owner reference that blocks its owner's deletion takes this right on the owner.
+- apiGroups: [fairlead.dev]
+  resources: [apps/finalizers]
+  verbs: [update]
+- apiGroups: [fairlead.dev]
+  resources: [revisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

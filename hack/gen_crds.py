@@ -59,7 +59,20 @@ def assemble(node: Any) -> Any:
     if "$include" in node:
         beside = {key: value for key, value in node.items() if key != "$include"}
         return {**assemble(load(node["$include"])), **beside}
-    return {key: assemble(value) for key, value in node.items()}
+    return with_default({key: assemble(value) for key, value in node.items()})
+
+
+def with_default(node: Schema) -> Schema:
+    """The node with its default named in the description: `kubectl explain` does not show it by itself.
+
+    >>> with_default({"description": "How many.", "default": 1})["description"]
+    'How many. Default: 1.'
+    """
+    if "description" not in node or isinstance(node.get("default", {}), dict | list):
+        return node
+    default = node["default"]
+    shown = json.dumps(default) if isinstance(default, bool) else default
+    return {**node, "description": f"{node['description']} Default: {shown}."}
 
 
 class _Dumper(yaml.SafeDumper):

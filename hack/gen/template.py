@@ -18,9 +18,9 @@ ROOT = "io.k8s.api.core.v1.PodTemplateSpec"
 METADATA = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 QUANTITY = "io.k8s.apimachinery.pkg.api.resource.Quantity"
-# apimachinery's quantity regexp, as controller-gen writes it.
+# apimachinery's quantity regexp as controller-gen writes it, without the minus: no quantity of a pod may be negative.
 QUANTITY_PATTERN = (
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+    r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
 
 _REFERENCE = "#/components/schemas/"
@@ -78,7 +78,7 @@ def _definition(name: str, definitions: Mapping[str, Schema], rules: Mapping[str
     if name == INT_OR_STRING:
         return {**described, "x-kubernetes-int-or-string": True}
     if name == QUANTITY:
-        return {**described, "x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN}
+        return {**described, "x-kubernetes-int-or-string": True, "minimum": 0, "pattern": QUANTITY_PATTERN}
     rule = rules.get(name.rpartition(".")[2], {})
     replaced = {field for field, over in rule.get("properties", {}).items() if "$replace" in over}
     definition = dict(definitions[name])

@@ -1,0 +1,40 @@
+"""How the rooms come together in an App: the one place that knows them all."""
+
+from __future__ import annotations
+
+from fairlead.core.meta import JSON
+from fairlead.disruption import controller as disruption
+from fairlead.engine.controller import Controller
+from fairlead.expose import controller as expose
+from fairlead.expose.plan import add_drain
+from fairlead.kube.resources import APPS
+from fairlead.placement.plan import add_spread
+from fairlead.plugins import registry
+from fairlead.rollout import controller as rollout
+from fairlead.rollout.model import App
+from fairlead.rollout.status import selector, summarise
+
+STRATEGIES = "fairlead.strategies"
+
+
+def app_controller() -> Controller:
+    """Everything the engine needs to run Apps."""
+    strategies = registry.load(STRATEGIES)
+    return Controller(
+        name="app",
+        parent=APPS,
+        sources=(*rollout.sources(), expose.source(), disruption.source()),
+        parts=(rollout.RolloutPart(strategies, (_drained, _spread)), expose.ExposePart(), disruption.DisruptionPart()),
+        status_of=lambda app: app.status,
+        summarise=summarise,
+        generation_of=lambda app: app.generation,
+        pods_selector=selector,
+    )
+
+
+def _drained(app: App, spec: JSON) -> JSON:
+    return add_drain(app.spec.expose, spec)
+
+
+def _spread(app: App, spec: JSON) -> JSON:
+    return add_spread(app.spec.placement, app.name, spec)

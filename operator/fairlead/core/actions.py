@@ -1,0 +1,152 @@
+"""What a plan may ask for: a closed set of writes, as data.
+
+A plan never writes. It returns these values; `engine.execute` carries them out with preconditions, budgets and
+expectations. Everything the API server must check before it obeys (uid, resourceVersion) is part of the action.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from fairlead.core.meta import JSON, Key
+
+
+class Create(msgspec.Struct, frozen=True):
+    """Create one object. `body` is the encoded object, its name already in it; `name` is what expectations wait for.
+
+    AlreadyExists is resolved by a live read: the same controlling owner's uid (`owner_uid`) means it is done.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    body: bytes
+    owner_uid: str = ""
+
+
+class Apply(msgspec.Struct, frozen=True):
+    """Server-side apply of the fields we own. `owner_uid`: refuse (NotOwned) when the live object exists under another owner."""
+
+    kind: str
+    namespace: str
+    name: str
+    body: bytes
+    owner_uid: str = ""
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """A JSON merge patch. Put `metadata.uid` (and `metadata.resourceVersion`) in the body for preconditions."""
+
+    kind: str
+    namespace: str
+    name: str
+    body: bytes
+    subresource: str = ""
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """Delete one object, only if it still is the one that was looked at (uid)."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+
+
+class Adopt(msgspec.Struct, frozen=True):
+    """Make an orphan ours: the executor reads the owner live first (same uid, not being deleted; upstream: PodControllerRefManager)."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    owner_kind: str
+    owner_name: str
+    owner_uid: str
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Drop our owner reference from an object whose labels no longer match."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str
+
+
+Action = Create | Apply | Patch | Delete | Adopt | Release
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One line of an object's history, for `kubectl describe`; aggregated by the recorder."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A refused write, kept for the next plan so that the status can say it: verb, resource, code and the server's words.
+
+    `since` is when this same refusal was first met (epoch seconds), `count` how often in a row.
+    """
+
+    verb: str
+    kind: str
+    name: str
+    code: int
+    reason: str
+    message: str
+    since: float
+    count: int = 1
+
+
+# What must be read live before the plan's deletions are carried out (engine rule 6):
+#   "owner"    the parent itself: same uid, same generation (a scale to zero needs no more);
+#   "children" the parent's pods too: the view they were ranked by may be stale.
+Confirm = Literal["", "owner", "children"]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One reconcile's decision. `status` is the whole status of the parent (None: leave it alone)."""
+
+    actions: tuple[Action, ...] = ()
+    status: JSON | None = None
+    statuses: tuple[tuple[str, str, JSON], ...] = ()  # (kind, name, status) of children whose status we own (Revision)
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None  # seconds
+    confirm: Confirm = ""
+    # The status holds a decision (how many pods each revision is to have) that the actions on pods follow from: it must
+    # be stored before them, so that an operator that dies in between goes on from the decision, not from half its effect.
+    status_first: bool = False
+
+
+def merge_requeue(*delays: float | None) -> float | None:
+    """The soonest of several wishes to be called again.
+
+    >>> merge_requeue(None, 30, 5), merge_requeue(None)
+    (5, None)
+    """
+    wishes = [delay for delay in delays if delay is not None]
+    return min(wishes) if wishes else None
+
+
+__all__ = [
+    "Action",
+    "Adopt",
+    "Apply",
+    "Confirm",
+    "Create",
+    "Delete",
+    "Event",
+    "Failure",
+    "Key",
+    "Patch",
+    "Plan",
+    "Release",
+    "merge_requeue",
+]

@@ -1,0 +1,89 @@
+"""What a room gives the engine, and what it gets: the contract between decisions and their execution.
+
+A parent kind (App, later Batch) is reconciled by one `Controller`: an ordered tuple of `Part`s, one per room. Each part
+looks (`observe`: the store only, no I/O) and decides (`plan`: pure). The engine joins the parts' plans, carries out the
+actions, and writes one status. Rooms never call one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from fairlead.core.actions import Failure, Plan
+from fairlead.core.meta import JSON, Key
+from fairlead.kube.resources import Resource
+
+
+class Record(Protocol):
+    """A projected object in the store: flat, frozen, small (msgspec Struct). `rv` is the resourceVersion as a number."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def rv(self) -> int: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+class View(Protocol):
+    """Read access to the store, as `observe` gets it."""
+
+    def get(self, kind: str, namespace: str, name: str) -> Any | None:
+        """The record of that kind and name, None where there is none."""
+        ...
+
+    def by(self, kind: str, index: str, value: Hashable) -> Iterable[Any]:
+        """The records whose index function gave `value`, in a stable order (by name)."""
+        ...
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One watched kind: how an object is projected, found again, and whom it concerns.
+
+    project: the object's JSON (not the watch envelope) -> record, None for an object that is none of our business.
+    indexes: name -> function(record) -> index value, None to leave it out of that index.
+    keys:    function(record) -> the parents to reconcile when this record appears, changes (asked of old and new) or goes.
+    """
+
+    resource: Resource
+    project: Callable[[bytes], Any | None]
+    keys: Callable[[Any], Iterable[Key]]
+    indexes: Mapping[str, Callable[[Any], Hashable | None]] = {}
+    label_selector: str = ""
+    metadata_only: bool = False
+
+
+class Part(Protocol):
+    """One room's share of a parent's reconcile."""
+
+    @property
+    def name(self) -> str: ...
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> Any | None:
+        """Everything the plan needs, frozen; None when the parent is gone (nothing to decide)."""
+        ...
+
+    def plan(self, observed: Any, now: float) -> Plan:
+        """Pure. `now` is epoch seconds."""
+        ...
+
+
+class Controller(msgspec.Struct, frozen=True):
+    """All about one parent kind."""
+
+    name: str  # for metrics and logs: "app"
+    parent: Resource
+    sources: tuple[Source, ...]  # the parent kind itself is one of them
+    parts: tuple[Part, ...]
+    status_of: Callable[[Any], JSON]  # parent record -> its status as last seen
+    summarise: Callable[[Any, JSON, float], JSON]  # (parent record, joined status, now) -> the status to write
+    generation_of: Callable[[Any], int]
+    pods_selector: Callable[[Any], str] | None = None  # label selector of the parent's pods, for a live read

@@ -1,0 +1,151 @@
+"""The Service of an App, and how its pods leave it without losing a request. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fairlead.core.actions import Action, Apply, Delete, Event, Plan
+from fairlead.core.children import child_manifest, must_apply
+from fairlead.core.conditions import Condition
+from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
+from fairlead.expose.model import Expose, ExposeObserved, Port
+
+HEADLESS = "Headless"
+
+
+def plan(observed: ExposeObserved) -> Plan:
+    """Keep the Service as spec.expose says, and say how it stands in the condition `Exposed`."""
+    live = observed.live if observed.live and observed.live.owner_uid == observed.app_uid else None
+    if observed.deleting:
+        return Plan()  # garbage collection takes the Service with the App
+    if observed.wanted is None:
+        return _unexposed(observed)
+    manifest = service(observed.namespace, observed.app, observed.app_uid, observed.wanted)
+    if live and must_recreate(observed.wanted, live.spec):
+        gone = Delete("Service", observed.namespace, observed.app, live.uid)
+        note = Event(
+            "Normal", "RecreatingService", f"Service {observed.app} is made anew: clusterIP cannot be changed in place"
+        )
+        return Plan(
+            actions=(gone,),
+            events=(note,),
+            status=_conditions(_waiting("Recreating", "the Service is being made anew")),
+        )
+    actions: tuple[Action, ...] = ()
+    if must_apply(manifest, live):
+        body = msgspec.json.encode(manifest)
+        actions = (Apply("Service", observed.namespace, observed.app, body, observed.app_uid),)
+    return Plan(actions=actions, status=_conditions(condition(observed)))
+
+
+def _unexposed(observed: ExposeObserved) -> Plan:
+    """expose was taken away: the Service goes with it, if it is ours."""
+    live = observed.live
+    if live is None or live.owner_uid != observed.app_uid:
+        return Plan()
+    return Plan(actions=(Delete("Service", observed.namespace, live.name, live.uid),))
+
+
+def condition(observed: ExposeObserved) -> Condition:
+    """What `Exposed` says: refused before pending before served."""
+    if observed.refused:
+        reason, words = observed.refused
+        if reason == "NotOwned":
+            return Condition(
+                "Exposed",
+                "False",
+                "NotOwned",
+                f"a Service named {observed.app} exists and is not this App's: delete it, or rename the App ({words})",
+            )
+        return Condition("Exposed", "False", "ServiceRefused", f"the API server refuses the Service: {words}")
+    if observed.live is None:
+        return _waiting("Creating", "the Service is being created")
+    wanted = observed.wanted
+    if wanted and wanted.type == "LoadBalancer" and not (observed.live.status.get("loadBalancer") or {}).get("ingress"):
+        return _waiting("LoadBalancerPending", "waiting for a load balancer controller to give the Service an address")
+    return Condition("Exposed", "True", "ServiceReady", f"Service {observed.app} selects this App's serving pods")
+
+
+def service(namespace: str, app: str, app_uid: str, expose: Expose) -> JSON:
+    """The Service's manifest. It keeps a selector, so that endpoints stay right while the operator is down.
+
+    >>> made = service("default", "shop", "u", Expose(ports=(Port(80, "http", "web"),)))
+    >>> made["spec"]["selector"]
+    {'fairlead.dev/app': 'shop', 'fairlead.dev/serving': 'true'}
+    >>> made["spec"]["ports"]
+    [{'port': 80, 'protocol': 'TCP', 'name': 'http', 'targetPort': 'web'}]
+    """
+    headless = expose.type == HEADLESS
+    spec: JSON = {
+        "type": "ClusterIP" if headless else expose.type,
+        "selector": {LABEL_APP: app, LABEL_SERVING: "true"},
+        "ports": [_port(port) for port in expose.ports],
+    }
+    if headless:
+        spec["clusterIP"] = "None"
+    optional: JSON = {
+        "ipFamilyPolicy": expose.ip_family_policy,
+        "ipFamilies": list(expose.ip_families),
+        "sessionAffinity": expose.session_affinity,
+        "trafficDistribution": expose.traffic_distribution,
+        "externalTrafficPolicy": expose.external_traffic_policy,
+        "internalTrafficPolicy": expose.internal_traffic_policy,
+        "loadBalancerClass": expose.load_balancer_class,
+        "loadBalancerSourceRanges": list(expose.load_balancer_source_ranges),
+        "publishNotReadyAddresses": expose.publish_not_ready_addresses,
+    }
+    spec |= {field: value for field, value in optional.items() if value}
+    if expose.session_affinity == "ClientIP" and expose.session_affinity_timeout_seconds:
+        spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": expose.session_affinity_timeout_seconds}}
+    return child_manifest("v1", "Service", app, namespace, app_uid, spec, expose.annotations)
+
+
+def _port(port: Port) -> JSON:
+    made: JSON = {"port": port.port, "protocol": port.protocol}
+    optional: JSON = {
+        "name": port.name,
+        "targetPort": port.target_port if port.target_port is not None else port.port,
+        "nodePort": port.node_port,
+        "appProtocol": port.app_protocol,
+    }
+    return made | {field: value for field, value in optional.items() if value}
+
+
+def must_recreate(expose: Expose, live: JSON) -> bool:
+    """clusterIP is immutable: between headless and not, the Service has to be made anew (core/v1 Service validation).
+
+    >>> must_recreate(Expose(type="Headless"), {"clusterIP": "10.0.0.7"}), must_recreate(Expose(), {"clusterIP": "10.0.0.7"})
+    (True, False)
+    """
+    return (expose.type == HEADLESS) != (live.get("clusterIP") == "None")
+
+
+def add_drain(expose: Expose | None, pod_spec: JSON) -> JSON:
+    """The pod spec with the kubelet's own preStop sleep in every container that has no preStop, and the grace period
+    made longer by it: endpoints go before the process does, in rolls, evictions and drains, also while the operator is
+    down (KEP-3960).
+
+    >>> spec = add_drain(Expose(), {"containers": [{"name": "web"}]})
+    >>> spec["containers"][0]["lifecycle"], spec["terminationGracePeriodSeconds"]
+    ({'preStop': {'sleep': {'seconds': 5}}}, 35)
+    """
+    seconds = expose.drain_seconds if expose else 0
+    grace = pod_spec.get("terminationGracePeriodSeconds", 30)
+    if not seconds or not grace:
+        return pod_spec
+    sleep = {"preStop": {"sleep": {"seconds": seconds}}}
+    containers = [
+        container
+        if (container.get("lifecycle") or {}).get("preStop")
+        else container | {"lifecycle": (container.get("lifecycle") or {}) | sleep}
+        for container in pod_spec.get("containers") or ()
+    ]
+    return pod_spec | {"containers": containers, "terminationGracePeriodSeconds": grace + seconds}
+
+
+def _waiting(reason: str, message: str) -> Condition:
+    return Condition("Exposed", "False", reason, message)
+
+
+def _conditions(*conditions: Condition) -> JSON:
+    return {"conditions": list(conditions)}

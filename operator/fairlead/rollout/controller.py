@@ -1,0 +1,84 @@
+"""The rollout room's shell: which objects it watches, and how they become what the plan looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fairlead.core.actions import Failure, Plan
+from fairlead.core.meta import Key
+from fairlead.core.podstate import Pod, project_pod
+from fairlead.engine.controller import Source, View
+from fairlead.kube.resources import APPS, PODS, REVISIONS
+from fairlead.rollout.fleet import Strategy
+from fairlead.rollout.model import App, Observed, Revision, project_app, project_revision
+from fairlead.rollout.plan import plan
+from fairlead.rollout.pods import Shaper
+
+OWNER = "owner"  # index: the controlling App's uid
+LABELLED = "labelled"  # index: objects with an App's label that this App does not own, by (namespace, label)
+
+
+class RolloutPart:
+    """Revisions and pods of an App."""
+
+    name = "rollout"
+
+    def __init__(self, strategies: Mapping[str, Strategy], shapers: Sequence[Shaper]):
+        self._strategies = strategies
+        self._shapers = tuple(shapers)
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> Observed | None:
+        """The App with all that it owns and all that carries its label, from the store."""
+        app: App | None = view.get("App", key.namespace, key.name)
+        if app is None:
+            return None
+        labelled: list[Pod] = [pod for pod in view.by("Pod", LABELLED, tuple(key)) if pod.owner_uid != app.uid]
+        loose: list[Revision] = list(view.by("Revision", LABELLED, tuple(key)))
+        return Observed(
+            app=app,
+            revisions=tuple(view.by("Revision", OWNER, app.uid)),
+            pods=tuple(view.by("Pod", OWNER, app.uid)),
+            orphans=tuple(pod for pod in labelled if not pod.owner_uid),
+            strangers=tuple(pod for pod in labelled if pod.owner_uid),
+            orphan_revisions=tuple(revision for revision in loose if not revision.owner_uid),
+            failures=tuple(failure for failure in failures if failure.kind in ("Pod", "Revision")),
+        )
+
+    def plan(self, observed: Observed, now: float) -> Plan:
+        return plan(observed, now, self._strategies, self._shapers)
+
+
+def sources() -> tuple[Source, ...]:
+    """Apps, Revisions and pods. Pods are watched without a selector: one that lost our label must still be seen, to be
+    let go; those that are none of our business are dropped at projection."""
+    return (
+        Source(resource=APPS, project=project_app, keys=lambda app: (app.key,)),
+        Source(
+            resource=REVISIONS,
+            project=project_revision,
+            keys=_parents,
+            indexes={
+                OWNER: lambda r: r.owner_uid or None,
+                LABELLED: lambda r: (r.namespace, r.app) if r.app and not r.owner_uid else None,
+            },
+        ),
+        Source(
+            resource=PODS,
+            project=project_pod,
+            keys=_parents,
+            indexes={
+                OWNER: lambda pod: pod.owner_uid if pod.owner_kind == "App" else None,
+                LABELLED: lambda pod: (pod.namespace, pod.app) if pod.app and not _owned_by_its_app(pod) else None,
+            },
+        ),
+    )
+
+
+def _owned_by_its_app(pod: Pod) -> bool:
+    return pod.owner_kind == "App" and pod.owner_name == pod.app
+
+
+def _parents(child: Pod | Revision) -> Iterable[Key]:
+    """The App that owns it and the App whose label it carries: an orphan concerns the latter."""
+    names = {child.owner_name if getattr(child, "owner_kind", "App") == "App" else "", child.app}
+    return [Key(child.namespace, name) for name in sorted(names) if name]

@@ -1,0 +1,129 @@
+"""The pods of an App by revision: what a strategy looks at, and the arithmetic all strategies share. Pure.
+
+A group is what upstream calls a ReplicaSet: the pods of one revision and the size it is to have. Sizes are decisions,
+kept in status; pods follow them. Upstream: kubernetes pkg/controller/deployment/sync.go (scale), rolling.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from fairlead.core.budget import proportion
+from fairlead.core.podstate import Pod
+
+# Pods of the wanted revision that were made before the wish for a restart: a group of its own, on its way out.
+OUTDATED = "~"
+
+
+class Group(msgspec.Struct, frozen=True):
+    """One revision's pods. `size` is how many it is to have; `pods` are its active ones.
+
+    stable: it once completed, or holds pods of the revision that did: its pods deserve patience.
+    """
+
+    id: str
+    number: int
+    size: int
+    pods: tuple[Pod, ...] = ()
+    available: int = 0
+    stable: bool = False
+    created: float = 0.0
+
+    @property
+    def ready(self) -> int:
+        return sum(pod.ready for pod in self.pods)
+
+    @property
+    def broken(self) -> int:
+        """Active pods that say themselves that something is wrong."""
+        return sum(bool(pod.problem) and not pod.ready for pod in self.pods)
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """All groups of an App. `old` is oldest first. `lingering`: pods of old revisions that have not ended yet, deleted
+    or not (what Recreate waits for)."""
+
+    target: Group
+    old: tuple[Group, ...]
+    replicas: int
+    surge: int
+    unavailable: int
+    lingering: int = 0
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        return (*self.old, self.target)
+
+    @property
+    def total(self) -> int:
+        return sum(group.size for group in self.groups)
+
+    @property
+    def bound(self) -> int:
+        """The most pods there may be: replicas + surge, and none at all for a size of 0."""
+        return self.replicas + self.surge if self.replicas else 0
+
+    @property
+    def floor(self) -> int:
+        """The fewest available pods a healthy App may be left with."""
+        return max(0, self.replicas - self.unavailable)
+
+    @property
+    def trouble(self) -> bool:
+        """The wanted revision is not well: what runs of the old ones is worth keeping."""
+        return self.target.broken > 0
+
+    def resized(self, sizes: Mapping[str, int]) -> Fleet:
+        """The same fleet with other sizes; what is available never counts above the size."""
+
+        def change(group: Group) -> Group:
+            size = sizes.get(group.id, group.size)
+            return msgspec.structs.replace(group, size=size, available=min(group.available, size))
+
+        return msgspec.structs.replace(self, target=change(self.target), old=tuple(map(change, self.old)))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {group.id: group.size for group in self.groups}
+
+
+class Strategy(Protocol):
+    """How one revision gives way to the next. Built-in ones and third parties' are found by entry point
+    `fairlead.strategies`, under the name users write in spec.rollout.strategy."""
+
+    def step(self, fleet: Fleet) -> Fleet:
+        """The fleet with the sizes to have next. Pure; called again whenever something changed."""
+        ...
+
+
+def scale(fleet: Fleet, recorded_bound: int) -> Fleet:
+    """Spread a change of spec.replicas over the revisions that have pods, by their share (upstream: sync.go scale).
+
+    One active revision takes everything. If the wanted one is complete, the others go. Else each gets its share of the
+    new bound, largest first, and the largest takes what rounding left.
+
+    Stuck at 8 old + 5 new of 10 (surge 3), scaled to 30 (upstream e2e "should support proportional scaling"):
+    >>> stuck = Fleet(Group("new", 2, 5), (Group("old", 1, 8),), replicas=30, surge=3, unavailable=2)
+    >>> scale(stuck, recorded_bound=13).sizes
+    {'old': 20, 'new': 13}
+    """
+    active = [group for group in fleet.groups if group.size > 0]
+    if len(active) <= 1:
+        only = active[0] if active else fleet.target
+        return fleet.resized({only.id: fleet.replicas})
+    if fleet.target.size == fleet.replicas == fleet.target.available:
+        return fleet.resized({group.id: 0 for group in fleet.old})
+    to_add = fleet.bound - fleet.total
+    # Ties: the newer first when pods are added, the older first when they are taken away.
+    order = sorted(active, key=lambda g: (-g.size, -g.created if to_add > 0 else g.created, g.id))
+    sizes, added = {}, 0
+    for group in order:
+        share = proportion(group.size, fleet.bound, recorded_bound or fleet.total, to_add - added)
+        sizes[group.id] = group.size + share
+        added += share
+    largest = order[0].id
+    sizes[largest] = max(0, sizes[largest] + to_add - added)
+    return fleet.resized(sizes)

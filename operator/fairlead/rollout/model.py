@@ -1,0 +1,254 @@
+"""Apps and Revisions as the store keeps them, and everything a rollout decision looks at."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from fairlead.core.actions import Failure
+from fairlead.core.conditions import parse_time
+from fairlead.core.hashing import canonical
+from fairlead.core.meta import JSON, LABEL_REVISION, Key, controller_of, stable_hash
+from fairlead.core.podstate import Pod
+from fairlead.disruption.model import Disruption
+from fairlead.expose.model import Expose
+from fairlead.placement.model import Placement
+
+CAUSE_ANNOTATIONS = ("fairlead.dev/change-cause", "kubernetes.io/change-cause")
+
+
+class Rollout(msgspec.Struct, frozen=True, rename="camel"):
+    """spec.rollout: how one revision gives way to the next."""
+
+    strategy: str = "Rolling"
+    max_surge: int | str = "25%"
+    max_unavailable: int | str = "25%"
+    min_ready_seconds: int = 0
+    progress_deadline_seconds: int = 600
+    paused: bool = False
+    revision_history_limit: int = 10
+    undo_to: int | None = None
+    restart_at: str = ""
+
+
+class Spec(msgspec.Struct, frozen=True, rename="camel"):
+    """spec of an App; the template stays raw, it is only decoded when pods are rendered."""
+
+    template: msgspec.Raw
+    type: str = "Stateless"
+    replicas: int = 1
+    rollout: Rollout = Rollout()
+    expose: Expose | None = None
+    disruption: Disruption | None = None
+    placement: Placement = Placement()
+
+
+class App(msgspec.Struct, frozen=True):
+    """One App. `digest` is the hash of what its template means; `invalid` why the spec cannot be read ("" if it can)."""
+
+    namespace: str
+    name: str
+    uid: str
+    rv: int
+    generation: int
+    deleting: bool
+    labels: dict[str, str]
+    cause: str
+    manager: str
+    spec: Spec
+    digest: str
+    status: JSON
+    invalid: str = ""
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """One kept revision. `hash` is the label its pods carry; `digest` says what its template means, computed by this
+    version of Fairlead, so that a change of the hash algorithm never rolls a fleet."""
+
+    namespace: str
+    name: str
+    uid: str
+    rv: int
+    generation: int
+    created: float
+    deleting: bool
+    owner_uid: str
+    owner_name: str
+    app: str
+    number: int
+    hash: str
+    digest: str
+    template: msgspec.Raw
+    images: tuple[str, ...]
+    cause: str
+    status: JSON
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """status.undo: which spec.rollout.undoTo was obeyed, and the digest of the template it was written against."""
+
+    to: int = 0
+    rejected: str = ""
+
+
+class Progress(msgspec.Struct, frozen=True, rename="camel"):
+    """status.rollout: what has to outlive the operator. `sizes` are the pods each revision is to have (upstream keeps
+    them in ReplicaSet.spec.replicas), `desired` and `bound` the replicas and replicas+surge they were made for."""
+
+    sizes: dict[str, int] = {}
+    desired: int | None = None
+    bound: int = 0
+    restart_at: str = ""
+    started_at: str = ""
+    last_progress_at: str = ""
+    paused_at: str = ""
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """Everything a rollout plan looks at. `pods` are those the App owns; `orphans` carry its label and have no owner;
+    `strangers` carry its label and belong to someone else."""
+
+    app: App
+    revisions: tuple[Revision, ...]
+    pods: tuple[Pod, ...]
+    orphans: tuple[Pod, ...] = ()
+    strangers: tuple[Pod, ...] = ()
+    orphan_revisions: tuple[Revision, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+T = TypeVar("T")
+Phase = Literal["Active", "Progressing", "Retired"]
+
+
+# ---------------------------------------------------------------- projection
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = "0"
+    generation: int = 0
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: list[JSON] | None = None
+    managed_fields: list[JSON] | None = None
+
+
+class _App(msgspec.Struct):
+    metadata: _Meta
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+    status: JSON = {}
+
+
+class _RevisionSpec(msgspec.Struct, rename="camel"):
+    template: msgspec.Raw = msgspec.Raw(b"{}")
+    app: str = ""
+    number: int = 0
+    template_hash: str = ""
+    images: tuple[str, ...] = ()
+    cause: str = ""
+
+
+class _Revision(msgspec.Struct):
+    metadata: _Meta
+    spec: _RevisionSpec = msgspec.field(default_factory=_RevisionSpec)
+    status: JSON = {}
+
+
+_app = msgspec.json.Decoder(_App)
+_spec = msgspec.json.Decoder(Spec)
+_revision = msgspec.json.Decoder(_Revision)
+_UNREADABLE = Spec(template=msgspec.Raw(b"{}"))
+
+
+def project_app(data: bytes) -> App:
+    """An App's JSON to an `App`. A spec that cannot be read (stored before a schema forbade it) is kept as `invalid`."""
+    raw = _app.decode(data)
+    meta = raw.metadata
+    invalid = ""
+    try:
+        spec = _spec.decode(raw.spec)
+    except msgspec.ValidationError as error:
+        spec, invalid = _UNREADABLE, f"spec cannot be read: {error}"
+    annotations = meta.annotations or {}
+    return App(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        rv=int(meta.resource_version),
+        generation=meta.generation,
+        deleting=meta.deletion_timestamp is not None,
+        labels=meta.labels or {},
+        cause=next((annotations[key] for key in CAUSE_ANNOTATIONS if key in annotations), ""),
+        manager=_last_writer(meta.managed_fields or []),
+        spec=spec,
+        digest=_digest(spec.template),
+        status=raw.status,
+        invalid=invalid,
+    )
+
+
+def project_revision(data: bytes) -> Revision:
+    """A Revision's JSON to a `Revision`."""
+    raw = _revision.decode(data)
+    meta, spec = raw.metadata, raw.spec
+    owner = controller_of({"ownerReferences": meta.owner_references})
+    return Revision(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        rv=int(meta.resource_version),
+        generation=meta.generation,
+        created=parse_time(meta.creation_timestamp) or 0.0,
+        deleting=meta.deletion_timestamp is not None,
+        owner_uid=owner.uid if owner else "",
+        owner_name=owner.name if owner else "",
+        app=spec.app,
+        number=spec.number,
+        hash=(meta.labels or {}).get(LABEL_REVISION, spec.template_hash),
+        digest=_digest(spec.template),
+        template=spec.template,
+        images=spec.images,
+        cause=spec.cause,
+        status=raw.status,
+    )
+
+
+def _digest(template: msgspec.Raw) -> str:
+    return stable_hash(canonical(msgspec.json.decode(template)))
+
+
+def _last_writer(managed: list[JSON]) -> str:
+    """Who wrote the spec last, by managedFields: our own status writes and scale writes do not count."""
+    writers = [entry for entry in managed if not entry.get("subresource")]
+    if not writers:
+        return ""
+    return str(max(writers, key=lambda entry: str(entry.get("time") or "")).get("manager") or "")
+
+
+def progress_of(status: JSON) -> Progress:
+    """status.rollout as last written; an empty one where it is missing or damaged."""
+    return _convert(status.get("rollout"), Progress)
+
+
+def undo_of(status: JSON) -> Undo:
+    """status.undo as last written."""
+    return _convert(status.get("undo"), Undo)
+
+
+def _convert(value: object, kind: type[T]) -> T:
+    if not value:
+        return kind()
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return kind()

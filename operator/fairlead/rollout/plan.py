@@ -1,0 +1,502 @@
+"""What to do next about an App's pods and revisions. Pure: no clock, no chance, no I/O.
+
+The order of a plan: who is ours (release, adopt), what should run (revisions.choose), how many of each (the strategy),
+which pods come and go for that, and what the status says of it. Every step is worked out anew from what is observed;
+the only memory is status.rollout.sizes, stored before the pods that follow from it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from fairlead.core.actions import Action, Adopt, Confirm, Create, Delete, Event, Patch, Plan, Release, merge_requeue
+from fairlead.core.budget import fenceposts
+from fairlead.core.conditions import Condition, find, timestamp
+from fairlead.core.meta import JSON
+from fairlead.core.podstate import Pod, deletion_order
+from fairlead.rollout import problems, revisions, status
+from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, scale
+from fairlead.rollout.model import App, Observed, Phase, Progress, progress_of
+from fairlead.rollout.pods import Shaper, creates
+from fairlead.rollout.revisions import Target
+from fairlead.rollout.status import Counts
+
+FINISHED_KEPT = 5  # finished pods kept for a look at their logs
+FINISHED_SECONDS = 600.0  # and for how long
+QUICK_SECONDS = 60.0  # a pod that fails sooner than this makes its replacement wait
+SHARE_LIMIT = 0.5  # deleting more than this share of an App's pods in one pass needs a live read first
+
+
+def plan(observed: Observed, now: float, strategies: Mapping[str, Strategy], shapers: Sequence[Shaper] = ()) -> Plan:
+    """One reconcile of an App. Twice with the same input gives the same plan; at the goal it is empty but for the status.
+
+    A new App of two replicas gets its first Revision and two pods:
+    >>> from fairlead.rollout.strategies.rolling import Rolling
+    >>> from fairlead.rollout.testing import make_app
+    >>> made = plan(Observed(make_app(replicas=2), (), ()), 0.0, {"Rolling": Rolling()})
+    >>> [type(action).__name__ + " " + action.kind for action in made.actions]
+    ['Create Revision', 'Create Pod', 'Create Pod']
+    """
+    app = observed.app
+    if app.deleting:
+        return Plan()  # garbage collection does the rest, by the propagation that was asked for
+    if app.invalid:
+        return _refused(
+            observed, Condition("Accepted", "False", "InvalidSpec", f"{app.invalid}; what runs is left as it is"), now
+        )
+    strategy = strategies.get(app.spec.rollout.strategy)
+    if strategy is None:
+        known = ", ".join(sorted(strategies))
+        words = f"spec.rollout.strategy: no strategy is called {app.spec.rollout.strategy!r}; there are {known}"
+        return _refused(observed, Condition("Accepted", "False", "UnknownStrategy", words), now)
+    claims, observed = claim(observed)
+    target = revisions.choose(app, observed.revisions)
+    if target is None:
+        return _nothing_to_run(observed, claims, now)
+    before = build(observed, target, now)
+    fleet = resize(app, before, strategy)
+    return _carry_out(observed, target, before, fleet, claims, now, shapers)
+
+
+def claim(observed: Observed) -> tuple[list[Action], Observed]:
+    """Whose pods are whose (PodControllerRefManager): owned pods that lost our label are let go, orphans of a revision of
+    ours are taken back (the executor reads the App live first). Never by the App's label alone: a stranger's pod that
+    happens to carry it is reported, not adopted.
+
+    >>> from fairlead.rollout.testing import make_app, make_pods
+    >>> stray = make_pods(1, app="other")[0]
+    >>> actions, rest = claim(Observed(make_app(), (), (stray,)))
+    >>> type(actions[0]).__name__, rest.pods
+    ('Release', ())
+    """
+    app = observed.app
+    known = {revision.hash for revision in observed.revisions}
+    actions: list[Action] = []
+    kept = []
+    for pod in observed.pods:
+        if pod.app == app.name and pod.revision:
+            kept.append(pod)
+        elif pod.deleting is None:
+            actions.append(Release("Pod", pod.namespace, pod.name, pod.uid, app.uid))
+    strangers = [pod for pod in observed.strangers if pod.active and pod.serving]
+    for pod in observed.orphans:
+        if pod.deleting is not None or pod.finished:
+            continue
+        if pod.revision in known:
+            actions.append(Adopt("Pod", pod.namespace, pod.name, pod.uid, "App", app.name, app.uid))
+        elif pod.serving:
+            strangers.append(pod)
+    for revision in observed.orphan_revisions:
+        if not revision.deleting:
+            actions.append(Adopt("Revision", revision.namespace, revision.name, revision.uid, "App", app.name, app.uid))
+    return actions, msgspec.structs.replace(observed, pods=tuple(kept), strangers=tuple(strangers))
+
+
+def build(observed: Observed, target: Target, now: float) -> Fleet:
+    """The fleet as it stands: pods by revision, with the sizes status remembers (what nobody remembers is what there is).
+
+    Three pods of the wanted revision, made before the restart that is asked for now, are old:
+    >>> from fairlead.rollout.testing import make_app, make_pods, make_revision
+    >>> app = make_app(replicas=3, restart_at="2026-11-21T10:00:00Z", status={"rollout": {"sizes": {"v1": 3}, "desired": 3}})
+    >>> v1 = make_revision()
+    >>> build(Observed(app, (v1,), make_pods(3)), Target("v1", 1, v1), 0).sizes
+    {'v1~': 3, 'v1': 0}
+    """
+    app = observed.app
+    rollout = app.spec.rollout
+    surge, unavailable = fenceposts(rollout.max_surge, rollout.max_unavailable, app.spec.replicas)
+    if rollout.strategy == "Recreate":
+        surge, unavailable = 0, app.spec.replicas
+    members: dict[str, list[Pod]] = defaultdict(list)
+    lingering = 0
+    for pod in observed.pods:
+        id = group_of(pod, target, rollout.restart_at)
+        if pod.active:
+            members[id].append(pod)
+        if id != target.hash and not pod.finished:
+            lingering += 1
+    sizes = remembered(progress_of(app.status), target, rollout.restart_at, members)
+    kept = {revision.hash: revision for revision in observed.revisions}
+    stable = app.status.get("stableRevision")
+
+    def group(id: str) -> Group:
+        hash = id.removesuffix(OUTDATED)
+        revision = kept.get(hash)
+        pods = tuple(members.get(id, ()))
+        size = sizes.get(id, len(pods))
+        if id != target.hash and (revision is None or id != hash):
+            size = min(size, len(pods))  # nothing to make them from any more, or nothing worth making
+        available = sum(pod.available(rollout.min_ready_seconds, now) for pod in pods)
+        return Group(
+            id=id,
+            number=revision.number if revision else 0,
+            size=size,
+            pods=pods,
+            available=min(size, available),
+            stable=revision is not None and revision.name == stable,
+            created=revision.created if revision else 0.0,
+        )
+
+    ids = sorted({*members, *(id for id, size in sizes.items() if size)} - {target.hash})
+    old = sorted(map(group, ids), key=lambda g: (g.number, g.id))
+    fresh = group(target.hash)
+    if target.revision is None:
+        fresh = msgspec.structs.replace(fresh, number=target.number, created=now)
+    return Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering)
+
+
+def group_of(pod: Pod, target: Target, restart_at: str) -> str:
+    """Which group a pod is in. Whether it is older than a restart is told by the wish it was made under, not by clocks
+    (two machines' clocks disagree; a pod made a second "too early" would be restarted for ever)."""
+    if pod.revision == target.hash and restart_at and pod.restarted_at != restart_at:
+        return pod.revision + OUTDATED
+    return pod.revision
+
+
+def remembered(
+    progress: Progress, target: Target, restart_at: str, members: Mapping[str, Sequence[Pod]]
+) -> dict[str, int]:
+    """The recorded sizes under today's group names: a new wish for a restart moves the wanted revision's size to its
+    outdated group; a group whose revision is no longer the wanted one is one group again.
+
+    >>> remembered(Progress(sizes={"v1": 1, "v1~": 2}), Target("v2", 2, None), "", {})
+    {'v1': 3}
+    """
+    sizes: dict[str, int] = {}
+    for id, size in progress.sizes.items():
+        hash = id.removesuffix(OUTDATED)
+        name = id if hash == target.hash else hash
+        sizes[name] = sizes.get(name, 0) + size
+    if restart_at and restart_at != progress.restart_at and target.hash in sizes:
+        outdated = target.hash + OUTDATED
+        fresh = len(members.get(target.hash, ()))
+        sizes[outdated] = sizes.get(outdated, 0) + max(0, sizes[target.hash] - fresh)
+        sizes[target.hash] = fresh
+    return sizes
+
+
+def resize(app: App, fleet: Fleet, strategy: Strategy) -> Fleet:
+    """The sizes to have: a changed spec.replicas is spread first (also while paused), then the strategy takes its step."""
+    progress = progress_of(app.status)
+    if progress.desired is not None and progress.desired != app.spec.replicas:
+        fleet = scale(fleet, progress.bound)
+    if app.spec.rollout.paused:
+        return fleet
+    return strategy.step(fleet)
+
+
+def _carry_out(
+    observed: Observed,
+    target: Target,
+    before: Fleet,
+    fleet: Fleet,
+    claims: list[Action],
+    now: float,
+    shapers: Sequence[Shaper],
+) -> Plan:
+    app = observed.app
+    counts = status.count(observed, before, now)
+    complete = counts.complete(app.spec.replicas) and not observed.failures
+    found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
+    made, wait = fill(observed, target, fleet, now, shapers)
+    gone = surplus(observed, fleet, now)
+    finished, later = sweep(observed.pods, now)
+    progress = remember(app, target, fleet, counts, now)
+    bookkeeping = keep_revisions(observed, target, fleet, complete)
+    joined = report(observed, target, fleet, counts, found, progress, complete, now)
+    changed_sizes = fleet.sizes != {
+        id: size for id, size in progress_of(app.status).sizes.items() if size or id in fleet.sizes
+    }
+    return Plan(
+        actions=(*claims, *bookkeeping, *made, *gone, *finished),
+        status=joined,
+        statuses=_revision_statuses(observed, target, complete, now),
+        events=tuple(_events(observed, target, fleet, counts, found, complete)),
+        requeue_after=merge_requeue(wait, later, next_change(observed, progress, complete, now)),
+        confirm=must_confirm(app, observed.pods, gone),
+        status_first=changed_sizes and bool(made or gone),
+    )
+
+
+def fill(
+    observed: Observed, target: Target, fleet: Fleet, now: float, shapers: Sequence[Shaper]
+) -> tuple[list[Create], float | None]:
+    """The pods that are missing, the wanted revision's last: what keeps the App available comes first. The second
+    value is when to look again, where pods that fail at once make their replacements wait."""
+    app = observed.app
+    taken = {pod.name for pod in observed.pods}
+    templates = {revision.hash: revision.template for revision in observed.revisions}
+    templates.setdefault(target.hash, app.spec.template)
+    made: list[Create] = []
+    wait = None
+    for group in fleet.groups:
+        missing = group.size - len(group.pods)
+        template = templates.get(group.id)
+        if missing <= 0 or template is None:
+            continue
+        delay = replacement_delay([pod for pod in observed.pods if pod.revision == group.id], now)
+        if delay > 0:
+            wait = merge_requeue(wait, delay)
+            continue
+        made += creates(app, group.id, msgspec.json.decode(template), missing, taken, now, shapers)
+    return made, wait
+
+
+def replacement_delay(pods: Sequence[Pod], now: float) -> float:
+    """Seconds until a revision's failed pods may be replaced: at once after one quick failure, then 10 s, 20 s, 40 s …
+    A pod that lived for a while (an eviction, a lost node) never makes its replacement wait. The finished pods that are
+    kept are the memory of this, so it survives the operator. (Upstream replaces at once, without end.)
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> failed = make_pods(3, ready=False, phase="Failed", created=100.0, finished_at=101.0)
+    >>> replacement_delay(failed[:1], 101.0), replacement_delay(failed, 105.0)
+    (0.0, 16.0)
+    """
+    quick = [
+        pod.finished_at
+        for pod in pods
+        if pod.phase == "Failed"
+        and pod.finished_at - pod.created < QUICK_SECONDS
+        and pod.finished_at > now - FINISHED_SECONDS
+    ]
+    if len(quick) < 2:
+        return 0.0
+    backoff: float = min(10.0 * 2 ** (len(quick) - 2), 300.0)
+    return max(0.0, max(quick) + backoff - now)
+
+
+def surplus(observed: Observed, fleet: Fleet, now: float) -> list[Delete]:
+    """The pods that are too many, chosen within each group by the upstream ranking; pods of no group at all go too."""
+    gone: list[Pod] = []
+    for group in fleet.groups:
+        extra = len(group.pods) - group.size
+        if extra > 0:
+            gone += deletion_order(group.pods, observed.pods, now)[:extra]
+    return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone]
+
+
+def sweep(pods: Sequence[Pod], now: float) -> tuple[list[Delete], float | None]:
+    """Finished pods that were kept long enough, and when the next one will have been.
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> done = make_pods(7, phase="Failed", finished_at=100.0)
+    >>> len(sweep(done, 101.0)[0]), sweep(done, 101.0)[1], len(sweep(done, 701.0)[0])
+    (2, 599.0, 7)
+    """
+    finished = sorted(
+        (pod for pod in pods if pod.finished and pod.deleting is None), key=lambda pod: (-pod.finished_at, pod.uid)
+    )
+    kept = [pod for pod in finished[:FINISHED_KEPT] if pod.finished_at + FINISHED_SECONDS > now]
+    gone = [pod for pod in finished if pod not in kept]
+    later = min((pod.finished_at + FINISHED_SECONDS - now for pod in kept), default=None)
+    return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone], later
+
+
+def must_confirm(app: App, pods: Sequence[Pod], gone: Sequence[Delete]) -> Confirm:
+    """What has to be read live before these pods go (engine rule 6): a scale to zero needs the App itself, the loss of
+    the last ready pod or of more than half of all pods needs the pods as well.
+
+    >>> from fairlead.rollout.testing import make_app, make_pods
+    >>> pods = make_pods(2)
+    >>> gone = [Delete("Pod", "default", pod.name, pod.uid) for pod in pods]
+    >>> must_confirm(make_app(replicas=0), pods, gone), must_confirm(make_app(replicas=2), pods, gone), must_confirm(make_app(replicas=1), pods, gone[:1])
+    ('owner', 'children', '')
+    """
+    leaving = {delete.uid for delete in gone}
+    ready = [pod for pod in pods if pod.active and pod.ready]
+    lost = sum(pod.uid in leaving for pod in ready)
+    if not lost:
+        return ""
+    if lost == len(ready) or (len(leaving) > SHARE_LIMIT * len(pods) and len(leaving) > 1):
+        return "owner" if app.spec.replicas == 0 else "children"
+    return ""
+
+
+def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: bool) -> list[Action]:
+    """Create the wanted Revision, renumber one that is gone back to, and drop what is beyond the history limit once the
+    roll is complete (upstream: cleanupDeployment)."""
+    app = observed.app
+    if target.revision is None:
+        body = msgspec.json.encode(revisions.manifest(app, target))
+        return [Create("Revision", app.namespace, revisions.revision_name(app.name, target.hash), body, app.uid)]
+    if revisions.must_renumber(target, observed.revisions):
+        number = revisions.next_number(observed.revisions)
+        body = msgspec.json.encode({"metadata": {"uid": target.revision.uid}, "spec": {"number": number}})
+        return [Patch("Revision", app.namespace, target.revision.name, body)]
+    if not complete:
+        return []
+    in_use = {target.hash, *(pod.revision for pod in observed.pods)}
+    old = revisions.expired(observed.revisions, app.spec.rollout.revision_history_limit, in_use)
+    return [Delete("Revision", app.namespace, revision.name, revision.uid) for revision in old]
+
+
+def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float) -> Progress:
+    """status.rollout after this plan."""
+    before = progress_of(app.status)
+    name = target.revision.name if target.revision else revisions.revision_name(app.name, target.hash)
+    rescaled = before.desired is not None and before.desired != app.spec.replicas
+    restarted = (
+        bool(app.spec.rollout.restart_at)
+        and before.desired is not None
+        and before.restart_at != app.spec.rollout.restart_at
+    )
+    times = status.next_progress(app, counts, name, rescaled or restarted, now)
+    return msgspec.structs.replace(
+        times,
+        sizes={id: size for id, size in fleet.sizes.items() if size or id == target.hash},
+        desired=app.spec.replicas,
+        bound=fleet.bound,
+        restart_at=app.spec.rollout.restart_at,
+    )
+
+
+def report(
+    observed: Observed,
+    target: Target,
+    fleet: Fleet,
+    counts: Counts,
+    found: Sequence[problems.Problem],
+    progress: Progress,
+    complete: bool,
+    now: float,
+) -> JSON:
+    """This room's share of the App's status."""
+    app = observed.app
+    awaited = "" if complete else status.awaited(app, fleet, counts, found)
+    name = target.revision.name if target.revision else revisions.revision_name(app.name, target.hash)
+    conditions = [
+        status.available(app, fleet, counts, found),
+        status.progressing(app, counts, progress, awaited, now),
+    ]
+    if app.spec.rollout.paused:
+        conditions.append(Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set"))
+    if observed.failures:
+        worst = observed.failures[0]
+        conditions.append(
+            Condition("ReplicaFailure", "True", problems.refusal(worst), f"{worst.verb} {worst.kind}: {worst.message}")
+        )
+    if target.missing:
+        kept = ", ".join(str(number) for number in sorted(r.number for r in observed.revisions)) or "none"
+        words = f"spec.rollout.undoTo: revision {target.missing} is not kept any more (kept: {kept}); what runs is left as it is"
+        conditions.append(Condition("Accepted", "False", "RevisionNotFound", words))
+    rollout = msgspec.to_builtins(progress)
+    rollout["waitingFor"] = awaited
+    stable = name if complete else app.status.get("stableRevision")
+    undo = revisions.recorded_undo(app)
+    said: JSON = {
+        **counts.as_json(),
+        "selector": status.selector(app),
+        "revision": target.number,
+        "activeRevision": name,
+        "problems": [problem.as_json() for problem in found],
+        "rollout": {field: value for field, value in rollout.items() if value not in ("", None)},
+        "conditions": conditions,
+    }
+    if stable:
+        said["stableRevision"] = stable
+    if undo and not target.missing:
+        said["undo"] = {"to": undo.to, "rejected": undo.rejected}
+    return said
+
+
+def next_change(observed: Observed, progress: Progress, complete: bool, now: float) -> float | None:
+    """When time alone changes something: a pod has been ready long enough, or the deadline passes (upstream requeues at
+    the second after)."""
+    app = observed.app
+    wait = app.spec.rollout.min_ready_seconds
+    soon = None
+    if wait:
+        due = [
+            pod.ready_since + wait - now
+            for pod in observed.pods
+            if pod.active and pod.ready and not pod.available(wait, now)
+        ]
+        soon = min((max(0.0, seconds) + 0.01 for seconds in due), default=None)
+    left = None if complete or not progress.started_at else status.deadline_left(app, progress, now)
+    return merge_requeue(soon, left + 1 if left else None)
+
+
+def _revision_statuses(
+    observed: Observed, target: Target, complete: bool, now: float
+) -> tuple[tuple[str, str, JSON], ...]:
+    by_hash: dict[str, list[Pod]] = defaultdict(list)
+    for pod in observed.pods:
+        by_hash[pod.revision].append(pod)
+    changed = []
+    for revision in observed.revisions:
+        wanted = revision.hash == target.hash
+        phase: Phase = "Retired" if not wanted else "Active" if complete else "Progressing"
+        wanted_status = status.of_revision(
+            revision, by_hash[revision.hash], observed.app.spec.rollout.min_ready_seconds, phase, now
+        )
+        if wanted_status != revision.status and not revision.deleting:
+            changed.append(("Revision", revision.name, wanted_status))
+    return tuple(changed)
+
+
+def _events(
+    observed: Observed, target: Target, fleet: Fleet, counts: Counts, found: Sequence[problems.Problem], complete: bool
+) -> list[Event]:
+    """What happened since the last status, for `kubectl describe`."""
+    app = observed.app
+    before = app.status
+    name = target.revision.name if target.revision else revisions.revision_name(app.name, target.hash)
+    said = []
+    if before.get("activeRevision") != name:
+        template = target.revision.template if target.revision else app.spec.template
+        images = ", ".join(revisions.images(msgspec.json.decode(template)))
+        verb = f"Going back to revision {target.number}" if target.undo else f"Rolling out revision {target.number}"
+        said.append(Event("Normal", "RolloutStarted", f"{verb} ({name}): {images}"))
+    desired = progress_of(before).desired
+    if desired is not None and desired != app.spec.replicas:
+        said.append(Event("Normal", "Scaled", f"Scaled from {desired} to {app.spec.replicas} pods"))
+    if complete and before.get("stableRevision") != name:
+        said.append(
+            Event(
+                "Normal", "RolloutComplete", f"Revision {target.number} ({name}) runs on all {app.spec.replicas} pods"
+            )
+        )
+    progressing = find(before.get("conditions") or (), "Progressing") or {}
+    known = {(p.get("reason"), p.get("container"), p.get("revision")) for p in before.get("problems") or ()}
+    for problem in found:
+        if (problem.reason, problem.container or None, problem.revision or None) not in known:
+            said.append(Event("Warning", problem.reason, problems.in_words([problem])))
+    if progressing.get("reason") == status.DEADLINE and counts.complete(app.spec.replicas):
+        said.append(Event("Normal", "Recovered", "the roll went on and is complete"))
+    return said
+
+
+def _refused(observed: Observed, condition: Condition, now: float) -> Plan:
+    """The spec cannot be obeyed: nothing that runs is touched, and the status says which field and the way out."""
+    counts = status.count(observed, None, now)
+    before = observed.app.status
+    kept = {
+        field: before[field]
+        for field in ("activeRevision", "stableRevision", "revision", "rollout", "undo", "problems")
+        if field in before
+    }
+    said = kept | counts.as_json() | {"selector": status.selector(observed.app), "conditions": [condition]}
+    said["updatedReplicas"] = before.get("updatedReplicas", 0)
+    return Plan(status=said)
+
+
+def _nothing_to_run(observed: Observed, claims: list[Action], now: float) -> Plan:
+    """Paused before anything ever ran, or an undo to a revision nobody keeps with nothing running."""
+    app = observed.app
+    if app.spec.rollout.undo_to and not app.spec.rollout.paused:
+        words = f"spec.rollout.undoTo: revision {app.spec.rollout.undo_to} does not exist; take the field away to run the template"
+        return msgspec.structs.replace(
+            _refused(observed, Condition("Accepted", "False", "RevisionNotFound", words), now), actions=tuple(claims)
+        )
+    waiting = Condition(
+        "Progressing", "Unknown", "Paused", "spec.rollout.paused is set: nothing is created until it is taken away"
+    )
+    said = status.count(observed, None, now).as_json() | {
+        "selector": status.selector(app),
+        "conditions": [waiting, Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set")],
+        "rollout": {"desired": app.spec.replicas, "pausedAt": progress_of(app.status).paused_at or timestamp(now)},
+    }
+    return Plan(actions=tuple(claims), status=said)

@@ -1,0 +1,175 @@
+"""Which revision is wanted, how a new one is named and numbered, and which are old enough to go. Pure.
+
+Upstream: kubernetes pkg/controller/deployment/sync.go (getNewReplicaSet, cleanupDeployment), kubectl rollout undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, LABEL_REVISION, MANAGED_BY, owner_reference, truncate
+from fairlead.rollout.model import App, Revision, Undo, undo_of
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What should run. `revision` None: it has to be created under `hash`. `missing` is the undo number nobody keeps."""
+
+    hash: str
+    number: int
+    revision: Revision | None
+    undo: Undo | None = None
+    missing: int = 0
+
+
+def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
+    """The revision to run, or None where nothing may start (a paused App that never ran).
+
+    - undoTo names a kept revision: that one, as long as the template is the one undoTo was written against; a newer
+      template spends the undo (asked for by people who fix forward with `kubectl apply`).
+    - paused: what runs now goes on; a changed template waits (upstream: no new ReplicaSet while paused).
+    - else the oldest kept revision that means the same as the template, else a new one.
+    """
+    undo = standing_undo(app)
+    if undo:
+        revision = next((r for r in revisions if r.number == undo.to and not r.deleting), None)
+        if revision is None:  # nothing is touched: what ran goes on
+            running = _active(app, revisions)
+            return _of(running, undo, missing=undo.to) if running else None
+        if not app.spec.rollout.paused:
+            return _of(revision, undo)
+    if app.spec.rollout.paused:
+        running = _active(app, revisions)
+        return _of(running, undo) if running else None
+    same = sorted(
+        (r for r in revisions if r.digest == app.digest and not r.deleting), key=lambda r: (r.created, r.name)
+    )
+    if same:
+        return _of(same[0], None)
+    return Target(hash=free_hash(app, revisions), number=next_number(revisions), revision=None)
+
+
+def standing_undo(app: App) -> Undo | None:
+    """The undo in force: a newly written undoTo rejects the template of now; a known one holds while that template stands.
+
+    >>> from fairlead.rollout.testing import make_app
+    >>> standing_undo(make_app(undo_to=2, digest="bad"))
+    Undo(to=2, rejected='bad')
+    >>> standing_undo(make_app(undo_to=2, digest="fixed", status={"undo": {"to": 2, "rejected": "bad"}})) is None
+    True
+    """
+    wanted = app.spec.rollout.undo_to
+    if not wanted:
+        return None
+    known = undo_of(app.status)
+    if known.to != wanted:
+        return Undo(to=wanted, rejected=app.digest)
+    return known if known.rejected == app.digest else None
+
+
+def recorded_undo(app: App) -> Undo | None:
+    """What status.undo must say: a spent undo is remembered as long as undoTo stands, or it would come back to life."""
+    wanted = app.spec.rollout.undo_to
+    if not wanted:
+        return None
+    known = undo_of(app.status)
+    return known if known.to == wanted else Undo(to=wanted, rejected=app.digest)
+
+
+def next_number(revisions: Iterable[Revision]) -> int:
+    """One more than any kept revision has (upstream: MaxRevision + 1).
+
+    >>> next_number(())
+    1
+    """
+    return max((r.number for r in revisions), default=0) + 1
+
+
+def must_renumber(target: Target, revisions: Sequence[Revision]) -> bool:
+    """A revision that is gone back to becomes the newest again, so that `history` reads in order of what ran."""
+    return target.revision is not None and any(r.number > target.revision.number for r in revisions if not r.deleting)
+
+
+def free_hash(app: App, revisions: Iterable[Revision]) -> str:
+    """The template's digest, made longer where another template already goes by that name (upstream: collisionCount)."""
+    taken = {r.hash for r in revisions}
+    hash, round = app.digest, 0
+    while hash in taken:
+        round += 1
+        hash = f"{app.digest}{round}"
+    return hash
+
+
+def revision_name(app: str, hash: str) -> str:
+    """`<app>-<hash>`, the app's name cut where pods' names would not fit a DNS label any more.
+
+    >>> revision_name("shop", "x7k2b9f4dq")
+    'shop-x7k2b9f4dq'
+    >>> len(revision_name("a" * 63, "x7k2b9f4dq"))
+    57
+    """
+    return f"{truncate(app, 57 - 1 - len(hash))}-{hash}"
+
+
+def manifest(app: App, target: Target) -> JSON:
+    """The Revision object for a template that runs for the first time."""
+    template = msgspec.json.decode(app.spec.template)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Revision",
+        "metadata": {
+            "name": revision_name(app.name, target.hash),
+            "namespace": app.namespace,
+            "labels": {
+                LABEL_APP: app.name,
+                LABEL_REVISION: target.hash,
+                "app.kubernetes.io/name": app.name,
+                "app.kubernetes.io/instance": app.name,
+                "app.kubernetes.io/managed-by": MANAGED_BY,
+            },
+            "ownerReferences": [owner_reference("App", app.name, app.uid)],
+        },
+        "spec": {
+            "app": app.name,
+            "number": target.number,
+            "templateHash": target.hash,
+            "template": template,
+            "images": images(template),
+            "cause": app.cause[:1024],
+            "createdBy": app.manager[:128],
+        },
+    }
+
+
+def images(template: JSON) -> list[str]:
+    """The images of a template, init containers first, each once.
+
+    >>> images({"spec": {"containers": [{"image": "shop:2"}, {"image": "log:1"}, {"image": "shop:2"}]}})
+    ['shop:2', 'log:1']
+    """
+    spec: dict[str, Any] = template.get("spec") or {}
+    found = [c.get("image", "") for field in ("initContainers", "containers") for c in spec.get(field) or ()]
+    return list(dict.fromkeys(image for image in found if image))
+
+
+def expired(revisions: Sequence[Revision], limit: int, in_use: set[str]) -> list[Revision]:
+    """Kept revisions beyond the history limit, lowest number first; never one whose hash is in use.
+
+    >>> from fairlead.rollout.testing import make_revision
+    >>> kept = [make_revision(number=n, hash=f"h{n}") for n in (3, 1, 2)]
+    >>> [r.number for r in expired(kept, 1, in_use={"h3"})]
+    [1]
+    """
+    old = sorted((r for r in revisions if r.hash not in in_use and not r.deleting), key=lambda r: (r.number, r.name))
+    return old[: max(0, len(old) - limit)]
+
+
+def _active(app: App, revisions: Sequence[Revision]) -> Revision | None:
+    name = app.status.get("activeRevision")
+    return next((r for r in revisions if r.name == name and not r.deleting), None)
+
+
+def _of(revision: Revision, undo: Undo | None, missing: int = 0) -> Target:
+    return Target(revision.hash, revision.number, revision, undo, missing)

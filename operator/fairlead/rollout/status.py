@@ -1,0 +1,293 @@
+"""What an App and its Revisions say of themselves. Pure.
+
+Upstream: kubernetes pkg/controller/deployment/{sync,progress}.go and util (DeploymentComplete, DeploymentProgressing,
+DeploymentTimedOut); kstatus of cli-utils for Ready, Reconciling and Stalled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
+from fairlead.core.meta import JSON, LABEL_APP
+from fairlead.core.podstate import Pod
+from fairlead.rollout import problems as problem_texts
+from fairlead.rollout.fleet import Fleet
+from fairlead.rollout.model import App, Observed, Phase, Progress, Revision, progress_of
+from fairlead.rollout.problems import Problem
+
+DEADLINE = "ProgressDeadlineExceeded"
+COMPLETE = "NewRevisionAvailable"
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """An App's pods in numbers; `total` are the active ones (upstream: status.replicas counts no terminating pods)."""
+
+    total: int
+    updated: int
+    ready: int
+    available: int
+    terminating: int
+    wanted: int  # the sum of all sizes
+
+    def complete(self, replicas: int) -> bool:
+        """Everything that runs is the wanted revision and available (DeploymentComplete).
+
+        >>> Counts(total=4, updated=3, ready=4, available=4, terminating=0, wanted=4).complete(3)
+        False
+        """
+        return self.updated == self.total == self.available == replicas
+
+    def as_json(self) -> JSON:
+        return {
+            "replicas": self.total,
+            "updatedReplicas": self.updated,
+            "readyReplicas": self.ready,
+            "availableReplicas": self.available,
+            "unavailableReplicas": max(0, self.wanted - self.available),
+            "terminatingReplicas": self.terminating,
+        }
+
+
+def count(observed: Observed, fleet: Fleet | None, now: float) -> Counts:
+    """The App's pods counted as they are, whatever size they are to come to."""
+    wait = observed.app.spec.rollout.min_ready_seconds
+    active = [pod for pod in observed.pods if pod.active]
+    return Counts(
+        total=len(active),
+        updated=len(fleet.target.pods) if fleet else 0,
+        ready=sum(pod.ready for pod in active),
+        available=sum(pod.available(wait, now) for pod in active),
+        terminating=sum(pod.deleting is not None and not pod.finished for pod in observed.pods),
+        wanted=fleet.total if fleet else 0,
+    )
+
+
+def progressed(counts: Counts, status: JSON) -> bool:
+    """More updated, fewer old, more ready or more available pods than the last status said (DeploymentProgressing).
+
+    >>> progressed(Counts(4, 2, 4, 4, 0, 4), {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 4, "availableReplicas": 4})
+    True
+    """
+    before_updated = status.get("updatedReplicas") or 0
+    before_old = (status.get("replicas") or 0) - before_updated
+    return (
+        counts.updated > before_updated
+        or counts.total - counts.updated < before_old
+        or counts.ready > (status.get("readyReplicas") or 0)
+        or counts.available > (status.get("availableReplicas") or 0)
+    )
+
+
+def deadline_left(app: App, progress: Progress, now: float) -> float | None:
+    """Seconds until the roll counts as stuck; None while paused or when it cannot be (never negative)."""
+    since = parse_time(progress.last_progress_at)
+    if app.spec.rollout.paused or since is None:
+        return None
+    return max(0.0, since + app.spec.rollout.progress_deadline_seconds - now)
+
+
+def progressing(app: App, counts: Counts, progress: Progress, awaited: str, now: float) -> Condition:
+    """The condition Progressing. Once complete it stays so until the next roll: later failures are Available's to tell
+    (upstream never re-arms the deadline: KEP-2804)."""
+    replicas = app.spec.replicas
+    before = find(app.status.get("conditions") or (), "Progressing") or {}
+    if app.spec.rollout.paused:
+        return Condition(
+            "Progressing",
+            "Unknown",
+            "Paused",
+            "spec.rollout.paused is set: no pod changes its revision until it is taken away",
+        )
+    if counts.complete(replicas):
+        return Condition(
+            "Progressing", "True", COMPLETE, f"all {replicas} pods run the wanted revision and are available"
+        )
+    if before.get("reason") == COMPLETE and not progress.started_at:
+        return Condition("Progressing", "True", COMPLETE, "the wanted revision was rolled out")
+    left = deadline_left(app, progress, now)
+    if left == 0:
+        return Condition(
+            "Progressing",
+            "False",
+            DEADLINE,
+            f"no progress for {app.spec.rollout.progress_deadline_seconds} s, waiting for {awaited}",
+        )
+    return Condition("Progressing", "True", "RevisionUpdating", f"waiting for {awaited}")
+
+
+def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem]) -> str:
+    """What the next step waits for, as half a sentence.
+
+    >>> from fairlead.rollout.fleet import Group
+    >>> from fairlead.rollout.testing import make_app, make_pods
+    >>> fleet = Fleet(Group("v2", 2, 2, make_pods(2, "v2", ready=False)), (), replicas=2, surge=1, unavailable=0)
+    >>> awaited(make_app(replicas=2), fleet, Counts(2, 2, 0, 0, 0, 2), [Problem("ImagePullBackOff", "no such image", 2, "shop-v2-0")])
+    '2 of 2 updated pods to become available: 2 × ImagePullBackOff (shop-v2-0: no such image)'
+    """
+    why = problem_texts.in_words(problems)
+    tail = f": {why}" if why else ""
+    target = fleet.target
+    if fleet.lingering and target.size == 0 and app.spec.replicas:
+        return f"{fleet.lingering} pods of the old revision to end{tail}"
+    if counts.updated < target.size:
+        return f"{target.size - counts.updated} of {app.spec.replicas} updated pods to be created{tail}"
+    missing = target.size - target.available
+    if missing > 0:
+        held = " (ready, held by minReadySeconds)" if target.ready == target.size else ""
+        return f"{missing} of {app.spec.replicas} updated pods to become available{held}{tail}"
+    if counts.total > counts.updated:
+        return f"{counts.total - counts.updated} pods of old revisions to be replaced{tail}"
+    if counts.available < app.spec.replicas:
+        return f"{app.spec.replicas - counts.available} of {app.spec.replicas} pods to become available{tail}"
+    return f"the pods to settle{tail}"
+
+
+def available(app: App, fleet: Fleet | None, counts: Counts, problems: Sequence[Problem]) -> Condition:
+    """The condition Available: enough pods serve (upstream: at least replicas - maxUnavailable)."""
+    floor = fleet.floor if fleet else app.spec.replicas
+    why = problem_texts.in_words(problems)
+    if counts.available >= floor:
+        return Condition(
+            "Available",
+            "True",
+            "MinimumReplicasAvailable",
+            f"{counts.available} pods are available, at least {floor} are needed",
+        )
+    message = f"{counts.available} pods are available, at least {floor} are needed" + (f": {why}" if why else "")
+    return Condition("Available", "False", "MinimumReplicasUnavailable", message)
+
+
+def summarise(app: App, joined: JSON, now: float) -> JSON:
+    """The status to write: what the rooms said joined, and the summary every tool reads (Ready, Reconciling, Stalled).
+
+    Ready is True exactly when the spec of this generation runs as asked; it is there from the first write on.
+    """
+    conditions: dict[str, Condition] = {c.type: c for c in joined.get("conditions") or ()}
+    stalled = _stalled(conditions)
+    ready = _ready(app, joined, conditions, stalled)
+    conditions["Ready"] = ready
+    if stalled:
+        conditions["Stalled"] = Condition("Stalled", "True", stalled.reason, stalled.message)
+    elif ready.status != "True":
+        conditions["Reconciling"] = Condition("Reconciling", "True", ready.reason, ready.message)
+    return joined | {
+        "observedGeneration": app.generation,
+        "conditions": stamp(conditions.values(), app.status.get("conditions") or (), app.generation, now),
+        "summary": summary(app, joined, ready, bool(stalled)),
+    }
+
+
+def _stalled(conditions: dict[str, Condition]) -> Condition | None:
+    """What needs a person: a deadline that passed, a spec that cannot be obeyed, a name that someone else holds."""
+    accepted = conditions.get("Accepted")
+    if accepted and accepted.status == "False":
+        return accepted
+    progressing = conditions.get("Progressing")
+    if progressing and progressing.reason == DEADLINE:
+        return progressing
+    for type in ("Exposed", "Disruption"):
+        condition = conditions.get(type)
+        if condition and condition.reason in ("NotOwned", "ServiceRefused", "BudgetRefused"):
+            return condition
+    return None
+
+
+def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Condition | None) -> Condition:
+    if stalled:
+        return Condition("Ready", "False", stalled.reason, stalled.message)
+    if app.spec.rollout.paused and joined.get("updatedReplicas") != joined.get("replicas"):
+        return Condition("Ready", "False", "Paused", "the roll is paused half way")
+    progressing = conditions.get("Progressing")
+    rolled = progressing is not None and progressing.reason in (COMPLETE, "Paused")
+    if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.spec.replicas:
+        return Condition(
+            "Ready",
+            "True",
+            "RolledOut",
+            f"{app.spec.replicas} of {app.spec.replicas} pods run the wanted revision and are available",
+        )
+    if rolled:
+        message = conditions["Available"].message if "Available" in conditions else ""
+        return Condition("Ready", "False", "PodsMissing", message)
+    message = progressing.message if progressing else "not looked at yet"
+    return Condition("Ready", "False", progressing.reason if progressing else "Pending", message)
+
+
+def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
+    """The STATUS column: one or two words and a fraction.
+
+    >>> from fairlead.rollout.testing import make_app
+    >>> counts = {"updatedReplicas": 3, "availableReplicas": 5, "problems": [{"reason": "ImagePullBackOff"}]}
+    >>> summary(make_app(replicas=6), counts, Condition("Ready", "False", "RevisionUpdating"), False)
+    'Rolling 3/6: ImagePullBackOff'
+    """
+    if ready.status == "True":
+        return "Ready" if app.spec.replicas else "Scaled to zero"
+    worst = (joined.get("problems") or [{}])[0].get("reason", "")
+    tail = f": {worst}" if worst else ""
+    if stalled:
+        return f"Stuck{tail or ': ' + ready.reason}"
+    updated, available, replicas = (
+        joined.get("updatedReplicas", 0),
+        joined.get("availableReplicas", 0),
+        app.spec.replicas,
+    )
+    if app.spec.rollout.paused:
+        return f"Paused {updated}/{replicas}{tail}"
+    if ready.reason == "PodsMissing":
+        return f"Degraded {available}/{replicas}{tail}"
+    return f"Rolling {min(updated, available)}/{replicas}{tail}"
+
+
+def of_revision(revision: Revision, pods: Sequence[Pod], min_ready_seconds: int, phase: Phase, now: float) -> JSON:
+    """A Revision's status: its pods' counts and where it stands (Progressing, Active, Retired)."""
+    active = [pod for pod in pods if pod.active]
+    available = sum(pod.available(min_ready_seconds, now) for pod in active)
+    settled = phase == "Active" or (phase == "Retired" and not pods)
+    message = (
+        f"{len(active)} pods are left" if phase == "Retired" else f"{available} of {len(active)} pods are available"
+    )
+    condition = Condition("Ready", "True" if settled else "False", phase, message)
+    return {
+        "observedGeneration": revision.generation,
+        "phase": phase,
+        "replicas": len(active),
+        "readyReplicas": sum(pod.ready for pod in active),
+        "availableReplicas": available,
+        "terminatingReplicas": sum(pod.deleting is not None for pod in pods),
+        "conditions": stamp([condition], revision.status.get("conditions") or (), revision.generation, now),
+    }
+
+
+def selector(app: App) -> str:
+    """What /scale, HorizontalPodAutoscalers and `kubectl get pods -l` select this App's pods by."""
+    return f"{LABEL_APP}={app.name}"
+
+
+def next_progress(app: App, counts: Counts, target: str, replicas_changed: bool, now: float) -> Progress:
+    """status.rollout's times: the clock starts with a roll, is wound by every progress, and stops when complete."""
+    before = progress_of(app.status)
+    running = app.status.get("activeRevision")
+    rolling = not counts.complete(app.spec.replicas)
+    started = before.started_at
+    if running != target or replicas_changed or (rolling and not started and not _completed(app)):
+        started = timestamp(now) if rolling else ""
+    elif not rolling:
+        started = ""
+    resumed = bool(before.paused_at) and not app.spec.rollout.paused
+    moved = running != target or replicas_changed or resumed or progressed(counts, app.status)
+    last = timestamp(now) if moved or not before.last_progress_at else before.last_progress_at
+    return msgspec.structs.replace(
+        before,
+        started_at=started,
+        last_progress_at=last,
+        paused_at=(before.paused_at or timestamp(now)) if app.spec.rollout.paused else "",
+    )
+
+
+def _completed(app: App) -> bool:
+    before = find(app.status.get("conditions") or (), "Progressing") or {}
+    return before.get("reason") == COMPLETE

@@ -1,0 +1,1 @@
+"""The built-in rollout strategies; they register like anybody else's."""

@@ -1,0 +1,524 @@
+"""Carries a plan's actions out: in order, within budgets, with preconditions; what goes wrong is kept for the next plan."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import msgspec
+
+from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
+from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
+from fairlead.engine.expectations import Expectations, OwnWrites
+from fairlead.engine.failures import Failures
+from fairlead.engine.limiter import Lanes, Limiter
+from fairlead.engine.queue import backoff
+from fairlead.engine.settings import EngineSettings
+from fairlead.engine.store import Table
+from fairlead.kube.client import Client, Envelope
+from fairlead.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+)
+from fairlead.kube.resources import BY_KIND
+from fairlead.metrics.collect import Metrics
+
+POD = "Pod"
+NAMESPACE_TERMINATING = "NamespaceTerminating"
+
+
+class Fenced(Exception):
+    """This process may not write: it does not lead (any more), or it is stopping."""
+
+
+class _Reference(msgspec.Struct, rename="camel"):
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class _OwnedMeta(msgspec.Struct, rename="camel"):
+    uid: str = ""
+    deletion_timestamp: str | None = None
+    owner_references: list[_Reference] | None = None
+
+    @property
+    def controller(self) -> _Reference | None:
+        return next((ref for ref in self.owner_references or () if ref.controller), None)
+
+
+class _Owned(msgspec.Struct):
+    metadata: _OwnedMeta = msgspec.field(default_factory=_OwnedMeta)
+
+
+_owned = msgspec.json.Decoder(_Owned)
+_envelope = msgspec.json.Decoder(Envelope)
+
+
+class Requests:
+    """Sends single writes: the lane's budget, the fence, the metrics, and patience with a server in trouble."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        settings: EngineSettings,
+        rng: random.Random,
+        metrics: Metrics,
+        may_write: Callable[[], bool],
+    ) -> None:
+        self.lanes = lanes
+        self._settings = settings
+        self._rng = rng
+        self._metrics = metrics
+        self._may_write = may_write
+
+    async def send(self, lane: Limiter, verb: str, kind: str, request: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The answer, or the ApiError of the last attempt. The same request is repeated where its outcome is unknown
+        (Unreachable), the server in trouble (Unavailable) or asking for patience (429). Fenced without leadership."""
+        clock = asyncio.get_running_loop().time
+        attempt = 0
+        while True:
+            attempt += 1
+            async with lane:
+                if not self._may_write():
+                    raise Fenced
+                began = clock()
+                try:
+                    answer = await request()
+                except ApiError as error:
+                    failure = error
+                else:
+                    latency = clock() - began
+                    lane.answered(latency)
+                    self._count(verb, kind, 200, latency)
+                    return answer
+                self._count(verb, kind, failure.code, clock() - began)
+            if isinstance(failure, TooManyRequests):
+                lane.push_back(1.0 if failure.retry_after is None else failure.retry_after)
+            elif not isinstance(failure, Unavailable | Unreachable):
+                raise failure
+            if attempt >= self._settings.write_attempts:
+                raise failure
+            if not isinstance(failure, TooManyRequests):  # after a 429 the lane itself makes us wait
+                await asyncio.sleep(max(failure.retry_after or 0.0, backoff(attempt, 0.2, 5.0, self._rng)))
+
+    def _count(self, verb: str, kind: str, code: int, latency: float) -> None:
+        self._metrics.writes.labels(kind, verb, code).inc()
+        self._metrics.write_seconds.labels(verb).observe(latency)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a plan's actions."""
+
+    refused: bool = False  # a new refusal was recorded: plan again with it before anything is told
+    conflict: bool = False  # the view was stale, or no answer came: try again, with backoff
+    unfinished: bool = False  # interrupted: a newer spec, the end of the slice, a stop
+    succeeded: int = 0
+
+
+@dataclass(slots=True)
+class Job:
+    """One plan to carry out, for one parent."""
+
+    key: Key
+    parent_kind: str
+    parent_uid: str
+    generation: int
+    actions: Sequence[Action]
+    interrupted: Callable[[], bool]
+    outcome: Outcome = field(default_factory=Outcome)
+    done: dict[tuple[str, str, str], None] = field(default_factory=dict)  # (verb, kind, name)
+    refusals: dict[tuple[str, str, str], ApiError] = field(default_factory=dict)
+    blocked: bool = False  # a prerequisite (a Revision) could not be made: no pods of it
+    parent_lives: bool | None = None  # as read live, before anything is adopted
+
+
+class Executor:
+    """Order: creates, applies and patches of everything but pods, one after the other (a Revision before its pods);
+    then pod creates, pod changes and all deletes, side by side, each in its own lane."""
+
+    def __init__(
+        self,
+        client: Client,
+        tables: Mapping[str, Table],
+        requests: Requests,
+        expectations: Expectations,
+        own_writes: OwnWrites,
+        failures: Failures,
+    ) -> None:
+        self._client = client
+        self._tables = tables
+        self._requests = requests
+        self._expectations = expectations
+        self._own_writes = own_writes
+        self._failures = failures
+
+    async def run(self, job: Job) -> Outcome:
+        creates = [a for a in job.actions if isinstance(a, Create) and a.kind == POD]
+        deletes = [a for a in job.actions if isinstance(a, Delete)]
+        changes = [a for a in job.actions if a.kind == POD and not isinstance(a, Create | Delete)]
+        first = [a for a in job.actions if a.kind != POD and not isinstance(a, Delete)]
+        for action in first:
+            await self._one(job, action)
+        if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
+            creates, deletes = [], [a for a in deletes if a.kind != POD]
+        lanes = self._requests.lanes
+        async with asyncio.TaskGroup() as group:
+            if creates:
+                group.create_task(self._burst(job, creates, lanes.creates))
+            for kind in dict.fromkeys(action.kind for action in deletes):
+                group.create_task(self._burst(job, [a for a in deletes if a.kind == kind], lanes.deletes))
+            if changes:
+                group.create_task(self._burst(job, changes, lanes.others))
+        self._settle(job)
+        return job.outcome
+
+    # ------------------------------------------------------------ pace
+
+    async def _burst(self, job: Job, actions: Sequence[Action], lane: Limiter) -> None:
+        """Slow start: at most twice as many begun as have succeeded, plus one. So a quota that is used up costs one
+        refused request, and 1000 pods are under way after ten round trips. The first refusal ends it."""
+        waiting = iter(actions)
+        started = succeeded = running = 0
+        stopped = False
+
+        def take() -> Action | None:
+            nonlocal started, stopped
+            if stopped or started > 2 * succeeded:
+                return None
+            if job.interrupted():
+                job.outcome.unfinished = stopped = True
+                return None
+            action = next(waiting, None)
+            if action is None:
+                stopped = True
+            started += action is not None
+            return action
+
+        async with asyncio.TaskGroup() as group:
+
+            def launch() -> None:
+                nonlocal running
+                while running < lane.limit and (action := take()) is not None:
+                    running += 1
+                    group.create_task(work(action))
+
+            async def work(action: Action | None) -> None:
+                nonlocal running, succeeded, stopped
+                while action is not None:
+                    if await self._one(job, action):
+                        succeeded += 1
+                    else:
+                        stopped = True
+                    action = take()
+                    launch()
+                running -= 1
+
+            launch()
+
+    async def _one(self, job: Job, action: Action) -> bool:
+        """Whether the action is done."""
+        verb, kind, name = verb_of(action), action.kind, action.name
+        if self._failures.holds(job.key, verb, kind, name, job.generation):
+            job.blocked = job.blocked or (isinstance(action, Create) and kind != POD)
+            return False
+        try:
+            done = await self._perform(job, action)
+        except Fenced:
+            job.outcome.unfinished = True
+            done = False
+        except ApiError as error:
+            self._note(job, verb, kind, name, error)
+            done = False
+        if done:
+            job.outcome.succeeded += 1
+            job.done[(verb, kind, name)] = None
+        elif isinstance(action, Create) and kind != POD:
+            job.blocked = True
+        return done
+
+    def _note(self, job: Job, verb: str, kind: str, name: str, error: ApiError) -> None:
+        stale = isinstance(error, Conflict) or (isinstance(error, NotFound) and verb != "create")
+        if stale or isinstance(error, TooManyRequests | Unauthorized | Unreachable):
+            job.outcome.conflict = True
+            return
+        job.refusals.setdefault((verb, kind, name), error)
+
+    def _settle(self, job: Job) -> None:
+        """Keep the books at the end: in one pass several creates may meet the same quota, and one may still get through."""
+        refused = {(verb, kind) for verb, kind, _ in job.refusals}
+        for verb, kind, name in job.done:
+            if (verb, kind) not in refused or kind != POD:
+                self._failures.succeeded(job.key, verb, kind, name)
+        told: set[tuple[str, str, str]] = set()
+        for (verb, kind, name), error in job.refusals.items():
+            reason = reason_of(error)
+            if kind == POD and (verb, kind, reason) in told:
+                continue
+            told.add((verb, kind, reason))
+            self._failures.record(job.key, verb, kind, name, error.code, reason, error.message, job.generation)
+            job.outcome.refused = True
+        self._failures.unwanted(job.key, ((verb_of(a), a.kind) for a in job.actions), job.generation)
+
+    # ------------------------------------------------------------ single writes
+
+    async def _perform(self, job: Job, action: Action) -> bool:
+        match action:
+            case Create():
+                return await self._create(job, action)
+            case Delete():
+                return await self._delete(job, action)
+            case Apply():
+                return await self._apply(job, action)
+            case Patch():
+                return await self._patch(job, action)
+            case Adopt():
+                return await self._adopt(job, action)
+            case Release():
+                return await self._release(job, action)
+            case _:
+                assert_never(action)
+
+    async def _create(self, job: Job, action: Create) -> bool:
+        table = self._tables.get(action.kind)
+        if table is not None:
+            self._expectations.expect_create(job.key, action.kind, action.namespace, action.name)
+        try:
+            made = await self._post(job, action)
+        except BaseException:
+            self._expectations.settle_create(action.kind, action.namespace, action.name)
+            raise
+        if not made:
+            self._expectations.settle_create(action.kind, action.namespace, action.name)
+            return False
+        self._expectations.answered_create(action.kind, action.namespace, action.name)
+        return True
+
+    async def _post(self, job: Job, action: Create) -> bool:
+        resource, lanes = BY_KIND[action.kind], self._requests.lanes
+        lane = lanes.creates if action.kind == POD else lanes.others
+        try:
+            answer = await self._requests.send(
+                lane,
+                "create",
+                action.kind,
+                lambda: self._client.create(resource, action.namespace, action.body, manager=MANAGER),
+            )
+        except AlreadyExists:
+            return await self._already_there(job, action)
+        if action.kind != POD:  # a pod is awaited by its name: its answer is 2 KB nobody needs parsed
+            self._wrote(job.key, action.kind, answer)
+        return True
+
+    async def _already_there(self, job: Job, action: Create) -> bool:
+        """The name is taken: by ourselves (a request that timed out and was carried out all the same), or by another."""
+        try:
+            body = await self._client.get(BY_KIND[action.kind], action.namespace, action.name)
+        except NotFound:
+            job.outcome.conflict = True  # it was just going: the next pass makes it
+            return False
+        meta = _owned.decode(body).metadata
+        controller = meta.controller
+        if controller is None or controller.uid != action.owner_uid:
+            raise Refusal("NameTaken", f'{action.kind} "{action.name}" exists and {_belongs(controller)}')
+        if (table := self._tables.get(action.kind)) is not None:
+            table.learn(body)
+        if meta.deletion_timestamp is not None:
+            job.outcome.conflict = True  # the last one of that name is not gone yet
+            return False
+        self._expectations.settle_create(action.kind, action.namespace, action.name)
+        return True
+
+    async def _delete(self, job: Job, action: Delete) -> bool:
+        table = self._tables.get(action.kind)
+        if table is not None:
+            self._expectations.expect_delete(job.key, action.kind, action.uid)
+        try:
+            await self._requests.send(
+                self._requests.lanes.deletes,
+                "delete",
+                action.kind,
+                lambda: self._client.delete(
+                    BY_KIND[action.kind], action.namespace, action.name, uid=action.uid, propagation=action.propagation
+                ),
+            )
+        except NotFound:
+            self._expectations.settle_delete(action.uid)
+            if table is not None:
+                table.remove(action.namespace, action.name, action.uid)
+            return True
+        except BaseException:
+            self._expectations.settle_delete(action.uid)
+            raise
+        self._expectations.answered_delete(action.uid)
+        return True
+
+    async def _apply(self, job: Job, action: Apply) -> bool:
+        if action.owner_uid:
+            await self._check_owner(action)
+        # Between the check and this request another may create the name. The API server refuses a second controller
+        # reference, so only an unowned object made in these milliseconds could be taken over.
+        answer = await self._requests.send(
+            self._requests.lanes.others,
+            "patch",
+            action.kind,
+            lambda: self._client.patch(
+                BY_KIND[action.kind],
+                action.namespace,
+                action.name,
+                action.body,
+                type="apply",
+                manager=MANAGER,
+                force=True,
+            ),
+        )
+        self._wrote(job.key, action.kind, answer)
+        return True
+
+    async def _check_owner(self, action: Apply) -> None:
+        table = self._tables.get(action.kind)
+        known = table.get(action.namespace, action.name) if table is not None else None
+        if known is not None and getattr(known, "owner_uid", None) == action.owner_uid:
+            return
+        try:
+            body = await self._client.get(BY_KIND[action.kind], action.namespace, action.name)
+        except NotFound:
+            return
+        controller = _owned.decode(body).metadata.controller
+        if controller is None or controller.uid != action.owner_uid:
+            raise Refusal("NotOwned", f'{action.kind} "{action.name}" exists and {_belongs(controller)}')
+
+    async def _patch(self, job: Job, action: Patch) -> bool:
+        answer = await self._requests.send(
+            self._requests.lanes.others,
+            "patch",
+            action.kind,
+            lambda: self._client.patch(
+                BY_KIND[action.kind],
+                action.namespace,
+                action.name,
+                action.body,
+                type="merge",
+                subresource=action.subresource,
+                manager=MANAGER,
+            ),
+        )
+        self._wrote(job.key, action.kind, answer)
+        return True
+
+    async def _adopt(self, job: Job, action: Adopt) -> bool:
+        if not await self._parent_lives(job, action):
+            job.outcome.conflict = True
+            return False
+
+        def with_owner(references: list[JSON]) -> list[JSON] | None:
+            if any(ref.get("controller") for ref in references):
+                return None  # somebody else was faster
+            return [*references, owner_reference(action.owner_kind, action.owner_name, action.owner_uid)]
+
+        return await self._change_owners(job, action, with_owner)
+
+    async def _release(self, job: Job, action: Release) -> bool:
+        def without_owner(references: list[JSON]) -> list[JSON] | None:
+            rest = [ref for ref in references if ref.get("uid") != action.owner_uid]
+            return rest if len(rest) < len(references) else None
+
+        return await self._change_owners(job, action, without_owner)
+
+    async def _change_owners(
+        self, job: Job, action: Adopt | Release, change: Callable[[list[JSON]], list[JSON] | None]
+    ) -> bool:
+        """Rewrite the owner references of exactly the object that was read: its uid and resourceVersion go along."""
+        resource = BY_KIND[action.kind]
+        try:
+            live = msgspec.json.decode(await self._client.get(resource, action.namespace, action.name))
+        except NotFound:
+            return True
+        meta: JSON = live["metadata"]
+        if meta["uid"] != action.uid or (meta.get("deletionTimestamp") and isinstance(action, Adopt)):
+            return True  # another object, or one on its way out: nothing to do any more
+        references = change(meta.get("ownerReferences") or [])
+        if references is None:
+            return True
+        body = msgspec.json.encode(
+            {
+                "metadata": {
+                    "uid": meta["uid"],
+                    "resourceVersion": meta["resourceVersion"],
+                    "ownerReferences": references,
+                }
+            }
+        )
+        answer = await self._requests.send(
+            self._requests.lanes.others,
+            "patch",
+            action.kind,
+            lambda: self._client.patch(resource, action.namespace, action.name, body, type="merge", manager=MANAGER),
+        )
+        self._wrote(job.key, action.kind, answer)
+        return True
+
+    async def _parent_lives(self, job: Job, action: Adopt) -> bool:
+        """Read once per pass: nothing is adopted for a parent that is being deleted, or is another one by now."""
+        if job.parent_lives is None:
+            try:
+                body = await self._client.get(BY_KIND[action.owner_kind], action.namespace, action.owner_name)
+            except NotFound:
+                job.parent_lives = False
+            else:
+                meta = _envelope.decode(body).metadata
+                job.parent_lives = meta.uid == action.owner_uid and meta.deletion_timestamp is None
+        return job.parent_lives
+
+    def _wrote(self, key: Key, kind: str, answer: bytes) -> None:
+        if kind in self._tables:
+            self._own_writes.note(key, kind, int(_envelope.decode(answer).metadata.resource_version or 0))
+
+
+class Refusal(ApiError):
+    """Our own no, before the API server was asked to write."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(409, reason, message)
+
+
+def verb_of(action: Action) -> str:
+    """The RBAC verb an action needs."""
+    match action:
+        case Create():
+            return "create"
+        case Delete():
+            return "delete"
+        case _:
+            return "patch"
+
+
+def reason_of(error: ApiError) -> str:
+    """The reason to keep: a terminating namespace hides in the causes of a 403.
+
+    >>> reason_of(Forbidden(403, "Forbidden", "no", details={"causes": [{"reason": "NamespaceTerminating"}]}))
+    'NamespaceTerminating'
+    """
+    causes = error.details.get("causes") or ()
+    if isinstance(error, Forbidden) and any(cause.get("reason") == NAMESPACE_TERMINATING for cause in causes):
+        return NAMESPACE_TERMINATING
+    return error.reason or type(error).__name__
+
+
+def _belongs(controller: _Reference | None) -> str:
+    if controller is None:
+        return "has no controlling owner"
+    return f'is controlled by {controller.kind} "{controller.name}"'

@@ -1,0 +1,107 @@
+"""Refused writes: what the status must say of them, and when they may be tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from fairlead.core.actions import Failure
+from fairlead.core.meta import Key
+from fairlead.engine.queue import backoff
+
+# Refusals that concern one name only: with another name the write may well succeed.
+_OF_A_NAME = frozenset({"NameTaken", "NotOwned"})
+
+Slot = tuple[str, str, str]  # (verb, kind, name or "" for all names)
+
+
+@dataclass(slots=True)
+class _Held:
+    failure: Failure
+    generation: int  # of the parent when it was refused: a new spec is worth a new try
+    until: float  # monotonic
+
+
+class Failures:
+    """Per key: the last refusal of each verb and kind, held back with a doubling pause.
+
+    A refused pod create holds back all pod creates of the key (the next name would meet the same quota or policy);
+    other kinds are held by name. A held write is not sent, however many events ask for it.
+    """
+
+    def __init__(
+        self,
+        pause: tuple[float, float],
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._pause = pause
+        self._clock = clock
+        self._monotonic = monotonic
+        self._rng = rng
+        self._held: dict[Key, dict[Slot, _Held]] = {}
+
+    def of(self, key: Key) -> tuple[Failure, ...]:
+        """For the next observe, in a stable order."""
+        held = self._held.get(key)
+        return tuple(held[slot].failure for slot in sorted(held)) if held else ()
+
+    def holds(self, key: Key, verb: str, kind: str, name: str, generation: int) -> bool:
+        """Whether this write must wait."""
+        held = self._held.get(key)
+        if not held:
+            return False
+        now = self._monotonic()
+        return any(
+            entry is not None and entry.generation == generation and now < entry.until
+            for entry in (held.get((verb, kind, "")), held.get((verb, kind, name)))
+        )
+
+    def record(
+        self, key: Key, verb: str, kind: str, name: str, code: int, reason: str, message: str, generation: int
+    ) -> None:
+        slot = (verb, kind, "" if kind == "Pod" and reason not in _OF_A_NAME else name)
+        entries = self._held.setdefault(key, {})
+        before = entries.get(slot)
+        same = before is not None and before.failure.reason == reason and before.failure.code == code
+        count = before.failure.count + 1 if before is not None and same else 1
+        since = before.failure.since if before is not None and same else self._clock()
+        tries = count if before is not None and before.generation == generation else 1
+        failure = Failure(verb, kind, name, code, reason, message, since, count)
+        entries[slot] = _Held(failure, generation, self._monotonic() + backoff(tries, *self._pause, self._rng))
+
+    def succeeded(self, key: Key, verb: str, kind: str, name: str) -> None:
+        entries = self._held.get(key)
+        if entries:
+            entries.pop((verb, kind, ""), None)
+            entries.pop((verb, kind, name), None)
+            self._tidy(key)
+
+    def unwanted(self, key: Key, wanted: Iterable[tuple[str, str]], generation: int) -> None:
+        """The plan does not ask for these writes any more: drop their refusals, but not before their pause is over or
+        the spec has changed, so that a plan that reacts to a refusal by waiting does wait."""
+        entries = self._held.get(key)
+        if not entries:
+            return
+        still, now = set(wanted), self._monotonic()
+        for slot, held in list(entries.items()):
+            if slot[:2] not in still and (now >= held.until or held.generation != generation):
+                del entries[slot]
+        self._tidy(key)
+
+    def wait(self, key: Key) -> float | None:
+        """Seconds until the first held write may be tried again."""
+        held = self._held.get(key)
+        if not held:
+            return None
+        return max(0.0, min(entry.until for entry in held.values()) - self._monotonic())
+
+    def forget(self, key: Key) -> None:
+        self._held.pop(key, None)
+
+    def _tidy(self, key: Key) -> None:
+        if not self._held.get(key):
+            self._held.pop(key, None)

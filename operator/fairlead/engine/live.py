@@ -1,0 +1,89 @@
+"""Live reads before a step that cannot be taken back (engine rule 6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from fairlead.core.meta import Key
+from fairlead.engine.controller import Controller
+from fairlead.engine.store import Slot, Table
+from fairlead.kube.client import Client, Envelope
+from fairlead.kube.errors import Conflict, NotFound
+from fairlead.kube.resources import PODS
+
+_envelope = msgspec.json.Decoder(Envelope)
+_DOUBTS_AT_ONCE = 8  # single reads of pods a list did not show
+
+
+class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
+    token: str = ""
+
+
+class _Page(msgspec.Struct):
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    items: list[msgspec.Raw] | None = None
+
+
+_page = msgspec.json.Decoder(_Page)
+
+
+class LiveReads:
+    """Asks the API server itself, and lets the store know what it said."""
+
+    def __init__(self, client: Client, controller: Controller, tables: Mapping[str, Table], page_size: int) -> None:
+        self._client = client
+        self._controller = controller
+        self._tables = tables
+        self._page_size = page_size
+
+    async def confirm_parent(self, key: Key, record: Any, generation: int) -> None:
+        """Conflict unless the parent is still the one that was decided on: same uid, same generation, not going."""
+        try:
+            body = await self._client.get(self._controller.parent, key.namespace, key.name)
+        except NotFound as error:
+            raise Conflict(409, "Gone", f"{key} is gone") from error
+        meta = _envelope.decode(body).metadata
+        if meta.uid != record.uid or meta.generation != generation or meta.deletion_timestamp is not None:
+            raise Conflict(409, "Stale", f"{key} has changed since it was last seen")
+
+    async def refresh_children(self, key: Key, record: Any) -> None:
+        """Bring the store's view of the parent's pods up to date by a consistent list. What the list does not show is
+        asked for one by one: it may be gone, or only have lost the label."""
+        selector = self._controller.pods_selector
+        if selector is None:
+            return
+        table = self._tables[PODS.kind]
+        seen: set[Slot] = set()
+        token = ""
+        while True:
+            body = await self._client.list(
+                PODS, key.namespace, label_selector=selector(record), limit=self._page_size, continue_token=token
+            )
+            page = _page.decode(body)
+            for raw in page.items or ():
+                item = bytes(raw)
+                meta = _envelope.decode(item).metadata
+                seen.add((meta.namespace, meta.name))
+                table.learn(item)
+            token = page.metadata.token
+            if not token:
+                break
+        doubtful = [pod for pod in self._known(key, table) if (pod.namespace, pod.name) not in seen]
+        gate = asyncio.Semaphore(_DOUBTS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for pod in doubtful:
+                group.create_task(self._ask(pod, table, gate))
+
+    def _known(self, key: Key, table: Table) -> list[Any]:
+        return [pod for pod in table if pod.namespace == key.namespace and key in table.source.keys(pod)]
+
+    async def _ask(self, pod: Any, table: Table, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            try:
+                table.learn(await self._client.get(PODS, pod.namespace, pod.name))
+            except NotFound:
+                table.remove(pod.namespace, pod.name, pod.uid)

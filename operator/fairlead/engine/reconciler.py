@@ -1,0 +1,295 @@
+"""One parent kind's loop: gates, observe, plan, confirm, execute, status, events, come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.core.actions import Action, Confirm, Event, Plan, merge_requeue
+from fairlead.core.meta import JSON, Key
+from fairlead.engine.controller import Controller, Part
+from fairlead.engine.execute import Executor, Fenced, Job
+from fairlead.engine.expectations import Expectations, OwnWrites
+from fairlead.engine.failures import Failures
+from fairlead.engine.live import LiveReads
+from fairlead.engine.queue import Queue, QueueStopped
+from fairlead.engine.recorder import Recorder, Subject
+from fairlead.engine.settings import EngineSettings
+from fairlead.engine.status import StatusWriter
+from fairlead.engine.store import Store
+from fairlead.kube.errors import ApiError, Conflict
+from fairlead.metrics.collect import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class PlanError(Exception):
+    """A room's observe or plan raised."""
+
+
+@dataclass(slots=True)
+class Decision:
+    """The plans of all parts, as one."""
+
+    actions: list[Action]
+    status: JSON | None
+    statuses: list[tuple[str, str, JSON]]
+    events: list[Event]
+    requeue_after: float | None
+    confirm: Confirm
+    status_first: bool
+
+
+def join(plans: list[Plan]) -> Decision:
+    """Parts speak of different things, so their plans add up: lists one after the other, the soonest requeue, the
+    strongest confirmation, statuses merged by field; `conditions` are a list each part adds to.
+
+    >>> joined = join([Plan(status={"a": 1, "conditions": ["x"]}), Plan(status={"b": 2, "conditions": ["y"]}, requeue_after=5)])
+    >>> joined.status, joined.requeue_after
+    ({'a': 1, 'conditions': ['x', 'y'], 'b': 2}, 5)
+    """
+    status: JSON | None = None
+    for part in (plan.status for plan in plans if plan.status is not None):
+        status = {} if status is None else status
+        conditions = [*status.get("conditions", ()), *part.get("conditions", ())]
+        status.update(part)
+        if conditions:
+            status["conditions"] = conditions
+    wanted = {plan.confirm for plan in plans}
+    confirm: Confirm = "children" if "children" in wanted else "owner" if "owner" in wanted else ""
+    return Decision(
+        actions=[action for plan in plans for action in plan.actions],
+        status=status,
+        statuses=[entry for plan in plans for entry in plan.statuses],
+        events=[event for plan in plans for event in plan.events],
+        requeue_after=merge_requeue(*(plan.requeue_after for plan in plans)),
+        confirm=confirm,
+        status_first=any(plan.status_first for plan in plans),
+    )
+
+
+@dataclass(slots=True)
+class _Broken:
+    """A key whose plan raised: left alone until its pause is over, or its spec changes."""
+
+    generation: int
+    until: float
+
+
+@dataclass
+class Reconciler:
+    """Reconciles the keys of one controller's queue. One instance, many `work` loops."""
+
+    controller: Controller
+    store: Store
+    queue: Queue
+    expectations: Expectations
+    own_writes: OwnWrites
+    failures: Failures
+    executor: Executor
+    statuses: StatusWriter
+    recorder: Recorder
+    live: LiveReads
+    clock: Callable[[], float]
+    settings: EngineSettings
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        self._broken: dict[Key, _Broken] = {}
+        self._waiting: dict[Key, None] = {}  # held back until the watches have told of our own writes
+        self._costs: dict[Key, float] = {}
+        self._stopping = False
+        name = self.controller.name
+        self._seconds = self.metrics.reconcile_seconds.labels(name)
+        self._plan_seconds = self.metrics.plan_seconds.labels(name)
+
+    def stop(self) -> None:
+        """Start no more writes; passes under way end soon."""
+        self._stopping = True
+        self.queue.stop()
+
+    def progressed(self) -> None:
+        """A watch has come further: take up the keys that waited for just that. Also bookmarks can settle a wait."""
+        for key in [key for key in self._waiting if not self._waits(key)]:
+            del self._waiting[key]
+            self.queue.add(key)
+
+    def _waits(self, key: Key) -> bool:
+        return self.expectations.wait(key) is not None or self.own_writes.wait(key, self.store.tables) is not None
+
+    async def work(self) -> None:
+        """Take keys until the queue stops."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                key = await self.queue.get()
+            except QueueStopped:
+                return
+            began = loop.time()
+            result = "error"
+            try:
+                result = await self._guarded(key)
+            finally:
+                self.queue.done(key, self._costs.pop(key, 0.0))
+                self._seconds.observe(loop.time() - began)
+                self.metrics.reconciles.labels(self.controller.name, result).inc()
+
+    async def _guarded(self, key: Key) -> str:
+        """One pass; whatever it raises ends the pass, not the worker."""
+        try:
+            return await self._pass(key)
+        except Fenced:
+            return "fenced"
+        except PlanError:
+            return "error"
+        except Conflict as error:
+            log.debug("%s %s: %s", self.controller.name, key, error)
+            self.queue.retry(key)
+            return "conflict"
+        except ApiError as error:
+            log.warning("%s %s: %s", self.controller.name, key, error)
+            self.queue.retry(key)
+            return "error"
+        except Exception:
+            log.exception("%s %s: reconcile failed", self.controller.name, key)
+            self.queue.retry(key)
+            return "error"
+
+    async def _pass(self, key: Key) -> str:
+        wait = self._gates(key)
+        if wait is not None:
+            self._waiting[key] = None
+            self.queue.add_after(key, wait)
+            return "waiting"
+        self._waiting.pop(key, None)
+        record = self._record(key)
+        if record is None:
+            self._forget(key)
+            return "gone"
+        generation = self.controller.generation_of(record)
+        if (pause := self._pause(key, generation)) is not None:
+            self.queue.add_after(key, pause)
+            return "waiting"
+        decision = self._decide(key, record)
+        if decision.confirm:
+            await self.live.confirm_parent(key, record, generation)
+            if decision.confirm == "children":
+                await self.live.refresh_children(key, record)
+                decision = self._decide(key, record)
+        return await self._carry_out(key, record, generation, decision)
+
+    def _gates(self, key: Key) -> float | None:
+        """Seconds to wait before this key may be decided on. What is waited for wakes it sooner."""
+        expired, timeouts = self.expectations.expired, self.own_writes.timeouts
+        waits = [self.expectations.wait(key), self.own_writes.wait(key, self.store.tables)]
+        if self.expectations.expired > expired:
+            self.metrics.expectations_expired.labels(self.controller.name).inc(self.expectations.expired - expired)
+            log.warning("%s %s: a write was never seen in the watch; going on without", self.controller.name, key)
+        if self.own_writes.timeouts > timeouts:
+            self.metrics.stale_reads.labels(self.controller.name).inc()
+            log.warning("%s %s: the watch has not caught up with our last write; going on", self.controller.name, key)
+        return max((wait for wait in waits if wait is not None), default=None)
+
+    def _pause(self, key: Key, generation: int) -> float | None:
+        broken = self._broken.get(key)
+        if broken is None or broken.generation != generation:
+            return None
+        left = broken.until - asyncio.get_running_loop().time()
+        return left if left > 0 else None
+
+    def _record(self, key: Key) -> Any | None:
+        return self.store.get(self.controller.parent.kind, key.namespace, key.name)
+
+    # ------------------------------------------------------------ decide
+
+    def _decide(self, key: Key, record: Any) -> Decision:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        now, failures = self.clock(), self.failures.of(key)
+        plans = []
+        for part in self.controller.parts:
+            try:
+                observed = part.observe(self.store, key, failures)
+                if observed is not None:
+                    plans.append(part.plan(observed, now))
+            except Exception as error:
+                self._plan_failed(key, part, record)
+                raise PlanError from error
+        cost = loop.time() - began
+        self._costs[key] = self._costs.get(key, 0.0) + cost
+        self._plan_seconds.observe(cost)
+        self._broken.pop(key, None)
+        return join(plans)
+
+    def _plan_failed(self, key: Key, part: Part, record: Any) -> None:
+        log.exception("%s %s: the plan of %s failed", self.controller.name, key, part.name)
+        self.metrics.plan_errors.labels(self.controller.name, part.name).inc()
+        delay = self.queue.retry(key)
+        until = asyncio.get_running_loop().time() + delay
+        self._broken[key] = _Broken(self.controller.generation_of(record), until)
+
+    # ------------------------------------------------------------ carry out
+
+    async def _carry_out(self, key: Key, record: Any, generation: int, decision: Decision) -> str:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.settings.slice
+
+        def interrupted() -> bool:
+            if self._stopping or loop.time() >= deadline:
+                return True
+            current = self._record(key)
+            return current is None or current.uid != record.uid or self.controller.generation_of(current) != generation
+
+        if decision.status_first:
+            # The actions follow from what this status says: an operator that dies in between must find it stored.
+            await self._tell_parent(key, record, decision, urgent=True)
+        job = Job(key, self.controller.parent.kind, record.uid, generation, decision.actions, interrupted)
+        outcome = await self.executor.run(job)
+        if outcome.refused:
+            # The next pass sees the refusal and says it; what this plan would have said is out of date.
+            self.queue.add_after(key, 0.0)
+            return "refused"
+        if self._stopping:
+            return "stopped"
+        told = await self._tell(key, record, decision)
+        wishes = [decision.requeue_after, told, self.failures.wait(key)]
+        if outcome.conflict:
+            self.queue.retry(key)
+            return "conflict"
+        if outcome.unfinished:
+            self.queue.add_after(key, 0.0)
+            return "continued"
+        self.queue.forget(key)
+        if (soonest := merge_requeue(*wishes)) is not None:
+            self.queue.add_after(key, soonest)
+        return "done"
+
+    async def _tell(self, key: Key, record: Any, decision: Decision) -> float | None:
+        """Statuses, then events. Seconds until a status that waits for its interval may be written."""
+        waits: list[float | None] = []
+        for kind, name, status in decision.statuses:
+            waits.append(await self.statuses.child(key, kind, name, status))
+        if not decision.status_first:
+            waits.append(await self._tell_parent(key, record, decision, urgent=bool(decision.events)))
+        subject = Subject(self.controller.parent, record.namespace, record.name, record.uid, record.rv)
+        for event in decision.events:
+            self.recorder.record(subject, event)
+        return merge_requeue(*waits)
+
+    async def _tell_parent(self, key: Key, record: Any, decision: Decision, urgent: bool) -> float | None:
+        if decision.status is None:
+            return None
+        before = self.controller.status_of(record)
+        after = self.controller.summarise(record, decision.status, self.clock())
+        return await self.statuses.parent(key, self.controller.parent, record, before, after, urgent)
+
+    def _forget(self, key: Key) -> None:
+        self.queue.drop(key)
+        self.expectations.forget(key)
+        self.own_writes.forget(key)
+        self.failures.forget(key)
+        self.statuses.forget(key)
+        self._broken.pop(key, None)

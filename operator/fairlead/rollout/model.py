@@ -90,10 +90,12 @@ class Revision(msgspec.Struct, frozen=True):
 
 
 class Undo(msgspec.Struct, frozen=True):
-    """status.undo: which spec.rollout.undoTo was obeyed, and the digest of the template it was written against."""
+    """status.undo: which spec.rollout.undoTo was obeyed, the digest of the template it was written against, and the
+    Revision it meant, by name: its number changes when it is gone back to."""
 
     to: int = 0
     rejected: str = ""
+    revision: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, rename="camel"):

@@ -385,7 +385,7 @@ def report(
     rollout = msgspec.to_builtins(progress)
     rollout["waitingFor"] = awaited
     stable = name if complete else app.status.get("stableRevision")
-    undo = revisions.recorded_undo(app)
+    undo = revisions.recorded_undo(app, target)
     said: JSON = {
         **counts.as_json(),
         "selector": status.selector(app),
@@ -397,8 +397,8 @@ def report(
     }
     if stable:
         said["stableRevision"] = stable
-    if undo and not target.missing:
-        said["undo"] = {"to": undo.to, "rejected": undo.rejected}
+    if undo:
+        said["undo"] = msgspec.to_builtins(undo)
     return said
 
 

@@ -34,12 +34,12 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
     """
     undo = standing_undo(app)
     if undo:
-        revision = next((r for r in revisions if r.number == undo.to and not r.deleting), None)
+        revision = _meant(undo, revisions)
         if revision is None:  # nothing is touched: what ran goes on
             running = _active(app, revisions)
             return _of(running, undo, missing=undo.to) if running else None
         if not app.spec.rollout.paused:
-            return _of(revision, undo)
+            return _of(revision, msgspec.structs.replace(undo, revision=revision.name))
     if app.spec.rollout.paused:
         running = _active(app, revisions)
         return _of(running, undo) if running else None
@@ -56,7 +56,7 @@ def standing_undo(app: App) -> Undo | None:
 
     >>> from fairlead.rollout.testing import make_app
     >>> standing_undo(make_app(undo_to=2, digest="bad"))
-    Undo(to=2, rejected='bad')
+    Undo(to=2, rejected='bad', revision='')
     >>> standing_undo(make_app(undo_to=2, digest="fixed", status={"undo": {"to": 2, "rejected": "bad"}})) is None
     True
     """
@@ -69,13 +69,14 @@ def standing_undo(app: App) -> Undo | None:
     return known if known.rejected == app.digest else None
 
 
-def recorded_undo(app: App) -> Undo | None:
+def recorded_undo(app: App, target: Target) -> Undo | None:
     """What status.undo must say: a spent undo is remembered as long as undoTo stands, or it would come back to life."""
-    wanted = app.spec.rollout.undo_to
-    if not wanted:
+    if not app.spec.rollout.undo_to or target.missing:
         return None
+    if target.undo:
+        return target.undo
     known = undo_of(app.status)
-    return known if known.to == wanted else Undo(to=wanted, rejected=app.digest)
+    return known if known.to == app.spec.rollout.undo_to else None
 
 
 def next_number(revisions: Iterable[Revision]) -> int:
@@ -169,6 +170,13 @@ def expired(revisions: Sequence[Revision], limit: int, in_use: set[str]) -> list
 def _active(app: App, revisions: Sequence[Revision]) -> Revision | None:
     name = app.status.get("activeRevision")
     return next((r for r in revisions if r.name == name and not r.deleting), None)
+
+
+def _meant(undo: Undo, revisions: Sequence[Revision]) -> Revision | None:
+    kept = [r for r in revisions if not r.deleting]
+    if undo.revision:
+        return next((r for r in kept if r.name == undo.revision), None)
+    return next((r for r in kept if r.number == undo.to), None)
 
 
 def _of(revision: Revision, undo: Undo | None, missing: int = 0) -> Target:

@@ -40,9 +40,11 @@ def clear_broken(fleet: Fleet) -> Fleet:
     """
 
     def kept(group: Group) -> int:
+        # By what is worth keeping, not by subtraction: the size may already have been made smaller for these very pods.
         if not group.stable:
             return min(group.size, group.ready)
-        return group.size if fleet.trouble else max(0, group.size - group.broken)
+        to_come = max(0, group.size - len(group.pods))
+        return group.size if fleet.trouble else min(group.size, len(group.pods) - group.broken + to_come)
 
     return fleet.resized({group.id: kept(group) for group in fleet.old})
 

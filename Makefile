@@ -1,0 +1,62 @@
+# One task runner. `make` alone lists what there is.
+PY      := .venv/bin/python
+PYTHON  ?= python3
+SOURCES := operator hack tests
+CHECKED := $(wildcard tests/unit tests/sim tests/conformance)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check static e2e bench up down lab-down generate lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.x"; exit 1; }
+	@echo "==> the development environment (.venv)"
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad release, and the way back
+	@hack/demo
+
+test: static ## everything, as CI runs it: static checks, then every test, on real clusters too
+	@$(PY) -m pytest --doctest-modules operator/fairlead tests
+
+check: static ## what to run before each commit: static checks, unit tests and the simulation
+	@$(PY) -m pytest --doctest-modules operator/fairlead $(CHECKED)
+
+static: .venv/ready
+	@test ! -e operator/__init__.py || { echo "operator/__init__.py would shadow the standard library's operator"; exit 1; }
+	@$(PY) -m ruff format --check --quiet $(SOURCES) || { echo "run: $(PY) -m ruff format $(SOURCES)"; exit 1; }
+	@$(PY) -m ruff check --quiet $(SOURCES)
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	@$(PY) hack/gen_crds.py --check
+	@$(PY) hack/gen_docs.py --check
+	@$(PY) hack/gen_chart.py --check
+
+e2e: .venv/ready ## the end-to-end tests on the kind cluster
+	@$(PY) -m pytest tests/e2e
+
+bench: .venv/ready ## create, roll and scale 1000 pods beside upstream and the floor
+	@hack/bench
+
+up: .venv/ready ## the kind cluster
+	@hack/cluster up
+
+down: ## take the kind cluster and every lab down
+	@hack/cluster down
+	@hack/lab down --all
+
+generate: .venv/ready ## write the generated files anew: CRDs, reference docs, the chart's copies
+	@$(PY) hack/gen_crds.py
+	@$(PY) hack/gen_docs.py
+	@$(PY) hack/gen_chart.py
+
+lock: .venv/ready ## pin what is installed
+	@$(PY) hack/lock.py
+
+clean: ## remove what was built in this folder (the caches under ~/.cache/fairlead stay)
+	@rm -rf build dist .venv

@@ -18,7 +18,12 @@ _LABEL = "io.x-k8s.kind.cluster"
 _NODES = (f"{NAME}-control-plane", f"{NAME}-worker", f"{NAME}-worker2")
 # Written last: a cluster without it was never finished. It names what the cluster was made of.
 _MARKER = ("kube-system", "fairlead-substrate")
-_DEPLOYMENTS = (("kube-system", "coredns"), ("local-path-storage", "local-path-provisioner"))
+# What every pod relies on, by the label that kubeadm and kind give it.
+_SYSTEM = {
+    "component": ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+    "k8s-app": ("kube-dns", "kube-proxy", "kindnet"),
+    "app": ("local-path-provisioner",),
+}
 _REPAIRED_WITHIN = 120.0
 
 
@@ -158,8 +163,9 @@ def _repaired(existing: list[Container], progress: Progress) -> bool:
             if attempt("docker", action, name).returncode:
                 step.note = "broken"
                 return False
-        run(TOOLS["kind"].link, "export", "kubeconfig", f"--name={NAME}")
-        if not _answers_within(60) or not _finished():
+        # Without an administrator's kubeconfig on the node, kubeadm never got that far.
+        exported = attempt(TOOLS["kind"].link, "export", "kubeconfig", f"--name={NAME}")
+        if exported.returncode or not _answers_within(60) or not _finished():
             step.note = "half-made"
             return False
         try:
@@ -197,37 +203,47 @@ def _mark(image: NodeImage) -> None:
 
 
 def _wait_ready(seconds: float) -> None:
-    """Every node Ready now, not only before it was stopped; and what pods rely on has a pod that answers."""
+    """Wait until what the API server says is true now: after a restart it still shows what was true before."""
     deadline = time.monotonic() + seconds
-    # After a restart the API server still shows what was true before: a node is believed once its lease is fresh.
-    while not _all_ready():
+    while not (_nodes_ready() and _system_ready()):
         if time.monotonic() > deadline:
-            raise Failure(f"not every node became Ready within {seconds:.0f} s:\n{status()}")
+            raise Failure(f"the cluster was not ready within {seconds:.0f} s:\n{status()}")
         time.sleep(0.5)
-    for namespace, name in _DEPLOYMENTS:
-        left = max(1, int(deadline - time.monotonic()))
-        kubectl(
-            "--context",
-            CONTEXT,
-            "rollout",
-            "status",
-            f"deployment/{name}",
-            f"--namespace={namespace}",
-            f"--timeout={left}s",
-        )
 
 
-def _all_ready() -> bool:
+def _nodes_ready() -> bool:
     states = _readiness()
     return all(states.get(name) == "Ready" for name in _NODES)
 
 
+def _system_ready() -> bool:
+    """Whether DNS, storage, network and control plane run, in containers that are younger than the nodes they are on."""
+    pods = _get("pods", "--all-namespaces")
+    started = dict(
+        line.split()
+        for line in run("docker", "inspect", "--format={{slice .Name 1}} {{.State.StartedAt}}", *_NODES).splitlines()
+    )
+    for label, values in _SYSTEM.items():
+        for value in values:
+            found = [pod for pod in pods if pod["metadata"].get("labels", {}).get(label) == value]
+            if not found or not all(_pod_ready(pod, started) for pod in found):
+                return False
+    return True
+
+
+def _pod_ready(pod: dict[str, Any], started: dict[str, str]) -> bool:
+    """Ready, and said of a container that was started after its node was: earlier words are a memory."""
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
+    since = started.get(pod["spec"].get("nodeName", ""), "")[:19]  # to the second
+    running = [
+        one["state"].get("running", {}).get("startedAt", "") for one in pod["status"].get("containerStatuses", ())
+    ]
+    return ready and all(moment[:19] >= since for moment in running)
+
+
 def _readiness() -> dict[str, str]:
     """Ready, NotReady, or stale where a node has not been heard of for long, by node name."""
-    answer = attempt(TOOLS["kubectl"].link, "--context", CONTEXT, "get", "nodes,leases", "--namespace=kube-node-lease", "--request-timeout=5s", "--output=json")  # fmt: skip
-    if answer.returncode:
-        return {}
-    objects = json.loads(answer.stdout)["items"]
+    objects = _get("nodes,leases", "--namespace=kube-node-lease")
     renewed = {one["metadata"]["name"]: one["spec"].get("renewTime", "") for one in objects if one["kind"] == "Lease"}
     fresh = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 20))  # a kubelet renews every 10 s
     states = {}
@@ -237,6 +253,22 @@ def _readiness() -> dict[str, str]:
         ready = "Ready" if conditions.get("Ready") == "True" else "NotReady"
         states[name] = ready if renewed.get(name, "") > fresh else "stale"
     return states
+
+
+def _get(*arguments: str) -> list[dict[str, Any]]:
+    """Objects as JSON; none where the API server does not answer."""
+    answer = attempt(
+        TOOLS["kubectl"].link,
+        "--context",
+        CONTEXT,
+        "--request-timeout=5s",
+        "get",
+        *arguments,
+        "--output=json",
+        timeout=15,
+    )
+    items: list[dict[str, Any]] = [] if answer.returncode else json.loads(answer.stdout)["items"]
+    return items
 
 
 def _try(*arguments: str) -> bool:

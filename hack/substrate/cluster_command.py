@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from substrate import cluster
+from substrate import cluster, locks
 from substrate.progress import Failure, Progress
 
 
@@ -35,13 +35,15 @@ def main() -> int:
 
 def _up(arguments: argparse.Namespace) -> int:
     progress = Progress()
-    cluster.up(progress)
+    with locks.exclusive("cluster", progress):
+        cluster.up(progress)
     progress.say(f"Up after {progress.total()}. {cluster.summary()}")
     return 0
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    print("The cluster is removed." if cluster.down() else "There was no cluster.", file=sys.stderr)
+    with locks.exclusive("cluster", Progress()):
+        print("The cluster is removed." if cluster.down() else "There was no cluster.", file=sys.stderr)
     return 0
 
 

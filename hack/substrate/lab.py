@@ -4,20 +4,18 @@ For integration tests and for benchmarks side by side: no containers, no kubelet
 has a folder with its state, its logs and its data, and touches only processes that it started itself.
 """
 
-import fcntl
 import json
 import secrets
 import shlex
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from substrate import paths, ports, prerequisites, tools
+from substrate import locks, paths, ports, prerequisites, tools
 from substrate.api import Api
 from substrate.command import environment, run, tail
 from substrate.processes import Process, identify, spawn
@@ -214,22 +212,12 @@ def _kill(state: State) -> None:
         process.kill()
 
 
-@contextmanager
-def _reservation() -> Iterator[None]:
-    """Held while ports are chosen and written down, so that labs made at the same time do not choose the same ones."""
-    lock = paths.cache() / "lab" / ".lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _prepare(name: str, options: Options, owner: int | None) -> State:
     """Keys, configuration and chosen ports, written before anything runs."""
     directory = folder(name)
     directory.mkdir(parents=True)
     directory.chmod(0o700)  # it holds an administrator's token
-    with _reservation():
+    with locks.exclusive("ports"):  # until they are written down, lest labs made at the same time choose the same ones
         chosen = _choose_ports()
         token = secrets.token_urlsafe(24)
         url = f"https://127.0.0.1:{chosen['kube-apiserver']}"

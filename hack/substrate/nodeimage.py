@@ -16,7 +16,7 @@ from pathlib import Path
 
 from substrate import debian, docker, paths, prerequisites, tools, versions
 from substrate.archives import Image, Link, write
-from substrate.command import run, run_logged
+from substrate.command import attempt, run, run_logged
 from substrate.progress import Progress
 from substrate.tools import TOOLS
 
@@ -26,11 +26,6 @@ _REPOSITORY = "fairlead.dev/kind-node"  # a name nobody can mistake for the offi
 _PACKAGES = (
     "systemd systemd-sysv dbus iptables nftables conntrack socat ethtool ebtables kmod iproute2 procps util-linux "
     "mount jq curl ca-certificates hostname libseccomp2 nfs-common rsync gzip tar bash"
-)
-_APPLETS = (
-    "sh ls cat mkdir rm mv sleep sed tr echo grep ip wget nslookup ps head tail true false id env printf date test "
-    "nc chmod stat touch hostname sync dd od awk cut sort uniq wc kill nproc xargs find df du uname tee seq expr cp "
-    "ln"
 )
 _VERSIONS = (
     *(
@@ -122,6 +117,7 @@ def _build(name: str, archive: Path, progress: Progress) -> None:
         step.note = "built"
     with progress.step("node image kept as an archive"):
         _keep(name, archive)
+        _forget_older(name, base)
     shutil.rmtree(work)
 
 
@@ -225,7 +221,10 @@ def _certificates() -> Files:
 
 def _busybox() -> Files:
     program = next(path for path in (Path("/bin/busybox"), Path("/usr/bin/busybox")) if path.exists())
-    return {"/bin/busybox": program, **{f"/bin/{applet}": Link("busybox") for applet in _APPLETS.split()}}
+    return {
+        "/bin/busybox": program,
+        **{f"/bin/{applet}": Link("busybox") for applet in run(program, "--list").split() if applet != "busybox"},
+    }
 
 
 def _with_libraries(program: Path) -> Files:
@@ -242,3 +241,12 @@ def _keep(name: str, archive: Path) -> None:
     for other in archive.parent.glob("kind-node-*.tar"):
         if other != archive:
             other.unlink()
+
+
+def _forget_older(*current: str) -> None:
+    """Drop the images of earlier versions; Docker refuses while a cluster still runs on one, and that is fine."""
+    for image in current:
+        repository = image.rpartition(":")[0]
+        for tag in run("docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}", repository).split():
+            if tag != image:
+                attempt("docker", "image", "rm", tag)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from substrate import paths, prerequisites, trees, versions
+from substrate import locks, paths, prerequisites, trees, versions
 from substrate.command import attempt, environment, run, run_logged
 from substrate.golang import go, go_environment, module_file, module_folder
 from substrate.progress import Progress
@@ -135,11 +135,14 @@ def ensure(names: Iterable[str], progress: Progress) -> None:
         return
     if any(tool.cgo for tool in missing):
         prerequisites.ensure(["cc", "pkg-config", "libseccomp"], progress)
-    for tool in missing:
-        with progress.step(f"program {tool.name} {tool.version}") as step:
-            build(tool)
-            _link(tool)
-            step.note = "built"
+    with locks.exclusive("programs", progress):
+        for tool in missing:
+            with progress.step(f"program {tool.name} {tool.version}") as step:
+                # Whoever held the lock before us may have built it.
+                step.note = "cached" if tool.program.exists() else "built"
+                if not tool.program.exists():
+                    build(tool)
+                _link(tool)
 
 
 def build(tool: Tool) -> None:

@@ -167,7 +167,7 @@ class Informer:
             if not token:
                 break
         for record in self.table.absent(self.namespace, seen, rv):
-            self._vanished(record)
+            self._vanished(record, rv)
         self.table.advance(self.namespace, rv)
         self.table.mark_synced(self.namespace)
         self.problem, self._failures, self._doubts = "", 0, 0
@@ -189,9 +189,9 @@ class Informer:
         if self._hooks.observe is not None and (known is None or known.rv != record.rv):
             self._hooks.observe(None, body)
 
-    def _vanished(self, record: Any) -> None:
+    def _vanished(self, record: Any, rv: int) -> None:
         """Deleted while nobody watched: the tombstone that no stream will send."""
-        self.table.remove(record.namespace, record.name, record.uid)
+        self.table.remove(record.namespace, record.name, record.uid, rv)
         if self._hooks.observe is not None:
             meta = {
                 "namespace": record.namespace,
@@ -272,7 +272,7 @@ class Informer:
                 self._dismiss(line.type, body)
                 continue
             if line.type == "DELETED":
-                table.remove(record.namespace, record.name, record.uid)
+                table.remove(record.namespace, record.name, record.uid, record.rv)
             else:
                 table.put(record)
             table.advance(scope, record.rv)
@@ -284,11 +284,12 @@ class Informer:
     def _dismiss(self, type: str, body: bytes) -> None:
         """Not, or no longer, any of our business."""
         meta = _envelope.decode(body).metadata
+        rv = int(meta.resource_version or 0)
         if type == "DELETED":
-            self.table.remove(meta.namespace, meta.name, meta.uid)
+            self.table.remove(meta.namespace, meta.name, meta.uid, rv)
         else:
             self.table.forget(meta.namespace, meta.name, meta.uid)
-        self.table.advance(self.namespace, int(meta.resource_version or 0))
+        self.table.advance(self.namespace, rv)
 
     def _unreadable(self, body: bytes) -> Slot:
         """A projection failed: a bug of ours, or an object no schema has checked. One object must not stop its kind,

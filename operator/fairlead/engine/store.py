@@ -19,6 +19,7 @@ Listener = Callable[[Any | None, Any | None], None]  # (old, new)
 
 _envelope = msgspec.json.Decoder(Envelope)
 
+FOREVER = 2**63
 TOMBSTONES = 20_000  # uids remembered as gone, per kind
 
 
@@ -74,7 +75,7 @@ class Table:
         self._records: dict[Slot, Any] = {}
         self._functions = tuple(indexes.items())
         self._buckets: dict[str, dict[Hashable, _Bucket]] = {name: {} for name in indexes}
-        self._gone: dict[str, None] = {}  # uids, oldest first
+        self._gone: dict[str, int] = {}  # uid -> resourceVersion up to which it is known to be gone, oldest first
         self._reached: dict[str, int] = {}  # scope (a namespace, "" for all) -> resourceVersion its watch has come to
         self._synced: dict[str, bool] = {}
 
@@ -130,7 +131,7 @@ class Table:
     def put(self, record: Record) -> None:
         """Take a record in, unless what is known is newer."""
         old = self._records.get((record.namespace, record.name))
-        if record.uid in self._gone:
+        if record.rv <= self._gone.get(record.uid, -1):
             return
         if old is not None and (record.rv < old.rv or (record.rv == old.rv and record.uid == old.uid)):
             return
@@ -151,10 +152,14 @@ class Table:
         if old is None or old.rv != record.rv or old.uid != record.uid:
             self._replace(old, record)
 
-    def remove(self, namespace: str, name: str, uid: str) -> None:
-        """The object of that uid is gone. Another object of the same name stays."""
-        self._bury(uid)
-        self.forget(namespace, name, uid)
+    def remove(self, namespace: str, name: str, uid: str, rv: int = FOREVER) -> None:
+        """The object of that uid is gone as of `rv`. Another object of the same name stays. (A watch with a selector
+        also says so of an object that has stopped to match, and may match again: hence not for ever.)"""
+        self._bury(uid, rv)
+        old = self._records.get((namespace, name))
+        if old is not None and old.uid == uid and old.rv <= rv:
+            self._drop(old)
+            self.listener(old, None)
 
     def forget(self, namespace: str, name: str, uid: str) -> None:
         """The object lives on, but is none of our business any more; it may become so again."""
@@ -174,7 +179,7 @@ class Table:
     def _replace(self, old: Any | None, record: Any) -> None:
         if old is not None and old.uid != record.uid:
             # Deleted and made again under the same name: two facts, though one line told them.
-            self._bury(old.uid)
+            self._bury(old.uid, FOREVER)
             self._drop(old)
             self.listener(old, None)
             old = None
@@ -207,8 +212,8 @@ class Table:
         if bucket is not None and bucket.drop(slot):
             del self._buckets[index][value]
 
-    def _bury(self, uid: str) -> None:
-        self._gone[uid] = None
+    def _bury(self, uid: str, rv: int) -> None:
+        self._gone[uid] = max(rv, self._gone.get(uid, 0))
         if len(self._gone) > TOMBSTONES:
             del self._gone[next(iter(self._gone))]
 

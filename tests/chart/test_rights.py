@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.app import app_controller
 from support.helm import Manifest, render
 
 MATRIX: dict[str, dict[str, Any]] = {
@@ -12,12 +13,12 @@ MATRIX: dict[str, dict[str, Any]] = {
     "two namespaces": {"namespaces": ["shop", "bank"]},
     "two namespaces and everything cluster-wide": {
         "namespaces": ["shop", "bank"],
-        "rbac": {"clusterReads": True, "userRoles": True},
+        "rbac": {"userRoles": True},
         "guard": {"enabled": True},
         "flowSchema": {"enabled": True},
     },
     "nothing optional": {
-        "rbac": {"clusterReads": False, "userRoles": False},
+        "rbac": {"userRoles": False},
         "guard": {"enabled": False},
         "flowSchema": {"enabled": False},
     },
@@ -44,7 +45,6 @@ NEEDED = {
     ("policy", "poddisruptionbudgets"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "events"): {"create", "patch"},
 }
-NODES = {("", "nodes"): {"get", "list", "watch"}}
 
 
 def of_kind(objects: Iterable[Manifest], *kinds: str) -> list[Manifest]:
@@ -132,7 +132,12 @@ def test_the_operator_has_none_of_the_verbs_that_reach_beyond_one_object(objects
 
 
 def test_cluster_wide_it_has_what_it_needs_and_no_more() -> None:
-    assert bound_to_the_operator(render(), None) == NEEDED | NODES
+    assert bound_to_the_operator(render(), None) == NEEDED
+
+
+def test_it_may_watch_what_the_operator_watches_and_nothing_else() -> None:
+    watched = {(source.resource.group, source.resource.plural) for source in app_controller().sources}
+    assert {where for where, allowed in NEEDED.items() if "watch" in allowed} == watched
 
 
 def test_in_named_namespaces_it_has_the_same_there_and_nothing_elsewhere() -> None:
@@ -154,7 +159,7 @@ def test_namespaced_mode_makes_nothing_cluster_scoped_but_the_definitions() -> N
 def test_what_is_cluster_scoped_is_there_in_namespaced_mode_for_who_asks() -> None:
     objects = render(MATRIX["two namespaces and everything cluster-wide"])
 
-    assert bound_to_the_operator(objects, None) == NODES
+    assert bound_to_the_operator(objects, None) == {}
     for one in of_kind(objects, *CLUSTER_SCOPED - {"CustomResourceDefinition"}):
         assert "fairlead-system" in one["metadata"]["name"], "two releases must not fight over one name"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from fairlead.core.actions import Adopt, Create, Delete, Failure, Patch, Plan, Release
 from fairlead.core.conditions import find
 from fairlead.core.podstate import Pod
@@ -18,7 +19,11 @@ from fairlead.rollout.testing import make_app, make_pods, make_revision
 
 NOW = 1_000_000.0
 STRATEGIES = {"Rolling": Rolling(), "Recreate": Recreate()}
-V1, V2, V3 = make_revision(), make_revision(number=2, hash="v2", created=10), make_revision(number=3, hash="v3", created=20)
+V1, V2, V3 = (
+    make_revision(),
+    make_revision(number=2, hash="v2", created=10),
+    make_revision(number=3, hash="v3", created=20),
+)
 
 
 def ran(replicas: int, hash: str = "v1", sizes: dict[str, int] | None = None, **more: Any) -> dict[str, Any]:
@@ -30,7 +35,12 @@ def ran(replicas: int, hash: str = "v1", sizes: dict[str, int] | None = None, **
         "updatedReplicas": replicas,
         "readyReplicas": replicas,
         "availableReplicas": replicas,
-        "rollout": {"sizes": sizes or {hash: replicas}, "desired": replicas, "bound": replicas + 1, "lastProgressAt": "1970-01-12T13:46:40Z"},
+        "rollout": {
+            "sizes": sizes or {hash: replicas},
+            "desired": replicas,
+            "bound": replicas + 1,
+            "lastProgressAt": "1970-01-12T13:46:40Z",
+        },
         "conditions": [{"type": "Progressing", "status": "True", "reason": "NewRevisionAvailable"}],
     } | more
 
@@ -47,7 +57,11 @@ def shown(made: Plan) -> dict[str, int]:
     count: dict[str, int] = {}
     for action in made.actions:
         if action.kind == "Pod" and isinstance(action, Create | Delete):
-            body = msgspec.json.decode(action.body)["metadata"]["labels"]["fairlead.dev/revision"] if isinstance(action, Create) else action.name.split("-")[1]
+            body = (
+                msgspec.json.decode(action.body)["metadata"]["labels"]["fairlead.dev/revision"]
+                if isinstance(action, Create)
+                else action.name.split("-")[1]
+            )
             count[body] = count.get(body, 0) + (1 if isinstance(action, Create) else -1)
     return count
 
@@ -197,7 +211,12 @@ def test_a_restart_that_is_done_is_done() -> None:
 
 
 def test_progress_deadline_says_what_is_awaited() -> None:
-    status = ran(2, sizes={"v1": 2, "v2": 1}) | {"activeRevision": "shop-v2", "replicas": 3, "readyReplicas": 2, "updatedReplicas": 1}
+    status = ran(2, sizes={"v1": 2, "v2": 1}) | {
+        "activeRevision": "shop-v2",
+        "replicas": 3,
+        "readyReplicas": 2,
+        "updatedReplicas": 1,
+    }
     status["conditions"] = [{"type": "Progressing", "status": "True", "reason": "RevisionUpdating"}]
     status["rollout"] |= {"startedAt": "1970-01-12T13:30:00Z", "lastProgressAt": "1970-01-12T13:30:00Z"}
     app = make_app(replicas=2, digest="v2", status=status)
@@ -232,7 +251,9 @@ def test_history_beyond_the_limit_goes_when_the_roll_is_complete() -> None:
 
 def test_history_stays_while_rolling() -> None:
     app = make_app(replicas=1, digest="v3", status=ran(1, "v2"), revision_history_limit=0)
-    assert not any(isinstance(a, Delete) and a.kind == "Revision" for a in decide(app, (V1, V2, V3), make_pods(1, "v2")).actions)
+    assert not any(
+        isinstance(a, Delete) and a.kind == "Revision" for a in decide(app, (V1, V2, V3), make_pods(1, "v2")).actions
+    )
 
 
 def test_a_pod_that_lost_its_label_is_released_and_replaced() -> None:
@@ -260,7 +281,9 @@ def test_pods_of_another_owner_are_never_adopted_by_label() -> None:
 
 
 def test_a_quota_refusal_is_told_in_the_servers_words() -> None:
-    failure = Failure("create", "Pod", "shop-v1-x", 403, "Forbidden", "exceeded quota: small, requested: pods=1", NOW, 3)
+    failure = Failure(
+        "create", "Pod", "shop-v1-x", 403, "Forbidden", "exceeded quota: small, requested: pods=1", NOW, 3
+    )
     app = make_app(replicas=2, status=ran(2))
     made = decide(app, (V1,), make_pods(1), failures=(failure,))
     assert written(app, made)["problems"][0]["reason"] == "QuotaExceeded"
@@ -281,13 +304,16 @@ def test_an_app_that_is_being_deleted_gets_no_new_pods() -> None:
 
 def test_scale_to_zero_reads_the_app_live_and_a_full_recreate_the_pods_too() -> None:
     assert decide(make_app(replicas=0, status=ran(2)), (V1,), make_pods(2)).confirm == "owner"
-    assert decide(make_app(replicas=2, digest="v2", status=ran(2), strategy="Recreate"), (V1,), make_pods(2)).confirm == "children"
+    assert (
+        decide(make_app(replicas=2, digest="v2", status=ran(2), strategy="Recreate"), (V1,), make_pods(2)).confirm
+        == "children"
+    )
 
 
 def test_a_revision_tells_how_many_pods_it_has() -> None:
     app = make_app(replicas=2, status=ran(2))
     made = decide(app, (V1,), make_pods(2))
-    (kind, name, status), = made.statuses
+    ((kind, name, status),) = made.statuses
     assert (kind, name, status["phase"], status["readyReplicas"]) == ("Revision", "shop-v1", "Active", 2)
     told = msgspec.structs.replace(V1, status=status)
     assert decide(app, (told,), make_pods(2)).statuses == ()

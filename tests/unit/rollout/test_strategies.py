@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fairlead.core.budget import fenceposts
 from fairlead.rollout.fleet import Fleet, Group, scale
 from fairlead.rollout.strategies.recreate import Recreate
 from fairlead.rollout.strategies.rolling import Rolling
 from fairlead.rollout.testing import make_pods
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
-def group(id: str, size: int, available: int | None = None, *, number: int = 1, broken: int = 0, stable: bool = True) -> Group:
+def group(
+    id: str, size: int, available: int | None = None, *, number: int = 1, broken: int = 0, stable: bool = True
+) -> Group:
     ready = size if available is None else available
     pods = make_pods(ready, id) + make_pods(broken, id, prefix=f"{id}-bad", ready=False, problem="CrashLoopBackOff")
     pods += make_pods(max(0, size - ready - broken), id, prefix=f"{id}-new", ready=False)
@@ -45,7 +48,9 @@ ROLLING = {
         {"v1": 2, "v2": 6, "v3": 5},
     ),
     "pods of a broken release that nobody wants go at once and the next release takes their place": (
-        Fleet(group("v3", 0, number=3), (group("v1", 8), group("v2", 5, 0, number=2, broken=5, stable=False)), 10, 3, 2),
+        Fleet(
+            group("v3", 0, number=3), (group("v1", 8), group("v2", 5, 0, number=2, broken=5, stable=False)), 10, 3, 2
+        ),
         {"v1": 8, "v2": 0, "v3": 5},
     ),
     "a stuck release keeps what runs of the old one": (
@@ -80,9 +85,17 @@ SCALES = {
         13,
         {"v1": 20, "v2": 13},
     ),
-    "a stuck roll shrinks both sides by their share": (Fleet(group("v2", 4, 0), (group("v1", 8),), 5, 2, 1), 12, {"v1": 5, "v2": 2}),
+    "a stuck roll shrinks both sides by their share": (
+        Fleet(group("v2", 4, 0), (group("v1", 8),), 5, 2, 1),
+        12,
+        {"v1": 5, "v2": 2},
+    ),
     "to zero takes everything": (Fleet(group("v2", 4, 0), (group("v1", 8),), 0, 0, 1), 12, {"v1": 0, "v2": 0}),
-    "a saturated new revision lets the old ones go": (Fleet(group("v2", 6, 6), (group("v1", 2),), 6, 2, 1), 8, {"v1": 0, "v2": 6}),
+    "a saturated new revision lets the old ones go": (
+        Fleet(group("v2", 6, 6), (group("v1", 2),), 6, 2, 1),
+        8,
+        {"v1": 0, "v2": 6},
+    ),
 }
 
 
@@ -154,7 +167,9 @@ def test_scaling_spreads_to_the_bound_and_never_below_zero(fleet: Fleet, recorde
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 6), st.integers(0, 6), st.data())
-def test_every_roll_ends_when_pods_come_up(replicas: int, old: int, surge: int, unavailable: int, data: st.DataObject) -> None:
+def test_every_roll_ends_when_pods_come_up(
+    replicas: int, old: int, surge: int, unavailable: int, data: st.DataObject
+) -> None:
     """Pods become available in any order: the roll ends at exactly the replicas, whatever the budgets."""
     surge, unavailable = fenceposts(surge, unavailable, replicas)
     fleet = Fleet(group("new", 0), (group("old", old),), replicas, surge, unavailable)

@@ -1,0 +1,154 @@
+"""Projection, diagnosis and ranking of pods."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+import pytest
+
+from fairlead.core.meta import API_VERSION
+from fairlead.core.podstate import Pod, deletion_order, project_pod
+
+OWNED = {"apiVersion": API_VERSION, "kind": "App", "name": "shop", "uid": "u1", "controller": True}
+
+
+def pod_json(*, meta: dict[str, Any] | None = None, status: dict[str, Any] | None = None, node: str = "n1") -> bytes:
+    base = {
+        "name": "shop-v1-a",
+        "namespace": "default",
+        "uid": "p1",
+        "resourceVersion": "7",
+        "creationTimestamp": "2026-11-21T10:00:00Z",
+        "ownerReferences": [OWNED],
+        "labels": {"fairlead.dev/app": "shop", "fairlead.dev/revision": "v1", "fairlead.dev/serving": "true"},
+    }
+    return msgspec.json.encode(
+        {"metadata": base | (meta or {}), "spec": {"nodeName": node}, "status": status or {"phase": "Running"}}
+    )
+
+
+def project(**fields: Any) -> Pod:
+    pod = project_pod(pod_json(**fields))
+    assert pod is not None
+    return pod
+
+
+def test_a_pod_that_is_none_of_our_business_is_dropped() -> None:
+    deployment = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": "u2", "controller": True}
+    assert project_pod(pod_json(meta={"labels": {}, "ownerReferences": [deployment]})) is None
+    assert project_pod(pod_json(meta={"labels": {}, "ownerReferences": None})) is None
+
+
+def test_an_app_of_another_group_is_not_ours() -> None:
+    argo = {"apiVersion": "argoproj.io/v1alpha1", "kind": "App", "name": "shop", "uid": "u2", "controller": True}
+    assert project_pod(pod_json(meta={"labels": {}, "ownerReferences": [argo]})) is None
+
+
+def test_an_owned_pod_without_our_label_is_kept_so_that_it_can_be_released() -> None:
+    assert project(meta={"labels": {}}).app == ""
+
+
+def test_ready_and_since_when() -> None:
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-21T10:01:00Z"}
+    pod = project(status={"phase": "Running", "conditions": [ready]})
+    assert pod.ready and pod.ready_since - pod.created == 60
+
+
+def waiting(why: str, words: str = "", **last: Any) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": "web", "state": {"waiting": {"reason": why, "message": words}}}
+    if last:
+        container["lastState"] = {"terminated": last}
+    return {"phase": "Pending", "containerStatuses": [container]}
+
+
+DIAGNOSES = {
+    "a normal start is no problem": (waiting("ContainerCreating"), ("", "")),
+    "an image that cannot be pulled": (waiting("ImagePullBackOff", "not found"), ("ImagePullBackOff", "not found")),
+    "a missing ConfigMap": (
+        waiting("CreateContainerConfigError", 'configmap "x" not found'),
+        ("CreateContainerConfigError", 'configmap "x" not found'),
+    ),
+    "a crash loop is told by its last log line, not by the back-off": (
+        waiting(
+            "CrashLoopBackOff", "back-off 5m0s", exitCode=3, reason="Error", message="starting\ncannot open /etc/shop"
+        ),
+        ("CrashLoopBackOff", "exit code 3 (Error): cannot open /etc/shop"),
+    ),
+    "an unschedulable pod has the scheduler's words": (
+        {
+            "phase": "Pending",
+            "conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+            ],
+        },
+        ("Unschedulable", "0/3 nodes"),
+    ),
+    "an evicted pod has the kubelet's": (
+        {"phase": "Failed", "reason": "Evicted", "message": "low on memory"},
+        ("Evicted", "low on memory"),
+    ),
+    "an init container's trouble comes first": (
+        {
+            "phase": "Pending",
+            "initContainerStatuses": [
+                {"name": "init", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}
+            ],
+            "containerStatuses": [{"name": "web", "state": {"waiting": {"reason": "PodInitializing"}}}],
+        },
+        ("ErrImagePull", "no"),
+    ),
+    "killed for memory": (
+        {
+            "phase": "Running",
+            "containerStatuses": [{"name": "web", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}],
+        },
+        ("OOMKilled", "exit code 137 (OOMKilled)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIAGNOSES, ids=list(DIAGNOSES))
+def test_diagnosis(case: str) -> None:
+    status, want = DIAGNOSES[case]
+    pod = project(status=status)
+    assert (pod.problem, pod.message) == want
+
+
+@pytest.mark.parametrize("text", ["", "many", "1e3", "0x10"])
+def test_a_deletion_cost_that_is_no_number_counts_as_zero(text: str) -> None:
+    assert project(meta={"annotations": {"controller.kubernetes.io/pod-deletion-cost": text}}).cost == 0
+
+
+def make(name: str, **fields: Any) -> Pod:
+    plain: dict[str, Any] = {"created": 0.0, "phase": "Running", "node": "n1", "ready": True, "ready_since": 0.0}
+    return Pod("default", name, fields.pop("uid", name), 1, **(plain | fields))
+
+
+RANKING = {
+    "unassigned before assigned": (make("a", node=""), make("b", phase="Pending")),
+    "pending before running": (make("a", phase="Pending"), make("b", ready=False)),
+    "not ready before ready": (make("a", ready=False), make("b")),
+    "lower deletion cost first": (make("a", cost=-5), make("b")),
+    "ready for less time first": (make("a", ready_since=9000), make("b")),
+    "more restarts first": (make("a", restarts=3), make("b")),
+    "newer first": (make("a", created=9000.0), make("b")),
+    "ties by uid": (make("z", uid="1"), make("a", uid="2")),
+}
+
+
+@pytest.mark.parametrize("case", RANKING, ids=list(RANKING))
+def test_deletion_ranking(case: str) -> None:
+    first, second = RANKING[case]
+    assert deletion_order([second, first], [first, second], now=10_000.0)[0] == first
+
+
+def test_the_most_crowded_node_loses_first_counting_all_revisions() -> None:
+    lonely, crowded, sibling = make("a", node="n1"), make("b", node="n2"), make("c", node="n2")
+    assert deletion_order([lonely, crowded], [lonely, crowded, sibling], now=10_000.0)[0] == crowded
+
+
+def test_a_pod_in_the_store_stays_small() -> None:
+    pod = project()
+    assert sys.getsizeof(pod) < 300 and not msgspec.structs.asdict(pod)["problem"]

@@ -195,7 +195,7 @@ class FakeCluster:
         meta = obj.setdefault("metadata", {})
         self._check_target(resource, namespace, obj)
         if meta.get("resourceVersion"):
-            raise Invalid(400, "BadRequest", "resourceVersion should not be set on objects to be created")
+            raise Unavailable(500, "", "resourceVersion should not be set on objects to be created")  # sic
         if not meta.get("name") and meta.get("generateName"):
             self._names += 1
             meta["name"] = meta["generateName"] + safe_digits(self._names * 7919, 5)
@@ -224,6 +224,12 @@ class FakeCluster:
     def _check_target(self, resource: Resource, namespace: str | None, obj: JSON) -> None:
         """The body must be of the kind and namespace that the URL names."""
         self.table(resource)
+        if resource.kind in kinds.CUSTOM and not (obj.get("kind") and obj.get("apiVersion")):
+            raise Invalid(
+                400,
+                "BadRequest",
+                f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing",
+            )
         kind, version = obj.setdefault("kind", resource.kind), obj.setdefault("apiVersion", resource.api_version)
         if kind != resource.kind or version != resource.api_version:
             raise Invalid(
@@ -284,6 +290,7 @@ class FakeCluster:
                 "BadRequest",
                 f"the name of the object ({obj['metadata']['name']}) does not match the name on the URL ({name})",
             )
+        _check_uid(resource, old, obj["metadata"].get("uid") or "")
         if resource.kind in kinds.CONDITIONAL_UPDATE and not obj["metadata"].get("resourceVersion"):
             raise kinds.invalid(
                 resource, name, "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
@@ -376,15 +383,14 @@ class FakeCluster:
         self, resource: Resource, old: Stored, obj: JSON, origin: Origin, owners: Owners | None = None
     ) -> Stored:
         namespace, _name = _ref(old)
-        _check_preconditions(
-            resource, old, obj["metadata"].get("uid") or "", str(obj["metadata"].get("resourceVersion") or "")
-        )
+        _check_version(resource, old, str(obj["metadata"].get("resourceVersion") or ""))
+        self._check_identity(resource, old, obj, origin.subresource)
         self._system_metadata(resource, namespace, obj, old)
         obj = self._only_subresource(resource, old, obj, origin.subresource)
         _check_finalizers(resource, old, obj)
         self._prepare(resource, namespace, obj, old, origin)
-        kinds.check_update(resource, old.object, obj)
         self.addresses.fill(resource, obj, old.object)
+        kinds.check_update(resource, old.object, obj)
         if _same(old.object, obj) and (owners is None or owners == old.owners):
             return old
         if resource.kind in kinds.WITH_GENERATION and kinds.desired_part(resource, old.object) != kinds.desired_part(
@@ -400,6 +406,14 @@ class FakeCluster:
         ):
             return self._commit("DELETED", resource, namespace, obj, old, owners, origin)
         return self._commit("MODIFIED", resource, namespace, obj, old, owners, origin)
+
+    def _check_identity(self, resource: Resource, old: Stored, obj: JSON, subresource: str) -> None:
+        """Another uid in a patch is no conflict but invalid: patches have no preconditions, only fields that may not
+        change. And the status of a custom resource takes no metadata, so nobody looks."""
+        uid = obj["metadata"].get("uid")
+        if not uid or uid == old.meta["uid"] or (resource.kind in kinds.CUSTOM and subresource == "status"):
+            return
+        raise kinds.invalid(resource, old.meta["name"], "metadata.uid", f'Invalid value: "{uid}": field is immutable')
 
     def _only_subresource(self, resource: Resource, old: Stored, obj: JSON, subresource: str) -> JSON:
         """/status writes the status and nothing else, the main resource everything else."""
@@ -433,7 +447,8 @@ class FakeCluster:
     ) -> Stored:
         """The object as it is after the request: being deleted, or gone."""
         old = self.get(resource, namespace, name)
-        _check_preconditions(resource, old, uid, resource_version)
+        _check_uid(resource, old, uid)
+        _check_version(resource, old, resource_version)
         obj = old.copy()
         for hook in self.admission:
             hook(Admission(origin, resource, _ref(old)[0], name, obj, old.object))
@@ -443,13 +458,20 @@ class FakeCluster:
         if resource.kind == "Namespace":
             obj.setdefault("status", {})["phase"] = "Terminating"
         elif not meta.get("finalizers") and grace == 0:
-            return self._commit("DELETED", resource, _ref(old)[0], obj, old, old.owners, origin)
+            if resource.kind == "Pod":  # shown as being deleted first, even where nothing waits
+                old = self._mark_deleted(resource, old, obj, 0, origin)
+            return self._commit("DELETED", resource, _ref(old)[0], old.copy(), old, old.owners, origin)
+        return self._mark_deleted(resource, old, obj, grace, origin)
+
+    def _mark_deleted(self, resource: Resource, old: Stored, obj: JSON, grace: int, origin: Origin) -> Stored:
+        """The object with its deletionTimestamp; a later delete can only shorten the grace period."""
+        meta = obj["metadata"]
         if not meta.get("deletionTimestamp"):
-            meta["deletionTimestamp"] = timestamp(self.clock() + grace)
-            meta["deletionGracePeriodSeconds"] = grace
             if resource.kind in kinds.WITH_GENERATION:
                 meta["generation"] = meta.get("generation", 0) + 1
-        elif grace < meta.get("deletionGracePeriodSeconds", 0):
+        elif grace >= meta.get("deletionGracePeriodSeconds", 0):
+            grace = -1
+        if grace >= 0:
             meta["deletionTimestamp"] = timestamp(self.clock() + grace)
             meta["deletionGracePeriodSeconds"] = grace
         if _same(old.object, obj):
@@ -616,20 +638,26 @@ def _same(old: JSON, new: JSON) -> bool:
     )
 
 
-def _check_preconditions(resource: Resource, old: Stored, uid: str, rv: str) -> None:
-    about = f'Operation cannot be fulfilled on {_plural(resource)} "{old.meta["name"]}": '
-    if uid and uid != old.meta["uid"]:
-        raise Conflict(
-            409,
-            "Conflict",
-            f"{about}Precondition failed: UID in precondition: {uid}, UID in object meta: {old.meta['uid']}",
-        )
+def _check_version(resource: Resource, old: Stored, rv: str) -> None:
     if rv and rv != old.meta["resourceVersion"]:
         raise Conflict(
             409,
             "Conflict",
-            f"{about}the object has been modified; please apply your changes to the latest version and try again",
+            f"{_cannot(resource, old)}the object has been modified; please apply your changes to the latest version and try again",
         )
+
+
+def _check_uid(resource: Resource, old: Stored, uid: str) -> None:
+    if uid and uid != old.meta["uid"]:
+        raise Conflict(
+            409,
+            "Conflict",
+            f"{_cannot(resource, old)}Precondition failed: UID in precondition: {uid}, UID in object meta: {old.meta['uid']}",
+        )
+
+
+def _cannot(resource: Resource, old: Stored) -> str:
+    return f'Operation cannot be fulfilled on {_plural(resource)} "{old.meta["name"]}": '
 
 
 def _check_finalizers(resource: Resource, old: Stored, obj: JSON) -> None:

@@ -109,7 +109,8 @@ def apply(kind: str, live: JSON, config: JSON, owners: Owners, writer: Writer, *
         raise _conflict(contested)
     merged = _copy(live)
     for path, value in wanted.items():
-        _put(merged, path, value)
+        if not (value in ({}, []) and _granular(kind, path, value) and _get(merged, path)):
+            _put(merged, path, value)
     kept: set[Path] = set().union(*others.values()) if others else set()
     gone = owners.get(writer, frozenset()) - wanted.keys() - kept
     for path in sorted(gone, key=len, reverse=True):
@@ -117,6 +118,12 @@ def apply(kind: str, live: JSON, config: JSON, owners: Owners, writer: Writer, *
     result = {other: fields - changed for other, fields in others.items()}
     result[writer] = frozenset(wanted)
     return merged, {other: fields for other, fields in result.items() if fields}
+
+
+def _granular(kind: str, path: Path, value: Any) -> bool:
+    """Whether an empty object or list there says nothing about what others put into it."""
+    names = tuple(step for step in path if not isinstance(step, Item))
+    return list_keys(kind, names) is not None if isinstance(value, list) else not atomic_map(kind, names)
 
 
 def update(kind: str, before: JSON, after: JSON, owners: Owners, writer: Writer) -> Owners:
@@ -160,6 +167,17 @@ def _find(items: list[Any], step: Item) -> int | None:
         elif all(item.get(key, DEFAULT_KEYS.get(key)) == value for key, value in step.keys):
             return index
     return None
+
+
+def _get(root: Any, path: Path) -> Any:
+    node = root
+    for step in path:
+        if isinstance(step, Item):
+            found = _find(node, step) if isinstance(node, list) else None
+            node = None if found is None else node[found]
+        else:
+            node = node.get(step) if isinstance(node, dict) else None
+    return node
 
 
 def _put(root: Any, path: Path, value: Any) -> None:

@@ -81,7 +81,6 @@ def atomic_map(kind: str, path: tuple[str, ...]) -> bool:
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_DNS1035 = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 _VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _KEY = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
 
@@ -105,7 +104,7 @@ def check_metadata(resource: Resource, meta: JSON) -> None:
     """Names and labels, for every kind."""
     name = meta["name"]
     short = resource.kind in ("Service", "Namespace")
-    form, limit = (_DNS1035 if resource.kind == "Service" else _LABEL, 63) if short else (_SUBDOMAIN, 253)
+    form, limit = (_LABEL, 63) if short else (_SUBDOMAIN, 253)
     if len(name) > limit or not form.match(name):
         raise invalid(resource, name, "metadata.name", f'Invalid value: "{name}": not a valid name')
     for key, value in (meta.get("labels") or {}).items():

@@ -45,7 +45,7 @@ def budget(namespace: str, app: str, app_uid: str, disruption: Disruption) -> JS
 
 
 def condition(observed: DisruptionObserved) -> Condition:
-    """What `Disruption` says: how many evictions the budget would allow now."""
+    """What `Disruption` says: whether the budget stands."""
     if observed.refused:
         reason, words = observed.refused
         if reason == "NotOwned":
@@ -55,6 +55,8 @@ def condition(observed: DisruptionObserved) -> Condition:
                 reason,
                 f"a {KIND} named {observed.app} exists and is not this App's: delete it ({words})",
             )
+        if reason == "Contested":
+            return Condition("Disruption", "False", reason, f"{KIND} {observed.app}: {words}")
         return Condition("Disruption", "False", "BudgetRefused", f"the API server refuses the {KIND}: {words}")
     if observed.live is None:
         return Condition("Disruption", "False", "Creating", f"the {KIND} is being created")

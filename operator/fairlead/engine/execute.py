@@ -12,6 +12,7 @@ import msgspec
 
 from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
 from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
+from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
 from fairlead.engine.limiter import Lanes, Limiter
@@ -165,6 +166,7 @@ class Executor:
         self._expectations = expectations
         self._own_writes = own_writes
         self._failures = failures
+        self._contention = Contention(lambda: asyncio.get_running_loop().time())
 
     async def run(self, job: Job) -> Outcome:
         creates = [a for a in job.actions if isinstance(a, Create) and a.kind == POD]
@@ -369,6 +371,8 @@ class Executor:
     async def _apply(self, job: Job, action: Apply) -> bool:
         if action.owner_uid:
             await self._check_owner(action)
+        if self._contention.contested((action.kind, action.namespace, action.name), action.body):
+            raise Refusal("Contested", await self._who_else(action))
         # Between the check and this request another may create the name. The API server refuses a second controller
         # reference, so only an unowned object made in these milliseconds could be taken over.
         answer = await self._requests.send(
@@ -387,6 +391,16 @@ class Executor:
         )
         self._wrote(job.key, action.kind, answer)
         return True
+
+    async def _who_else(self, action: Apply) -> str:
+        """Who writes to the object beside us, by its managedFields."""
+        try:
+            live = msgspec.json.decode(await self._client.get(BY_KIND[action.kind], action.namespace, action.name))
+        except NotFound:
+            return f"{action.kind} {action.name} is deleted as often as it is made"
+        writers = {entry.get("manager", "") for entry in live["metadata"].get("managedFields") or ()} - {MANAGER, ""}
+        named = ", ".join(sorted(writers)) or "nobody it names"
+        return f"another writer keeps changing what spec asks for; besides Fairlead it is written by {named}: take it away from one of them"
 
     async def _check_owner(self, action: Apply) -> None:
         table = self._tables.get(action.kind)

@@ -57,6 +57,8 @@ def condition(observed: ExposeObserved) -> Condition:
                 "NotOwned",
                 f"a Service named {observed.app} exists and is not this App's: delete it, or rename the App ({words})",
             )
+        if reason == "Contested":
+            return Condition("Exposed", "False", reason, f"Service {observed.app}: {words}")
         return Condition("Exposed", "False", "ServiceRefused", f"the API server refuses the Service: {words}")
     if observed.live is None:
         return _waiting("Creating", "the Service is being created")

@@ -89,9 +89,11 @@ def claim(observed: Observed) -> tuple[list[Action], Observed]:
             actions.append(Adopt("Pod", pod.namespace, pod.name, pod.uid, "App", app.name, app.uid))
         elif pod.serving:
             strangers.append(pod)
-    for revision in observed.orphan_revisions:
-        if not revision.deleting:
-            actions.append(Adopt("Revision", revision.namespace, revision.name, revision.uid, "App", app.name, app.uid))
+    actions += [
+        Adopt("Revision", revision.namespace, revision.name, revision.uid, "App", app.name, app.uid)
+        for revision in observed.orphan_revisions
+        if not revision.deleting
+    ]
     return actions, msgspec.structs.replace(observed, pods=tuple(kept), strangers=tuple(strangers))
 
 
@@ -461,9 +463,11 @@ def _events(
         )
     progressing = find(before.get("conditions") or (), "Progressing") or {}
     known = {(p.get("reason"), p.get("container"), p.get("revision")) for p in before.get("problems") or ()}
-    for problem in found:
-        if (problem.reason, problem.container or None, problem.revision or None) not in known:
-            said.append(Event("Warning", problem.reason, problems.in_words([problem])))
+    said += [
+        Event("Warning", problem.reason, problems.in_words([problem]))
+        for problem in found
+        if (problem.reason, problem.container or None, problem.revision or None) not in known
+    ]
     if progressing.get("reason") == status.DEADLINE and counts.complete(app.spec.replicas):
         said.append(Event("Normal", "Recovered", "the roll went on and is complete"))
     return said

@@ -190,7 +190,7 @@ def _stalled(conditions: dict[str, Condition]) -> Condition | None:
         return progressing
     for type in ("Exposed", "Disruption"):
         condition = conditions.get(type)
-        if condition and condition.reason in ("NotOwned", "ServiceRefused", "BudgetRefused"):
+        if condition and condition.reason in ("NotOwned", "Contested", "ServiceRefused", "BudgetRefused"):
             return condition
     return None
 

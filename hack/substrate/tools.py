@@ -32,6 +32,8 @@ class Tool:
     pin each one."""
     stamped: bool = False
     """Carries Kubernetes' version in it: kubelet and kubeadm refuse to work without."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Package variables that are set at link time."""
     data: str = ""
     """A folder of the module that is needed beside the program."""
     accepts: str = ""
@@ -71,6 +73,14 @@ def _cni(path: str) -> Tool:
     return Tool(path.rsplit("/", 1)[1], package, versions.CNI_PLUGINS)
 
 
+_major, _minor = versions.KUBERNETES.removeprefix("v").split(".")[:2]
+# The Kubernetes that `helm template` and `helm lint` take for granted. Without it it is 1.20, which our chart refuses.
+_HELM_DEFAULTS = tuple(
+    (f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}", number)
+    for package in ("chartutil", "lint/rules")
+    for part, number in (("Major", _major), ("Minor", _minor))
+)
+
 _ROWS = (
     _kubernetes("kube-apiserver"),
     _kubernetes("kube-controller-manager"),
@@ -96,7 +106,9 @@ _ROWS = (
         data="images/base/files",
         accepts=rf"{re.escape(versions.KIND)}\b",
     ),
-    Tool("helm", "helm.sh/helm/v3/cmd/helm", versions.HELM, accepts=r"v3\.(1[4-9]|[2-9]\d)\."),
+    Tool(
+        "helm", "helm.sh/helm/v3/cmd/helm", versions.HELM, variables=_HELM_DEFAULTS, accepts=r"v3\.(1[4-9]|[2-9]\d)\."
+    ),
     _containerd("containerd"),
     _containerd("ctr"),
     _containerd("containerd-shim-runc-v2"),
@@ -153,7 +165,7 @@ def build(tool: Tool) -> None:
         trees.copy(module_folder(tool.module, tool.version) / tool.data, tool.data_folder)
     half = tool.folder / f"{tool.name}.half"
     static = ["-linkmode external -extldflags -static"] if tool.cgo else []
-    ldflags = " ".join(["-s -w", *static, *(_stamps(tool.version) if tool.stamped else [])])
+    ldflags = " ".join(["-s -w", *static, *_settings(tool)])
     run_logged(
         paths.cache() / "logs" / f"build-{tool.name}.log",
         go(), "build", "-trimpath", "-tags", tool.tags, "-ldflags", ldflags, "-o", half, tool.package,
@@ -196,6 +208,11 @@ def _staging_replaces(kubernetes: str) -> list[str]:
     text = module_file("k8s.io/kubernetes", kubernetes).read_text()
     version = "v0." + kubernetes.removeprefix("v1.")
     return [f"replace {name} => {name} {version}" for name in re.findall(r"(k8s\.io/[a-z-]+) => \./staging", text)]
+
+
+def _settings(tool: Tool) -> list[str]:
+    stamps = _stamps(tool.version) if tool.stamped else []
+    return [*stamps, *(f"-X {variable}={value}" for variable, value in tool.variables)]
 
 
 def _stamps(version: str) -> list[str]:

@@ -142,6 +142,10 @@ class Engine:
             if informer.problem
         }
 
+    def unsynced(self) -> list[str]:
+        """The kinds that have not been listed yet."""
+        return [informer.source.resource.plural for informer in self.informers if not informer.synced]
+
     def _may_write(self) -> bool:
         return self._running and (self.leader is None or self.leader.leads)
 

@@ -1,0 +1,149 @@
+"""The operator's settings: flags over environment over defaults. Frozen once read.
+
+Each field is a flag (`--log-level`) and an environment variable (`FAIRLEAD_LOG_LEVEL`); `describe` lists them, for the
+command line's help and for the reference page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from fairlead.engine.settings import EngineSettings, LeaseSettings
+
+PREFIX = "FAIRLEAD_"
+
+
+class SettingsError(ValueError):
+    """A setting cannot be what was given; the message names the flag and the variable."""
+
+
+class Setting(NamedTuple):
+    """One setting as people see it."""
+
+    name: str
+    flag: str
+    variable: str
+    default: Any
+    help: str
+
+
+def _setting(default: Any, help: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `fairlead run` can be told. Durations are seconds; lists are separated by commas."""
+
+    kubeconfig: str = _setting(
+        "", "The kubeconfig to use. Empty: the pod's service account, else $KUBECONFIG or ~/.kube/config."
+    )
+    context: str = _setting("", "The kubeconfig's context to use. Empty: its current one.")
+    namespaces: tuple[str, ...] = _setting(
+        (), "Work in these namespaces only. Empty: in all, which needs cluster-wide rights."
+    )
+    identity: str = _setting(
+        "", "This process's name in the Lease. Empty: the pod's name, or host name and process id."
+    )
+    leader_election: bool = _setting(
+        True, "Work only while holding the Lease. Switch it off for a single process on a laptop."
+    )
+    lease_namespace: str = _setting("", "The Lease's namespace. Empty: the pod's own, else the context's.")
+    lease_name: str = _setting("fairlead-workloads", "The Lease's name. Two installations in one cluster need two.")
+    lease_duration: float = _setting(15.0, "A standby takes over this long after the leader was last heard of.")
+    lease_renew_deadline: float = _setting(10.0, "A leader that could not renew for this long ends.")
+    lease_retry_period: float = _setting(2.0, "Between two attempts to get or renew the Lease.")
+    health_address: str = _setting(":8081", "Where /healthz and /readyz are served. Empty: nowhere.")
+    metrics_address: str = _setting(":8080", "Where /metrics is served. Empty: nowhere.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+    log_format: str = _setting("text", "text for people, json for log collectors.")
+    workers: int = _setting(16, "Apps reconciled at once.")
+    max_creates: int = _setting(64, "Creates in flight, at most; the number used adapts to the API server below it.")
+    max_deletes: int = _setting(64, "Deletes in flight, at most.")
+    status_interval: float = _setting(
+        0.2, "While only counters move, an App's status is written at most once in this time."
+    )
+
+    def engine(self) -> EngineSettings:
+        return EngineSettings(
+            workers=self.workers,
+            create_concurrency=(min(8, self.max_creates), self.max_creates),
+            delete_concurrency=(min(8, self.max_deletes), self.max_deletes),
+            status_interval=self.status_interval,
+        )
+
+    def lease(self, own_namespace: str) -> LeaseSettings | None:
+        if not self.leader_election:
+            return None
+        return LeaseSettings(
+            namespace=self.lease_namespace or own_namespace,
+            name=self.lease_name,
+            duration=self.lease_duration,
+            renew_deadline=self.lease_renew_deadline,
+            retry_period=self.lease_retry_period,
+        )
+
+
+def describe() -> Iterator[Setting]:
+    """Every setting, in the order of the class."""
+    for field in dataclasses.fields(Settings):
+        flag = "--" + field.name.replace("_", "-")
+        yield Setting(field.name, flag, PREFIX + field.name.upper(), field.default, field.metadata["help"])
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from flags (by field name; None means not given), else from the environment, else the defaults.
+
+    >>> load({"workers": 4}, {"FAIRLEAD_WORKERS": "8", "FAIRLEAD_NAMESPACES": "a, b"}).namespaces
+    ('a', 'b')
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    for setting in describe():
+        given: Any = flags.get(setting.name)
+        if given is None:
+            given = environ.get(setting.variable)
+        if given is not None:
+            values[setting.name] = _parse(setting, given)
+    values["identity"] = values.get("identity") or environ.get("POD_NAME") or f"{socket.gethostname()}_{os.getpid()}"
+    values["lease_namespace"] = values.get("lease_namespace") or environ.get("POD_NAMESPACE", "")
+    return _checked(Settings(**values))
+
+
+def _parse(setting: Setting, given: Any) -> Any:
+    wanted = type(setting.default)
+    try:
+        if wanted is tuple:
+            parts = given.split(",") if isinstance(given, str) else given
+            return tuple(part.strip() for part in parts if part.strip())
+        if wanted is bool and isinstance(given, str):
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                given.strip().lower()
+            ]
+        return wanted(given)
+    except (KeyError, TypeError, ValueError):
+        raise SettingsError(f"{setting.flag} ({setting.variable}): {given!r} is no {_WORDS[wanted]}") from None
+
+
+_WORDS = {bool: "true or false", int: "whole number", float: "number of seconds", str: "text", tuple: "list"}
+
+
+def _checked(settings: Settings) -> Settings:
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise SettingsError(f"--log-level: {settings.log_level!r} is none of debug, info, warning, error")
+    if settings.log_format not in ("text", "json"):
+        raise SettingsError(f"--log-format: {settings.log_format!r} is neither text nor json")
+    if not settings.lease_retry_period * 2 < settings.lease_renew_deadline < settings.lease_duration:
+        raise SettingsError(
+            "--lease-duration must be above --lease-renew-deadline, and that above twice --lease-retry-period: "
+            f"{settings.lease_duration:g}, {settings.lease_renew_deadline:g}, {settings.lease_retry_period:g}"
+        )
+    for name in ("workers", "max_creates", "max_deletes"):
+        if getattr(settings, name) < 1:
+            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
+    return settings

@@ -1,0 +1,76 @@
+"""Manifests of Apps, as their users write them."""
+
+import copy
+from typing import Any
+
+JSON = dict[str, Any]
+
+AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+BUSYBOX = "docker.io/library/busybox:1.36"
+# Nothing listens there, so that a pull fails at once, with or without a network.
+NOWHERE = "localhost:1/shop:typo"
+
+
+def web(name: str = "shop", **spec: Any) -> JSON:
+    """A web server behind a Service, which answers with its pod's name on /hostname. `spec` is laid over it."""
+    container = {
+        "name": "web",
+        "image": AGNHOST,
+        "args": ["netexec", "--http-port=8080", "--udp-port=-1"],
+        "env": [{"name": "VERSION", "value": "1"}],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+    }
+    body = {
+        "template": {"spec": {"containers": [container]}},
+        "expose": {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+        **spec,
+    }
+    return {"apiVersion": "fairlead.dev/v1alpha1", "kind": "App", "metadata": {"name": name}, "spec": body}
+
+
+def idle(name: str = "shop", **spec: Any) -> JSON:
+    """Pods that do nothing, behind nothing: the quickest to start and to end."""
+    container = {"name": "web", "image": AGNHOST, "args": ["pause"], "env": [{"name": "VERSION", "value": "1"}]}
+    body = {"template": {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}}, **spec}
+    return {"apiVersion": "fairlead.dev/v1alpha1", "kind": "App", "metadata": {"name": name}, "spec": body}
+
+
+def version(app: JSON, number: int | str) -> JSON:
+    """The same App with another setting in its template: a new revision."""
+    changed = copy.deepcopy(app)
+    container(changed)["env"] = [{"name": "VERSION", "value": str(number)}]
+    return changed
+
+
+def image(app: JSON, name: str) -> JSON:
+    changed = copy.deepcopy(app)
+    container(changed)["image"] = name
+    return changed
+
+
+def script(app: JSON, text: str) -> JSON:
+    """The same App running a shell script."""
+    changed = copy.deepcopy(app)
+    container(changed).update(image=BUSYBOX, command=["sh", "-c", text], args=[])
+    return changed
+
+
+def leaving_lost_nodes(app: JSON, seconds: int) -> JSON:
+    """Pods give a node that does not answer up after this long, not after five minutes."""
+    changed = copy.deepcopy(app)
+    changed["spec"]["template"]["spec"]["tolerations"] = [
+        {
+            "key": f"node.kubernetes.io/{state}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": seconds,
+        }
+        for state in ("not-ready", "unreachable")
+    ]
+    return changed
+
+
+def container(app: JSON) -> JSON:
+    first: JSON = app["spec"]["template"]["spec"]["containers"][0]
+    return first

@@ -1,0 +1,97 @@
+"""Fairlead itself in the cluster, installed from the chart."""
+
+import json
+from typing import Any
+
+from e2e.dsl.cluster import Cluster
+from e2e.dsl.watch import is_ready
+from support.commands import REPOSITORY
+
+JSON = dict[str, Any]
+
+NAMESPACE = "fairlead-system"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:fairlead-workloads"
+CRDS = ("apps.fairlead.dev", "revisions.fairlead.dev")
+_SELECTOR = "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=workloads"
+_LEASE = "fairlead-workloads"
+
+
+class Operator:
+    def __init__(self, cluster: Cluster, image: str) -> None:
+        self.cluster = cluster
+        self.image = image
+
+    def install(self) -> None:
+        """With the README's command: installed, or upgraded to what is in the tree. Returns when both replicas are ready."""
+        repository, _, tag = self.image.rpartition(":")
+        self.cluster.helm(
+            "upgrade", "--install", "fairlead", str(REPOSITORY / "charts" / "fairlead"),
+            "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=180s",
+            "--set", f"image.repository={repository}", "--set-string", f"image.tag={tag}",
+            # A node is stopped in these tests, and the replica on it shall not be missed for five minutes.
+            "--set-json", f"workloads.tolerations={json.dumps(_leaving_lost_nodes(5))}",
+        )  # fmt: skip
+
+    def uninstall(self) -> None:
+        self.cluster.helm("uninstall", "fairlead", "--namespace", NAMESPACE, "--wait", "--timeout=120s")
+
+    def pods(self) -> list[JSON]:
+        """Those that are not being ended."""
+        found = self.cluster.get("pods", "-n", NAMESPACE, "-l", _SELECTOR)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def ready_pods(self) -> list[JSON]:
+        return [pod for pod in self.pods() if is_ready(pod)]
+
+    def leader(self) -> str:
+        """The name of the pod that leads."""
+        return self.until_led()
+
+    def until_led(self, *, by_other_than: str = "", within: float = 60) -> str:
+        """The name of the pod that holds the Lease, once it is one of those there are."""
+
+        def holder(leases: list[JSON]) -> str:
+            identity = leases[0]["spec"].get("holderIdentity", "") if leases else ""
+            there = [pod["metadata"]["name"] for pod in self.pods()]
+            return next((name for name in there if name in identity and name != by_other_than), "")
+
+        return self.cluster.until("leases", holder, within, namespace=NAMESPACE, name=_LEASE)
+
+    def leases(self) -> list[JSON]:
+        found: list[JSON] = self.cluster.get("leases", "-n", NAMESPACE)["items"]
+        return found
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL to the process, through the node's container runtime: no time to hand anything over."""
+        for pod in self.pods():
+            if names and pod["metadata"]["name"] not in names:
+                continue
+            container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+            node = pod["spec"]["nodeName"]
+            self.cluster.on_node(node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)
+
+    def until_ready(self, within: float = 90) -> None:
+        """Both replicas ready, and the Deployment content."""
+        self.cluster.kubectl(
+            "rollout", "status", "deployment/fairlead-workloads", "-n", NAMESPACE, f"--timeout={within:.0f}s",
+            timeout=within + 10,
+        )  # fmt: skip
+
+    def metrics(self, pod: str) -> str:
+        return self.cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics")
+
+    def may(self, verb: str, resource: str, *arguments: str) -> bool:
+        said = self.cluster.kubectl("auth", "can-i", verb, resource, f"--as={ACCOUNT}", *arguments, check=False)
+        return said.split()[0] == "yes"
+
+
+def _leaving_lost_nodes(seconds: int) -> list[JSON]:
+    return [
+        {
+            "key": f"node.kubernetes.io/{state}",
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": seconds,
+        }
+        for state in ("not-ready", "unreachable")
+    ]

@@ -1,0 +1,48 @@
+"""A node goes without a word, and comes back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.dsl import Given, Operator, Scene, Then, When, apps
+from e2e.dsl.cluster import Cluster
+
+NOTICED = 180.0
+"""Seconds: a kubelet is missed after 50, its pods are given up 5 later, and all of it on a busy machine."""
+
+
+@pytest.fixture
+def node(cluster: Cluster, operator: Operator) -> Iterator[str]:
+    """A worker to lose; running again afterwards. Not the only one that has the operator on it."""
+    homes = [pod["spec"]["nodeName"] for pod in operator.pods()]
+    lost = min(cluster.workers(), key=homes.count)
+    yield lost
+    cluster.start_node(lost)
+    cluster.kubectl("wait", "--for=condition=Ready", f"node/{lost}", "--timeout=180s", timeout=190)
+    operator.until_ready(within=180)
+
+
+def test_pods_of_a_node_that_stopped_are_replaced_and_all_is_well_when_it_is_back(
+    node: str, given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(apps.leaving_lost_nodes(apps.web(replicas=4), seconds=5))
+    before = {pod["metadata"]["uid"]: pod["spec"]["nodeName"] for pod in scene.pods()}
+    lost = {uid for uid, where in before.items() if where == node}
+    assert lost and lost != set(before)
+
+    scene.cluster.stop_node(node)
+    then.condition("Ready", "False", within=NOTICED)
+    replaced = then.pods_ready(4, within=NOTICED)
+
+    assert node not in {pod["spec"]["nodeName"] for pod in replaced}
+    assert set(before) - lost <= {pod["metadata"]["uid"] for pod in replaced}, "pods on other nodes were left alone"
+    then.ready()
+    with when.requested(rate=50) as reports:
+        pass
+    assert reports[0].lost == 0, f"served by what is left: {reports[0]}"
+
+    scene.cluster.start_node(node)
+    scene.cluster.kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=180s", timeout=190)
+    scene.until_pods(lambda pods: len(pods) == 4, within=NOTICED)  # what the node still had of the lost ones has ended
+    then.ready()
+    assert {pod["metadata"]["uid"] for pod in scene.pods()} == {pod["metadata"]["uid"] for pod in replaced}

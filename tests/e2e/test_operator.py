@@ -1,0 +1,110 @@
+"""The operator itself: killed, replaced, two of it, and what it may do."""
+
+import json
+import time
+
+import pytest
+
+from e2e.dsl import Given, Operator, Then, When, apps
+from e2e.dsl.operator import NAMESPACE
+
+
+@pytest.fixture(autouse=True)
+def _left_as_found(operator: Operator) -> None:
+    """Each test begins with both replicas ready."""
+    operator.until_ready()
+
+
+def test_both_replicas_are_ready_and_one_leads(operator: Operator) -> None:
+    names = {pod["metadata"]["name"] for pod in operator.ready_pods()}
+    leader = operator.leader()
+
+    assert len(names) == 2
+    assert leader in names
+    assert [lease["metadata"]["name"] for lease in operator.leases()] == ["fairlead-workloads"]
+    leading = {name for name in names if "\nfairlead_leader 1.0" in operator.metrics(name)}
+    assert leading == {leader}
+
+
+def test_a_release_goes_on_after_every_replica_was_killed_in_the_middle_of_it(
+    operator: Operator, given: Given, when: When, then: Then
+) -> None:
+    given.a_ready_app(apps.idle(replicas=8, rollout={"maxSurge": 1, "maxUnavailable": 0}))
+
+    with then.history() as history:
+        when.released(2)
+        then.status(lambda status: 2 <= status["updatedReplicas"] <= 5)
+        operator.kill()
+        then.status(lambda status: status["updatedReplicas"] == 8)
+        then.ready()
+        then.pods_ready(8)
+
+    assert len(history.new()) == 8, "no pod was made that was not needed"
+    assert history.most <= 9
+    assert history.fewest_ready >= 8
+    restarts = [pod["status"]["containerStatuses"][0]["restartCount"] for pod in operator.pods()]
+    assert min(restarts) >= 1, "the test did kill them"
+
+
+def test_the_standby_takes_over_within_seconds_when_the_leader_goes(
+    operator: Operator, given: Given, when: When, then: Then
+) -> None:
+    given.a_ready_app(apps.idle(replicas=1))
+    leader = operator.leader()
+    standby = next(pod["metadata"]["name"] for pod in operator.ready_pods() if pod["metadata"]["name"] != leader)
+
+    began = time.monotonic()
+    operator.cluster.kubectl("delete", "pod", leader, "-n", NAMESPACE, "--wait=false")
+    follower = operator.until_led(by_other_than=leader)
+    handed_over = time.monotonic() - began
+    when.scaled_to(3)
+    then.pods_ready(3)
+
+    print(f"the lead was handed over in {handed_over:.1f} s")
+    assert follower == standby, "the one with warm caches"
+    assert handed_over < 10
+    operator.until_ready()
+
+
+def test_the_standby_takes_over_when_the_leader_is_killed(
+    operator: Operator, given: Given, when: When, then: Then
+) -> None:
+    """Without a word of farewell the Lease has to run out first."""
+    given.a_ready_app(apps.idle(replicas=1))
+    leader = operator.leader()
+
+    began = time.monotonic()
+    operator.cluster.kubectl("delete", "pod", leader, "-n", NAMESPACE, "--grace-period=0", "--force")
+    when.scaled_to(3)
+    then.pods_ready(3)
+
+    print(f"work went on after {time.monotonic() - began:.1f} s")
+    assert operator.leader() != leader
+    operator.until_ready()
+
+
+@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "update", "patch", "delete"])
+def test_it_has_no_rights_on_secrets(operator: Operator, verb: str) -> None:
+    assert not operator.may(verb, "secrets", "--all-namespaces")
+    assert not operator.may(verb, "secrets", "-n", NAMESPACE)
+
+
+def test_its_rights_hold_no_wildcard(operator: Operator) -> None:
+    assert not operator.may("*", "*", "--all-namespaces")
+    rules: list[apps.JSON] = []
+    for kind in ("clusterrole", "role"):
+        selector = ["-l", "app.kubernetes.io/instance=fairlead", "-A"]
+        for role in operator.cluster.get(kind, *selector)["items"]:
+            rules += role.get("rules") or []
+    assert rules
+    assert "*" not in json.dumps(rules)
+
+
+def test_it_may_do_what_it_does(operator: Operator) -> None:
+    for verb, resource in (
+        ("create", "pods"),
+        ("delete", "pods"),
+        ("patch", "apps.fairlead.dev/status"),
+        ("patch", "services"),
+    ):
+        assert operator.may(verb, resource, "-n", "default"), (verb, resource)

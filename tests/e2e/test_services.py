@@ -1,0 +1,86 @@
+"""Ways to reach an App."""
+
+import json
+
+from e2e.dsl import Given, Scene, Then, When, apps
+
+PORTS = [{"name": "http", "port": 80, "targetPort": "http"}]
+
+_ASK = """
+import json, socket, sys, urllib.request
+out = {}
+for name in sys.argv[1:]:
+    if name.startswith("http"):
+        with urllib.request.urlopen(name, timeout=10) as answer:
+            out[name] = answer.read().decode()
+    else:
+        out[name] = sorted({entry[4][0] for entry in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)})
+print(json.dumps(out))
+"""
+
+
+def ask(scene: Scene, *names: str) -> dict[str, str | list[str]]:
+    """From a pod: what URLs answer, and what addresses names have."""
+    overrides = {"spec": {"automountServiceAccountToken": False}}
+    said = scene.kubectl(
+        "run", "ask", f"--image={scene.image}", "--restart=Never", "--rm", "--attach", "--quiet", "--pod-running-timeout=60s",
+        f"--overrides={json.dumps(overrides)}", "--command", "--", "python3", "-c", _ASK, *names,
+    )  # fmt: skip
+    answers: dict[str, str | list[str]] = json.loads(said.splitlines()[-1])
+    return answers
+
+
+def test_a_dual_stack_app_answers_over_both_families(given: Given, then: Then, scene: Scene) -> None:
+    given.a_ready_app(apps.web(replicas=2, expose={"ports": PORTS, "ipFamilyPolicy": "PreferDualStack"}))
+
+    spec = scene.get("service", "shop")["spec"]
+    assert sorted(spec["ipFamilies"]) == ["IPv4", "IPv6"]
+    four, six = sorted(spec["clusterIPs"], key=lambda address: ":" in address)
+    answers = ask(scene, f"http://{four}/hostname", f"http://[{six}]/hostname", "shop")
+
+    pods = {pod["metadata"]["name"] for pod in scene.pods()}
+    assert answers[f"http://{four}/hostname"] in pods
+    assert answers[f"http://[{six}]/hostname"] in pods
+    assert set(answers["shop"]) == {four, six}
+
+
+def test_a_node_port_answers_on_every_node(given: Given, scene: Scene) -> None:
+    given.a_ready_app(apps.web(replicas=1, expose={"type": "NodePort", "ports": PORTS}))
+
+    port = scene.get("service", "shop")["spec"]["ports"][0]["nodePort"]
+    pod = scene.pods()[0]["metadata"]["name"]
+    nodes = {node["metadata"]["name"]: node for node in scene.cluster.get("nodes")["items"]}
+    for node in nodes.values():
+        address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
+        asking = next(name for name in nodes if name != node["metadata"]["name"])
+        assert scene.cluster.on_node(asking, "curl", "-sS", "-m", "10", f"http://{address}:{port}/hostname") == pod
+
+
+def test_the_name_of_a_headless_app_is_the_addresses_of_its_pods(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(apps.web(replicas=3, expose={"type": "Headless", "ports": PORTS}))
+
+    addresses = {pod["status"]["podIP"] for pod in scene.pods()}
+
+    assert set(ask(scene, "shop")["shop"]) == addresses
+
+
+def test_exposure_changes_and_goes_without_a_pod_being_touched(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(apps.web(replicas=1))
+    pods = {pod["metadata"]["uid"] for pod in scene.pods()}
+
+    when.applied(apps.web(replicas=1, expose={"type": "Headless", "ports": PORTS}))
+    scene.cluster.until(
+        "services",
+        lambda found: [one for one in found if one["spec"]["clusterIP"] == "None"],
+        60,
+        namespace=scene.namespace,
+    )
+    then.ready()
+    scene.kubectl("patch", "fapp", "shop", "--type=json", "-p", '[{"op": "remove", "path": "/spec/expose"}]')
+    scene.kubectl("wait", "--for=delete", "service/shop", "--timeout=60s")
+
+    assert {pod["metadata"]["uid"] for pod in scene.pods()} == pods

@@ -1,0 +1,55 @@
+"""No request is lost: not in releases, evictions, scale-downs or drains."""
+
+from e2e.dsl import Given, Scene, Then, When, apps
+
+RELEASES = 10
+
+
+def test_two_hundred_requests_a_second_survive_ten_releases(given: Given, when: When, then: Then) -> None:
+    """Through the Service's address: each request over a connection of its own, and fifty a second more over kept ones."""
+    given.a_ready_app(apps.web(replicas=4, rollout={"maxSurge": 2, "maxUnavailable": 0}))
+
+    with when.requested(rate=200, kept_rate=50) as reports:
+        for version in range(2, 2 + RELEASES):
+            when.released(version)
+            then.ready()
+
+    report = reports[0]
+    assert report.lost == 0, report
+    assert report.rate > 0.98 * 250, f"the client could not keep its pace: {report}"
+    assert len(report.revisions) == 1 + RELEASES, "pods of every release answered"
+
+
+def test_no_request_is_lost_when_pods_are_evicted_and_scaled_away(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(apps.web(replicas=4))
+
+    with when.requested(rate=100, kept_rate=20) as reports:
+        for pod in then.pods_ready(4)[:2]:
+            when.evicted(pod["metadata"]["name"])
+        then.pods_ready(4)
+        when.scaled_to(1)
+        then.pods_ready(1)
+        when.scaled_to(3)
+        then.pods_ready(3)
+
+    assert reports[0].lost == 0, reports[0]
+
+
+def test_a_drain_honours_the_budget_and_costs_no_request(given: Given, when: When, then: Then, scene: Scene) -> None:
+    given.a_ready_app(apps.web(replicas=4, disruption={"maxUnavailable": 1}))
+    crowded = [pod["spec"]["nodeName"] for pod in scene.pods()]
+    node = max(scene.cluster.workers(), key=crowded.count)
+    assert crowded.count(node) >= 2, "a budget of one is only tested by two pods on the node"
+
+    try:
+        with then.history() as history, when.requested(rate=100, kept_rate=20) as reports:
+            scene.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=180s", timeout=200)
+            moved = then.pods_ready(4)
+    finally:
+        scene.kubectl("uncordon", node)
+
+    assert node not in {pod["spec"]["nodeName"] for pod in moved}
+    assert history.fewest_ready >= 3
+    assert reports[0].lost == 0, reports[0]

@@ -95,7 +95,9 @@ def _node(node: Schema, definitions: Mapping[str, Schema], rules: Mapping[str, S
         return {**target, **_describe(node)}
     made = {**_describe(node), **{key: node[key] for key in _KEPT if key in node}}
     if "properties" in node:
-        made["properties"] = {name: _node(child, definitions, rules) for name, child in sorted(node["properties"].items())}
+        made["properties"] = {
+            name: _node(child, definitions, rules) for name, child in sorted(node["properties"].items())
+        }
     if "items" in node:
         made["items"] = _item(node, definitions, rules)
     if "additionalProperties" in node:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.crds import install
 from support.lab import Lab, LabFactory
 
 
@@ -14,6 +15,13 @@ def lab() -> Iterator[Lab]:
     """etcd and kube-apiserver, shared by the session: tests keep to a namespace of their own."""
     with Lab("pytest") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def api(lab: Lab) -> Lab:
+    """The session's lab with our kinds installed."""
+    install(lab)
+    return lab
 
 
 @pytest.fixture

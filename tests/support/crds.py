@@ -1,0 +1,112 @@
+"""Our kinds on a real API server, and what it says to an App it does not want."""
+
+import copy
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from support.commands import REPOSITORY
+from support.lab import Lab
+
+CRDS = REPOSITORY / "crds"
+EXAMPLES = REPOSITORY / "examples"
+
+JSON = dict[str, Any]
+
+
+def install(lab: Lab) -> None:
+    """What a person does: client-side `kubectl apply`. Returns when the kinds are served."""
+    lab.kubectl("apply", "-f", str(CRDS))
+    # Not `kubectl wait`: it fails on a definition so new that it has no conditions yet.
+    eventually(lambda: all(_established(lab, name) for name in ("apps.fairlead.dev", "revisions.fairlead.dev")))
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
+    """Returns as soon as it holds. What an API server does in the background announces itself nowhere."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def app(name: str = "shop", **spec: Any) -> JSON:
+    """An App with one container; `spec` is laid over it."""
+    container = {"name": "web", "image": "shop:1", "ports": [{"name": "http", "containerPort": 8080}]}
+    body = {"template": {"spec": {"containers": [container]}}, **spec}
+    return {"apiVersion": "fairlead.dev/v1alpha1", "kind": "App", "metadata": {"name": name}, "spec": body}
+
+
+def app_with_pod(**pod: Any) -> JSON:
+    """An App whose PodSpec has these fields beside (or instead of) its one container."""
+    made = app()
+    made["spec"]["template"]["spec"].update(pod)
+    return made
+
+
+def app_with_container(**container: Any) -> JSON:
+    """An App whose one container has these fields too."""
+    made = app()
+    made["spec"]["template"]["spec"]["containers"][0].update(container)
+    return made
+
+
+def revision(name: str = "shop-x7k2b9f4dq", **spec: Any) -> JSON:
+    template = copy.deepcopy(app()["spec"]["template"])
+    body = {
+        "app": "shop",
+        "number": 1,
+        "templateHash": "x7k2b9f4dq",
+        "template": template,
+        "images": ["shop:1"],
+        **spec,
+    }
+    return {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Revision", "metadata": {"name": name}, "spec": body}
+
+
+def create(lab: Lab, namespace: str, body: JSON) -> JSON:
+    """Create it and return what was stored."""
+    stored: JSON = json.loads(lab.kubectl("create", "-n", namespace, "-o", "json", "-f", "-", stdin=json.dumps(body)))
+    return stored
+
+
+def accept(lab: Lab, body: JSON) -> JSON:
+    """What would be stored, without storing it. Fails where the API server refuses."""
+    code, answer = _try(lab, body)
+    assert code == 201, answer["message"]
+    return answer
+
+
+def refusal(lab: Lab, body: JSON) -> str:
+    """What the API server says to an object it refuses. Fails where it accepts."""
+    code, answer = _try(lab, body)
+    assert code != 201, f"accepted: {json.dumps(body)}"
+    return str(answer["message"])
+
+
+def change_refusal(lab: Lab, namespace: str, kind: str, name: str, patch: JSON) -> str:
+    """What the API server says to a change it refuses."""
+    said = lab.kubectl("patch", kind, name, "-n", namespace, "--type=merge", "-p", json.dumps(patch), check=False)
+    assert "patched" not in said, f"accepted: {json.dumps(patch)}"
+    return said
+
+
+def _try(lab: Lab, body: JSON) -> tuple[int, JSON]:
+    """A strict dry run, as `kubectl create --dry-run=server` asks for it, without a process for each of hundreds."""
+    plural = f"{body['kind'].lower()}s"
+    path = f"/apis/fairlead.dev/v1alpha1/namespaces/default/{plural}?dryRun=All&fieldValidation=Strict"
+    headers = {"Authorization": f"Bearer {lab.token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(lab.url + path, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30, context=lab.ssl_context()) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def _established(lab: Lab, name: str) -> bool:
+    conditions = lab.get("crd", name)["status"].get("conditions") or ()
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)

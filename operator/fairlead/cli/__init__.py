@@ -1,0 +1,1 @@
+"""The command line: `fairlead`, and the same as `kubectl fairlead`."""

@@ -1,0 +1,172 @@
+"""The verbs that change an App: each is one merge patch of a few fields of its spec, as anyone could write it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import click
+
+from fairlead.cli.failures import Failed
+from fairlead.cli.options import Verb, change, connection, name_argument
+from fairlead.cli.session import Session, session_of
+from fairlead.core.conditions import timestamp
+from fairlead.core.meta import JSON
+from fairlead.kube.resources import APPS
+from fairlead.view.history import NoSuchRevision, undo_target
+from fairlead.view.model import App, read
+
+_DRY = {"client": " (dry run)", "server": " (server dry run)", "none": ""}
+
+
+class Writing:
+    """How a change is made and told: the flags all these verbs share."""
+
+    def __init__(self, session: Session, name: str, dry_run: str, output: str | None) -> None:
+        self.session, self.name, self.dry_run, self.output = session, name, dry_run, output
+        self.raw = session.app_object(name)
+        self.app = read(self.raw, App)
+        if self.app.metadata.deleting:
+            raise Failed(f"App {name} is being deleted: it cannot be changed any more")
+
+    def write(self, spec: JSON, told: str) -> None:
+        """Patch these fields of the spec and say so."""
+        body = {"spec": spec}
+        if self.dry_run == "client":
+            result = merged(self.raw, body)
+        else:
+            result = self.session.cluster.patch(APPS, self.name, body, dry_run=self.dry_run == "server")
+        self._tell(result, told)
+
+    def unchanged(self, told: str) -> None:
+        """It is so already: nothing is written."""
+        self._tell(self.raw, told)
+
+    def _tell(self, result: JSON, told: str) -> None:
+        screen = self.session.screen
+        if self.output in ("json", "yaml"):
+            screen.objects(without_managed_fields(result), self.output)
+        elif self.output == "name":
+            screen.say(f"app.fairlead.dev/{self.name}")
+        else:
+            screen.say(f"app.fairlead.dev/{self.name} {told}{_DRY[self.dry_run]}")
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396) applied to a copy.
+
+    >>> merged({"spec": {"replicas": 1, "rollout": {"paused": True}}}, {"spec": {"rollout": {"paused": None}}})
+    {'spec': {'replicas': 1, 'rollout': {}}}
+    """
+    if not isinstance(patch, dict):
+        return patch
+    result = copy.deepcopy(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def without_managed_fields(raw: JSON) -> JSON:
+    """As kubectl prints objects: who owns which field is noise to most readers."""
+    metadata = {key: value for key, value in (raw.get("metadata") or {}).items() if key != "managedFields"}
+    return {**raw, "metadata": metadata}
+
+
+def _writing(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> Writing:
+    return Writing(session_of(ctx, field_manager=field_manager), name, dry_run, output)
+
+
+@click.command(cls=Verb)
+@name_argument
+@click.option(
+    "--to",
+    "number",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The revision to go back to; else the last one that ran well, or the one before.",
+)
+@change
+@connection
+@click.pass_context
+def undo(
+    ctx: click.Context, name: str, number: int | None, dry_run: str, field_manager: str, output: str | None
+) -> None:
+    """Go back to an earlier revision, by writing spec.rollout.undoTo. The template in the spec stays as it is; when it is
+    changed the next time, that change is rolled out and the undo is over.
+
+    \b
+      fairlead undo shop                   the last revision that ran well
+      fairlead undo shop --to 3            see: fairlead history shop
+    """
+    writing = _writing(ctx, name, dry_run, field_manager, output)
+    revisions = writing.session.revisions(writing.app)
+    try:
+        target = undo_target(writing.app, revisions, number)
+    except NoSuchRevision as error:
+        raise Failed(f"cannot undo {name}: {error}") from None
+    images = f" ({', '.join(target.images)})" if target.images else ""
+    told = f"goes back to revision {target.number}{images}"
+    if writing.app.spec.rollout.paused:
+        told += "; it is paused: it moves when it is resumed"
+    writing.write({"rollout": {"undoTo": target.number}}, told)
+
+
+@click.command(cls=Verb)
+@name_argument
+@change
+@connection
+@click.pass_context
+def restart(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Replace every pod there is by a new one of the same revision, within the rollout's limits, by writing
+    spec.rollout.restartAt. The time is the API server's, so that a wrong clock here does no harm."""
+    writing = _writing(ctx, name, dry_run, field_manager, output)
+    told = "restarts"
+    if writing.app.spec.rollout.paused:
+        told += "; it is paused: it moves when it is resumed"
+    writing.write({"rollout": {"restartAt": timestamp(writing.session.cluster.now())}}, told)
+
+
+@click.command(cls=Verb)
+@name_argument
+@change
+@connection
+@click.pass_context
+def pause(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Hold the rollout where it is, by setting spec.rollout.paused. Pods that run keep running; scaling still works."""
+    writing = _writing(ctx, name, dry_run, field_manager, output)
+    if writing.app.spec.rollout.paused:
+        return writing.unchanged("is paused already")
+    return writing.write({"rollout": {"paused": True}}, "paused")
+
+
+@click.command(cls=Verb)
+@name_argument
+@change
+@connection
+@click.pass_context
+def resume(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Let a paused rollout go on, by clearing spec.rollout.paused."""
+    writing = _writing(ctx, name, dry_run, field_manager, output)
+    if not writing.app.spec.rollout.paused:
+        return writing.unchanged("is not paused")
+    return writing.write({"rollout": {"paused": False}}, "resumed")
+
+
+@click.command(cls=Verb)
+@name_argument
+@click.option(
+    "--replicas", type=click.IntRange(0, 100_000), required=True, metavar="N", help="How many pods are wanted."
+)
+@change
+@connection
+@click.pass_context
+def scale(ctx: click.Context, name: str, replicas: int, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Set the number of pods, by writing spec.replicas. `kubectl scale` does the same."""
+    writing = _writing(ctx, name, dry_run, field_manager, output)
+    before = writing.app.spec.replicas
+    if before == replicas:
+        return writing.unchanged(f"has {replicas} replicas already")
+    return writing.write({"replicas": replicas}, f"scaled from {before} to {replicas}")

@@ -1,0 +1,77 @@
+"""What the API server accepts and an App's users will regret: warnings, each with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fairlead.cli.linting.schema import Finding
+from fairlead.core.budget import fenceposts, resolve
+
+App = dict[str, Any]
+
+
+def warnings(app: App) -> Iterator[Finding]:
+    """All warnings about an App whose schema is in order and whose defaults are filled in."""
+    for rule in _RULES:
+        yield from rule(app["spec"])
+
+
+def _containers(spec: App) -> list[tuple[int, App]]:
+    return list(enumerate(spec["template"]["spec"]["containers"]))
+
+
+def moving_image(spec: App) -> Iterator[Finding]:
+    """A tag that moves makes undo a promise nobody can keep: the old revision pulls the new image."""
+    for index, container in _containers(spec):
+        path = ("spec", "template", "spec", "containers", index, "image")
+        image = container.get("image")
+        if not image:
+            yield Finding(path[:-1], "it has no image: nothing can be started")
+        elif "@" not in image and image.rpartition("/")[2].partition(":")[2] in ("", "latest"):
+            yield Finding(
+                path, f"{image} has no fixed tag: undo cannot bring back what it was; give it a version or a digest"
+            )
+
+
+def unprobed(spec: App) -> Iterator[Finding]:
+    """Without a readiness probe a pod gets traffic as soon as its process is there."""
+    if not spec.get("expose") or spec["template"]["spec"].get("readinessGates"):
+        return
+    if not any(container.get("readinessProbe") for _, container in _containers(spec)):
+        yield Finding(
+            ("spec", "template", "spec", "containers"),
+            "no container of this exposed App has a readinessProbe: requests come before it can answer, in every release",
+        )
+
+
+def no_eviction(spec: App) -> Iterator[Finding]:
+    """A budget that never allows an eviction stops every drain of a node."""
+    budget, replicas = spec.get("disruption") or {}, spec.get("replicas", 1)
+    if replicas == 0:
+        return
+    for field in ("minAvailable", "maxUnavailable"):
+        if field not in budget:
+            continue
+        bound = resolve(budget[field], replicas, "up")
+        if (replicas - bound if field == "minAvailable" else bound) <= 0:
+            yield Finding(
+                ("spec", "disruption", field),
+                f"{budget[field]} of {replicas} allows no eviction at all: draining a node would wait forever",
+            )
+
+
+def everything_down(spec: App) -> Iterator[Finding]:
+    """A release that takes all pods away before new ones are there."""
+    rollout, replicas = spec.get("rollout") or {}, spec.get("replicas", 1)
+    if rollout.get("strategy", "Rolling") != "Rolling" or replicas == 0:
+        return
+    _, unavailable = fenceposts(rollout.get("maxSurge", "25%"), rollout.get("maxUnavailable", "25%"), replicas)
+    if unavailable >= replicas:
+        yield Finding(
+            ("spec", "rollout", "maxUnavailable"),
+            f"with {replicas} replicas it lets a release take every pod away at once: set maxSurge 1 and maxUnavailable 0",
+        )
+
+
+_RULES: tuple[Callable[[App], Iterator[Finding]], ...] = (moving_image, unprobed, no_eviction, everything_down)

@@ -1,0 +1,181 @@
+"""What a reason means and what a person can do about it: one entry per reason, in words for whoever is on call at night."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Advice(msgspec.Struct, frozen=True):
+    """`meaning` completes "…: "; `todo` are sentences, most likely cause first."""
+
+    meaning: str
+    todo: tuple[str, ...]
+
+
+_IMAGE = Advice(
+    "a node cannot get the image",
+    (
+        "Check the image's name and tag for a typo, and that it was pushed.",
+        "A private registry needs imagePullSecrets in the template or on its service account.",
+        "If other images fail too, the nodes cannot reach the registry.",
+    ),
+)
+_CRASH = Advice(
+    "the process starts and ends again; the kubelet waits longer before each new start",
+    (
+        "Read its last words in the log below: most often a setting, a secret or a server it needs is missing.",
+        "Try the image and its command on your own machine, with the same environment.",
+    ),
+)
+_CONFIG = Advice(
+    "the container cannot be made because something it refers to is not there",
+    (
+        "Create the ConfigMap, Secret or key the message names, or mark the reference optional: the pod goes on by itself.",
+    ),
+)
+_START = Advice(
+    "the container runtime cannot start the process",
+    ("Check command, args, workingDir, mounts and securityContext against what is in the image.",),
+)
+_NODE = Advice(
+    "its node took the pod away; Fairlead replaces it",
+    ("Nothing, unless it comes back: then look at the node's memory and disk.",),
+)
+_REFUSED = Advice(
+    "the API server does not accept the pods",
+    ("The message says which rule stands against it; change the template or ask whoever owns the rule.",),
+)
+
+# By the reason's own word: the kubelet's and the scheduler's, then those of rollout/problems.py and of the conditions.
+CATALOGUE: dict[str, Advice] = {
+    "ErrImagePull": _IMAGE,
+    "ImagePullBackOff": _IMAGE,
+    "ImageInspectError": _IMAGE,
+    "RegistryUnavailable": Advice(
+        "the registry does not answer the nodes",
+        ("Wait for the registry, or pull from a mirror: pods that run are not touched.",),
+    ),
+    "InvalidImageName": Advice(
+        "the image's name is not one", ("Correct the image in the template: name[:tag][@sha256:…], lower case.",)
+    ),
+    "ErrImageNeverPull": Advice(
+        "the image is not on the node and imagePullPolicy is Never",
+        ("Load the image onto the nodes, or let them pull it: imagePullPolicy IfNotPresent.",),
+    ),
+    "CrashLoopBackOff": _CRASH,
+    "Error": _CRASH,
+    "PodFailed": _CRASH,
+    "OOMKilled": Advice(
+        "the process used more memory than its limit and was ended",
+        ("Raise resources.limits.memory, or find what uses it.",),
+    ),
+    "Completed": Advice(
+        "the process ended by itself, which an App's never should",
+        ("Run a process that stays, or use a Job for work that ends.",),
+    ),
+    "CreateContainerConfigError": _CONFIG,
+    "CreateContainerError": _START,
+    "RunContainerError": _START,
+    "StartError": _START,
+    "ContainerCannotRun": _START,
+    "PostStartHookError": Advice(
+        "the container's postStart hook failed, so it was ended", ("Run the hook's command by hand in the image.",)
+    ),
+    "Unschedulable": Advice(
+        "no node has room for the pod or may take it",
+        (
+            "The message counts the nodes by cause: lower resources.requests, add nodes, or loosen nodeSelector, "
+            "affinity and tolerations.",
+        ),
+    ),
+    "SchedulingGated": Advice(
+        "the pod has scheduling gates that another program must remove", ("Find what set spec.schedulingGates.",)
+    ),
+    "NotReady": Advice(
+        "the process runs and its readiness probe has not succeeded yet",
+        ("Look at the probe: its path and port, and whether the process needs longer (startupProbe).",),
+    ),
+    "Evicted": _NODE,
+    "NodeLost": _NODE,
+    "NodeShutdown": _NODE,
+    "Terminated": _NODE,
+    "Preempting": _NODE,
+    "UnexpectedAdmissionError": _NODE,
+    "QuotaExceeded": Advice(
+        "the namespace's quota is used up",
+        (
+            "Raise the ResourceQuota or scale something down.",
+            "With maxSurge 0 and maxUnavailable 1 a rollout needs no room of its own.",
+        ),
+    ),
+    "PodSecurityViolation": Advice(
+        "the namespace's Pod Security level forbids what the template asks for",
+        (
+            "Set the securityContext fields the message lists: runAsNonRoot, allowPrivilegeEscalation: false, "
+            "capabilities, seccompProfile.",
+        ),
+    ),
+    "LimitRangeViolation": Advice(
+        "the namespace's LimitRange forbids the resources the template asks for",
+        ("Change resources.requests and resources.limits to what the message allows.",),
+    ),
+    "AdmissionDenied": _REFUSED,
+    "CreateForbidden": _REFUSED,
+    "CreateRefused": _REFUSED,
+    "ServiceAccountMissing": Advice(
+        "the service account the template names does not exist", ("Create it: the pods follow by themselves.",)
+    ),
+    "PriorityClassMissing": Advice(
+        "the priority class the template names does not exist", ("Create it: the pods follow by themselves.",)
+    ),
+    "NamespaceTerminating": Advice(
+        "the namespace is being deleted: nothing can be created in it any more", ("Move the App to another one.",)
+    ),
+    "NameTaken": Advice(
+        "an object of that name belongs to something else",
+        ("Delete or rename the other one: the App goes on by itself.",),
+    ),
+    "SelectorConflict": Advice(
+        "another owner's pods carry this App's labels",
+        ("Remove the label fairlead.dev/app from those pods: Fairlead never takes what belongs to another.",),
+    ),
+    "InvalidSpec": Advice(
+        "the App was stored before its schema forbade what it says", ("Correct the spec where the message points.",)
+    ),
+    "UnknownStrategy": Advice(
+        "no such rollout strategy is installed", ("Correct spec.rollout.strategy, or install what provides it.",)
+    ),
+    "RevisionNotFound": Advice(
+        "spec.rollout.undoTo names a revision that is not kept",
+        ("Choose another one (fairlead history lists them), or remove the field to run the template.",),
+    ),
+    "ProgressDeadlineExceeded": Advice(
+        "nothing moved for the whole progress deadline",
+        ("Look at the pods that are not ready; a change of the spec starts a new attempt.",),
+    ),
+    "NotOwned": Advice(
+        "an object of the App's name belongs to something else",
+        ("Delete or rename the other one, or rename the App.",),
+    ),
+    "Contested": Advice(
+        "another program keeps changing what Fairlead writes",
+        ("Stop one of the two: the message names who else writes the object.",),
+    ),
+    "ServiceRefused": Advice(
+        "the API server does not accept the Service", ("Change spec.expose as the message says.",)
+    ),
+    "BudgetRefused": Advice(
+        "the API server does not accept the disruption budget", ("Change spec.disruption as the message says.",)
+    ),
+}
+
+UNKNOWN = Advice("", ("The message is all that is known: kubectl describe shows the pod's events.",))
+
+
+def advice(reason: str) -> Advice:
+    """What to say of a reason; for one that nobody foresaw, where to look.
+
+    >>> advice("ImagePullBackOff").meaning
+    'a node cannot get the image'
+    """
+    return CATALOGUE.get(reason, UNKNOWN)

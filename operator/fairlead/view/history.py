@@ -1,0 +1,128 @@
+"""An App's revisions as a history, and what one changed against another."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import yaml
+
+from fairlead.core.meta import JSON
+from fairlead.view.model import App, Revision
+
+State = Literal["active", "stable", "undone", "failed", "kept"]
+
+
+class Entry(msgspec.Struct, frozen=True, rename="camel"):
+    """One kept revision."""
+
+    number: int
+    name: str
+    state: State
+    active: bool
+    images: tuple[str, ...]
+    cause: str
+    who: str
+    replicas: int
+    ready: int
+    created: float | None
+
+
+class NoSuchRevision(ValueError):
+    """The number is not among the kept ones, or cannot be meant; the message says what can."""
+
+
+def history(app: App, revisions: Sequence[Revision]) -> list[Entry]:
+    """Oldest first, so that the newest stands next to the prompt."""
+    return [_entry(app, revision) for revision in sorted(revisions, key=lambda r: r.number)]
+
+
+def _entry(app: App, revision: Revision) -> Entry:
+    return Entry(
+        number=revision.number,
+        name=revision.name,
+        state=_state(app, revision),
+        active=revision.name == app.status.active_revision,
+        images=tuple(revision.images),
+        cause=revision.spec.cause,
+        who=revision.spec.created_by,
+        replicas=revision.status.replicas,
+        ready=revision.status.ready_replicas,
+        created=revision.metadata.created,
+    )
+
+
+def _state(app: App, revision: Revision) -> State:
+    if revision.name == app.status.active_revision:
+        return "active"
+    undo = app.status.undo
+    if undo and undo.rejected and revision.spec.template_hash == undo.rejected:
+        return "undone"
+    if revision.name == app.status.stable_revision:
+        return "stable"
+    return "failed" if revision.status.phase == "Failed" else "kept"
+
+
+def find(revisions: Sequence[Revision], number: int) -> Revision:
+    """The kept revision of that number; NoSuchRevision lists those there are."""
+    for revision in revisions:
+        if revision.number == number:
+            return revision
+    raise NoSuchRevision(f"there is no revision {number}; kept are {listing(revisions)}")
+
+
+def listing(revisions: Sequence[Revision]) -> str:
+    """The kept numbers in words, with their images.
+
+    >>> from fairlead.view.model import Metadata, RevisionSpec
+    >>> listing([Revision(Metadata(), RevisionSpec(number=n, images=[f"shop:{n}"])) for n in (2, 1)])
+    '1 (shop:1), 2 (shop:2)'
+    """
+    ordered = sorted(revisions, key=lambda r: r.number)
+    return ", ".join(f"{r.number} ({', '.join(r.images)})" if r.images else str(r.number) for r in ordered) or "none"
+
+
+def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> Revision:
+    """Which revision an undo goes back to: the one asked for, else the last one that ran well, else the one before.
+
+    The last one that ran well is not the one before when two bad releases came after it.
+    """
+    active = app.status.active_revision
+    if number is not None:
+        target = find(revisions, number)
+        if target.name == active:
+            raise NoSuchRevision(f"revision {number} is the one that is active already; kept are {listing(revisions)}")
+        return target
+    others = [r for r in revisions if r.name != active]
+    if not others:
+        raise NoSuchRevision("there is no earlier revision to go back to: only the active one is kept")
+    stable = next((r for r in others if r.name == app.status.stable_revision), None)
+    return stable or max(others, key=lambda r: r.number)
+
+
+def predecessor(revisions: Sequence[Revision], number: int) -> Revision:
+    """The newest kept revision older than `number`."""
+    older = [r for r in revisions if r.number < number]
+    if not older:
+        raise NoSuchRevision(f"revision {number} is the oldest that is kept: name a second one to compare it with")
+    return max(older, key=lambda r: r.number)
+
+
+def diff(before: Revision, after: Revision) -> list[str]:
+    """What `after` changed, as the lines of a unified diff of the templates' YAML; empty where nothing."""
+    return list(
+        difflib.unified_diff(
+            template_yaml(before.spec.template),
+            template_yaml(after.spec.template),
+            fromfile=f"revision {before.number} ({before.name})",
+            tofile=f"revision {after.number} ({after.name})",
+            lineterm="",
+        )
+    )
+
+
+def template_yaml(template: JSON) -> list[str]:
+    """A template as YAML lines with sorted keys: the order of keys is nobody's change."""
+    return yaml.safe_dump(template, sort_keys=True, allow_unicode=True, width=10_000).splitlines()

@@ -1,0 +1,264 @@
+"""Why an App is where it is, in sentences: what is awaited and since when, which pods, what they say, what to do next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from fairlead.core.podstate import Pod
+from fairlead.view.advice import Advice, advice
+from fairlead.view.ages import age, duration
+from fairlead.view.history import undo_target
+from fairlead.view.inert import one_line
+from fairlead.view.model import App, Event, Problem, Revision
+from fairlead.view.progress import Progress, Tone, pods, progress
+
+MOST_SAMPLES = 3  # pods whose events and logs are worth reading
+
+
+class Sample(msgspec.Struct, frozen=True, rename="camel"):
+    """One pod as an example of a cause, and what it says."""
+
+    pod: str
+    container: str = ""
+    words: str = ""  # the cluster's or the process's message
+    log: tuple[str, ...] = ()  # the last lines of the process that ended
+
+
+class Cause(msgspec.Struct, frozen=True, rename="camel"):
+    """One thing that is wrong."""
+
+    reason: str
+    count: int  # pods, 0 where it is not about pods
+    since: float | None
+    meaning: str
+    words: str
+    sample: Sample | None = None
+    todo: tuple[str, ...] = ()
+
+
+class Step(msgspec.Struct, frozen=True, rename="camel"):
+    """A command to run next, and what it is good for."""
+
+    command: str
+    purpose: str
+
+
+class Happened(msgspec.Struct, frozen=True, rename="camel"):
+    """An event, with how often and when last."""
+
+    at: float
+    times: int
+    warning: bool
+    about: str
+    reason: str
+    message: str
+
+
+class Explanation(msgspec.Struct, frozen=True, rename="camel"):
+    headline: str
+    tone: Tone
+    sentences: tuple[str, ...]
+    causes: tuple[Cause, ...]
+    steps: tuple[Step, ...]
+    events: tuple[Happened, ...]
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What was read beside the App: None where it may not be read. `logs` by pod name: (container, last lines)."""
+
+    revisions: tuple[Revision, ...] = ()
+    pods: tuple[Pod, ...] | None = ()
+    events: tuple[Event, ...] | None = ()
+    logs: dict[str, tuple[str, ...]] = {}
+
+
+def explain(app: App, evidence: Evidence, now: float, *, command: str = "fairlead") -> Explanation:
+    """The whole explanation. `command` is what this program was called as, for the commands it recommends."""
+    state = progress(app, evidence.revisions, now)
+    causes = find_causes(app, state, evidence)
+    return Explanation(
+        headline=headline(state),
+        tone=state.tone,
+        sentences=tuple(_sentences(app, state, evidence, now)),
+        causes=causes,
+        steps=tuple(_steps(app, state, causes, evidence, command)),
+        events=tuple(_events(evidence.events or ())),
+    )
+
+
+# ---------------------------------------------------------------- the headline and the sentences under it
+
+
+def headline(state: Progress) -> str:
+    """The answer in one sentence."""
+    name, where = state.name, f"{state.ready} of {state.desired} {pods(state.desired)} ready"
+    revision = f"revision {state.revision}" if state.revision else "its first revision"
+    match state.verdict:
+        case "Done":
+            if state.desired == 0:
+                return f"{name} is scaled to 0, as asked: nothing is awaited."
+            return f"{name} is done: {revision} runs with {where}. Nothing is awaited."
+        case "Failed":
+            return f"{name} is stuck: {revision} does not get further, with {where}."
+        case "Degraded":
+            return f"{name} has been rolled out and pods have failed since: {where}."
+        case "Paused":
+            return f"{name} is paused with {where}: nothing moves until it is resumed."
+        case "Unseen":
+            return f"{name} has been changed and the operator has not looked at it yet."
+        case "Deleting":
+            return f"{name} is being deleted."
+        case "Moving":
+            return f"{name} is rolling: {revision} is coming in, with {where}."
+
+
+def _sentences(app: App, state: Progress, evidence: Evidence, now: float) -> Iterable[str]:
+    if state.waiting_for:
+        since = f", for {age(state.waiting_since, now)}" if state.waiting_since is not None else ""
+        yield f"It waits for {state.waiting_for}{since}."
+    yield from _deadline(state, now)
+    yield from _serving(state)
+    if app.metadata.deleting and app.metadata.finalizers:
+        yield f"It goes when these finalizers are gone: {', '.join(app.metadata.finalizers)}."
+    if evidence.pods is None:
+        yield "Its pods cannot be read with your permissions: what follows is only what the operator wrote down."
+    yield from state.notes
+
+
+def _deadline(state: Progress, now: float) -> Iterable[str]:
+    if state.gives_up_at is None:
+        return
+    left = state.gives_up_at - now
+    if left > 0:
+        yield f"If nothing moves for another {duration(left)}, the rollout counts as failed (progressDeadlineSeconds)."
+
+
+def _serving(state: Progress) -> Iterable[str]:
+    """Whether anyone suffers: the first thing a person on call wants to know."""
+    if state.verdict == "Done" or state.desired == 0:
+        return
+    old = [row for row in state.revisions if not row.active and row.ready]
+    if old:
+        kept = " and ".join(f"{row.ready} of revision {row.number}" for row in old)
+        yield f"Meanwhile {kept} {'is' if sum(r.ready for r in old) == 1 else 'are'} ready and kept."
+    elif state.ready == 0 and state.verdict != "Unseen":
+        yield "No pod is ready: nothing serves at the moment."
+
+
+# ---------------------------------------------------------------- causes
+
+
+def find_causes(app: App, state: Progress, evidence: Evidence) -> tuple[Cause, ...]:
+    """The operator's problems first; then what the pods show and it has not written down; then conditions."""
+    found = evidence.pods or ()
+    causes = [_from_problem(problem, found, evidence) for problem in state.problems]
+    told = {cause.reason for cause in causes}
+    causes += [cause for cause in _from_pods(app, state, evidence) if cause.reason not in told]
+    told = {cause.reason for cause in causes}
+    for trouble in state.troubles:
+        if trouble.reason in told or (trouble.type == "Stalled" and causes):
+            continue
+        known = advice(trouble.reason)
+        words = one_line(trouble.message)
+        causes.append(Cause(trouble.reason, 0, trouble.since, known.meaning, words, todo=known.todo))
+    return tuple(causes)
+
+
+def _from_problem(problem: Problem, found: Sequence[Pod], evidence: Evidence) -> Cause:
+    known = advice(problem.reason)
+    pod = next((p for p in found if p.name == problem.sample_pod), None)
+    if pod is None:  # the sample is gone: any other of the same kind will do
+        pod = next((p for p in found if p.problem == problem.reason), None)
+    sample = (
+        _sample(pod, evidence)
+        if pod
+        else (Sample(problem.sample_pod, problem.container) if problem.sample_pod else None)
+    )
+    words = one_line(problem.message) or (sample.words if sample else "")
+    return _cause(problem.reason, problem.count, problem.since_epoch, words, sample, known)
+
+
+def _from_pods(app: App, state: Progress, evidence: Evidence) -> list[Cause]:
+    """Pods that are not well and of which the status says nothing (yet)."""
+    if state.verdict == "Deleting":
+        return []
+    groups: dict[str, list[Pod]] = defaultdict(list)
+    for pod in evidence.pods or ():
+        if pod.deleting is None and pod.owner_uid in ("", app.metadata.uid):
+            reason = pod.problem or ("NotReady" if pod.phase == "Running" and not pod.ready else "")
+            if reason:
+                groups[reason].append(pod)
+    causes = []
+    for reason, group in groups.items():
+        first = min(group, key=lambda p: (p.created, p.name))
+        sample = _sample(first, evidence)
+        causes.append(_cause(reason, len(group), first.created or None, sample.words, sample, advice(reason)))
+    return sorted(causes, key=lambda cause: -cause.count)
+
+
+def _cause(reason: str, count: int, since: float | None, words: str, sample: Sample | None, known: Advice) -> Cause:
+    return Cause(reason, count, since, known.meaning, words, sample, known.todo)
+
+
+def _sample(pod: Pod, evidence: Evidence) -> Sample:
+    words = one_line(pod.message) or _event_words(pod, evidence.events or ())
+    return Sample(pod.name, pod.container, words, evidence.logs.get(pod.name, ()))
+
+
+def _event_words(pod: Pod, events: Sequence[Event]) -> str:
+    """The newest warning about the pod: probes and mounts say what is wrong nowhere else."""
+    about = [e for e in events if e.type == "Warning" and e.about == f"Pod/{pod.name}"]
+    return one_line(max(about, key=lambda e: e.last_seen).message) if about else ""
+
+
+def samples(app: App, found: Sequence[Pod]) -> list[Pod]:
+    """The few pods whose events and logs tell most: the operator's own samples, then one for each other reason."""
+    named = {problem.sample_pod for problem in app.status.problems}
+    chosen: dict[str, Pod] = {}
+    for pod in sorted(found, key=lambda p: (p.name not in named, p.ready, p.created, p.name)):
+        if pod.ready or pod.deleting is not None:
+            continue
+        chosen.setdefault(pod.problem or "NotReady", pod)
+    return list(chosen.values())[:MOST_SAMPLES]
+
+
+# ---------------------------------------------------------------- what to do, and what happened
+
+
+def _steps(app: App, state: Progress, causes: Sequence[Cause], evidence: Evidence, command: str) -> Iterable[Step]:
+    scope = f" -n {state.namespace}" if state.namespace else ""
+    if state.verdict == "Unseen":
+        yield Step("kubectl get pods -A -l app.kubernetes.io/name=fairlead", "see whether the operator runs")
+        return
+    sample = next((cause.sample for cause in causes if cause.sample), None)
+    if sample and evidence.pods is not None:
+        yield Step(f"kubectl{scope} describe pod {sample.pod}", "see everything about a pod that is not well")
+        if sample.log:
+            container = f" -c {sample.container}" if sample.container else ""
+            yield Step(
+                f"kubectl{scope} logs {sample.pod}{container} --previous",
+                "read the whole log of the process that ended",
+            )
+    if state.verdict == "Paused":
+        yield Step(f"{command} resume {state.name}{scope}", "go on")
+    if state.verdict in ("Failed", "Moving", "Degraded") and causes:
+        try:
+            target = undo_target(app, evidence.revisions, None)
+        except ValueError:
+            return
+        images = f" ({', '.join(target.images)})" if target.images else ""
+        yield Step(f"{command} undo {state.name}{scope}", f"go back to revision {target.number}{images}")
+        if state.revision and any(r.number == state.revision for r in evidence.revisions):
+            older, newer = sorted((target.number, state.revision))
+            yield Step(f"{command} history {state.name}{scope} --diff {older} {newer}", "see what changed")
+
+
+def _events(events: Sequence[Event], most: int = 8) -> Iterable[Happened]:
+    newest = sorted(events, key=lambda e: e.last_seen)[-most:]
+    for event in newest:
+        yield Happened(
+            event.last_seen, event.times, event.type == "Warning", event.about, event.reason, one_line(event.message)
+        )

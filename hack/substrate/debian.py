@@ -14,11 +14,19 @@ from substrate.progress import Failure, Progress
 _LEFT_OUT = ("./usr/share/doc/*", "./usr/share/man/*", "./usr/share/locale/*", "./usr/share/info/*", "./var/cache/apt/*", "./var/lib/apt/lists/*", "./var/log/*", "./proc/*", "./sys/*", "./dev/*")  # fmt: skip
 
 
+def digest(packages: Iterable[str]) -> str:
+    """Names a set of packages of the release."""
+    return hashlib.sha256(" ".join([versions.DEBIAN, *sorted(packages)]).encode()).hexdigest()[:10]
+
+
+def path(name: str, packages: Iterable[str]) -> Path:
+    return paths.cache() / "images" / f"debian-{versions.DEBIAN}-{name}-{digest(packages)}.tar"
+
+
 def archive(name: str, packages: Iterable[str], progress: Progress) -> Path:
     """A minimal Debian with these packages, as a tar file in the cache."""
     packages = sorted(packages)
-    digest = hashlib.sha256(" ".join([versions.DEBIAN, *packages]).encode()).hexdigest()[:10]
-    target = paths.cache() / "images" / f"debian-{versions.DEBIAN}-{name}-{digest}.tar"
+    target = path(name, packages)
     with progress.step(f"Debian {versions.DEBIAN} for the {name}") as step:
         if target.exists():
             step.note = "cached"

@@ -31,3 +31,4 @@ DEBIAN = "bookworm"
 
 # The Python of the operator's image: wheels are collected for it, whatever Python runs here.
 PYTHON = "3.11"
+PIP = "26.3"  # installs them inside the image

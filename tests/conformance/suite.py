@@ -193,6 +193,7 @@ async def test_a_kind_that_is_not_served_is_not_found(api: Api) -> None:
         await api.list(Resource("fairlead.dev", "v1alpha1", "ghosts", "Ghost"))
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's own opinion
 async def test_an_object_beyond_etcds_limit_is_refused(api: Api) -> None:
     body = revision("big")
     body["spec"]["template"] = {"padding": "x" * 1_600_000}

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import fairlead
+from fairlead import settings
 from support.commands import REPOSITORY, execute
 from support.helm import CHART, Manifest, helm, render
 
@@ -184,6 +185,17 @@ def test_replicas_keep_apart_unless_told_otherwise() -> None:
 def test_the_image_is_what_is_asked_for_and_the_test_uses_the_same(image: dict[str, str], expected: str) -> None:
     for pod in pod_specs(render({"image": image})):
         assert [each["image"] for each in pod["containers"]] == [expected]
+
+
+def test_every_setting_it_is_given_is_one_it_knows() -> None:
+    known = {setting.variable for setting in settings.describe()} | {"POD_NAME", "POD_NAMESPACE"}
+    given = {each["name"]: each.get("value") for each in container()["env"]}
+
+    assert set(given) <= known
+    read = settings.load({}, {name: value for name, value in given.items() if value is not None})
+    assert (read.namespaces, read.lease_name, read.log_format) == ((), "fairlead-workloads", "json")
+    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+    assert (read.metrics_address, read.health_address) == (f":{ports['metrics']}", f":{ports['health']}")
 
 
 def test_the_operator_is_told_its_namespaces() -> None:

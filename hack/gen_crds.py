@@ -42,8 +42,19 @@ def fetch(url: str) -> Schema:
     return {"kubernetes": get("/version")["gitVersion"], "definitions": template.reachable(definitions)}
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses what YAML forbids and PyYAML lets pass: a field that is given twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"given twice: {', '.join(twice)}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(name: str) -> Schema:
-    loaded: Schema = yaml.safe_load((SOURCES / f"{name}.yaml").read_text())
+    loaded: Schema = yaml.load((SOURCES / f"{name}.yaml").read_text(), _Loader)
     return loaded
 
 

@@ -335,7 +335,7 @@ def test_a_full_status_of_an_app_is_stored_as_written(api: Lab, namespace: str) 
                 "since": "2030-01-31T12:00:00Z",
             }
         ],
-        "undo": {"to": 3, "rejected": "x7k2b9f4dq"},
+        "undo": {"to": 3, "rejected": "x7k2b9f4dq", "revision": "shop-c9d4k2mnpq"},
         "rollout": {
             "startedAt": "2030-01-31T12:00:00Z",
             "lastProgressAt": "2030-01-31T12:00:00Z",

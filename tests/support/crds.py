@@ -24,7 +24,7 @@ def install(lab: Lab) -> None:
     eventually(lambda: all(_established(lab, name) for name in ("apps.fairlead.dev", "revisions.fairlead.dev")))
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
     """Returns as soon as it holds. What an API server does in the background announces itself nowhere."""
     deadline = time.monotonic() + seconds
     while not holds():

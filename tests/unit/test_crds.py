@@ -18,7 +18,8 @@ from fairlead.disruption.model import Disruption
 from fairlead.expose.model import Expose
 from fairlead.kube import resources
 from fairlead.placement.model import Placement
-from fairlead.rollout.model import Rollout, Spec
+from fairlead.rollout.model import Progress, Rollout, Spec, Undo
+from fairlead.rollout.problems import Problem
 from gen import template
 from support.commands import REPOSITORY
 
@@ -188,6 +189,15 @@ def test_the_operators_own_defaults_are_those_of_the_definition() -> None:
             if isinstance(stored, dict) or (stored, default) == ("None", ""):
                 continue
             assert default == stored, name
+
+
+def test_what_the_operator_remembers_in_the_status_is_not_dropped() -> None:
+    status = schema_of("App")["properties"]["status"]["properties"]
+
+    assert set(fields(Progress)) | {"waitingFor"} == set(status["rollout"]["properties"])
+    assert set(fields(Undo)) == set(status["undo"]["properties"])
+    problem = Problem("Unschedulable", "no node", 1, "shop-a-b", "web", "shop-a", 1.0)
+    assert set(problem.as_json()) == set(status["problems"]["items"]["properties"])
 
 
 def fields(struct: type[msgspec.Struct]) -> dict[str, Any]:

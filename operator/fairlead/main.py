@@ -83,7 +83,13 @@ class Process:
         kopf.on.probe(registry=registry, id="engine")(self._probe)
         try:
             await kopf.operator(
-                registry=registry, settings=_kopf_settings(), clusterwide=True, standalone=True, stop_flag=self._stop
+                registry=registry,
+                settings=_kopf_settings(),
+                # Unless told, kopf asks the system for the user's name, and in a container our number has none.
+                identity=self._settings.identity,  # type: ignore[arg-type]  # a NewType that kopf keeps to itself
+                clusterwide=True,
+                standalone=True,
+                stop_flag=self._stop,
             )
         except Exception:
             log.exception("the process failed")

@@ -1,13 +1,16 @@
 """A three-node dual-stack kind cluster: made, repaired, replaced, filled with images, described."""
 
 import json
+import subprocess
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from substrate import docker, nodeimage, paths, tools
-from substrate.command import attempt, environment, run, run_logged
+from substrate.command import attempt, environment, run, run_logged, tail
 from substrate.nodeimage import NodeImage
 from substrate.progress import Failure, Progress
 from substrate.tools import TOOLS, kubectl
@@ -63,13 +66,66 @@ def down() -> bool:
 
 def load(images: list[str], progress: Progress) -> None:
     """Put images on every node: names that Docker knows, or archives as `docker save` writes them."""
-    if not containers():
+    nodes = [one.name for one in containers()]
+    if not nodes:
         raise Failure("there is no cluster; make it with: hack/cluster up")
     for image in images:
         with progress.step(f"image {image}") as step:
-            kind = "image-archive" if Path(image).is_file() else "docker-image"
-            run(TOOLS["kind"].link, "load", kind, image, f"--name={NAME}")
-            step.note = "loaded"
+            step.note = _load_archive(Path(image), nodes) if Path(image).is_file() else _load_image(image, nodes)
+
+
+def _load_image(image: str, nodes: list[str]) -> str:
+    """Save an image once and stream it to the nodes that lack it. (kind would send it every time: it asks crictl.)"""
+    found = attempt("docker", "image", "inspect", "--format={{.Id}}", image)
+    if found.returncode:
+        raise Failure(f"Docker knows no image {image}; build it with: hack/image build --tag {image}")
+    lacking = [node for node in nodes if found.stdout.strip() not in _held(node, image)]
+    if not lacking:
+        return "there"
+    with tempfile.TemporaryDirectory(dir=paths.cache()) as folder:
+        archive = Path(folder) / "image.tar"
+        run("docker", "save", f"--output={archive}", image)
+        return _load_archive(archive, lacking)
+
+
+def _load_archive(archive: Path, nodes: list[str]) -> str:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda node: _import(archive, node), nodes))
+    return "loaded"
+
+
+def _import(archive: Path, node: str) -> None:
+    importing = (
+        "ctr",
+        "--namespace=k8s.io",
+        "images",
+        "import",
+        "--all-platforms",
+        "--digests",
+        "--snapshotter=overlayfs",
+        "-",
+    )
+    with archive.open("rb") as file:
+        done = subprocess.run(["docker", "exec", "-i", node, *importing], stdin=file, capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(f"{node} did not take {archive.name}:\n{tail(done.stderr)}")
+
+
+def _held(node: str, image: str) -> str:
+    """What a node's containerd says of an image; the digest of its configuration, which is Docker's id, is in it."""
+    return attempt(
+        "docker", "exec", node, "ctr", "--namespace=k8s.io", "images", "inspect", full_reference(image)
+    ).stdout
+
+
+def full_reference(image: str) -> str:
+    """shop -> docker.io/library/shop:latest, ghcr.io/a/shop:2 stays."""
+    first, slash, _ = image.partition("/")
+    if not slash:
+        image = f"docker.io/library/{image}"
+    elif "." not in first and ":" not in first and first != "localhost":
+        image = f"docker.io/{image}"
+    return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
 
 
 def containers() -> list[Container]:

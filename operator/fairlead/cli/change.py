@@ -14,6 +14,7 @@ from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON
 from fairlead.kube.resources import APPS
 from fairlead.view.history import NoSuchRevision, undo_target
+from fairlead.view.images import short_images
 from fairlead.view.model import App, read
 
 _DRY = {"client": " (dry run)", "server": " (server dry run)", "none": ""}
@@ -107,7 +108,7 @@ def undo(
         target = undo_target(writing.app, revisions, number)
     except NoSuchRevision as error:
         raise Failed(f"cannot undo {name}: {error}") from None
-    images = f" ({', '.join(target.images)})" if target.images else ""
+    images = f" ({short_images(target.images)})" if target.images else ""
     told = f"goes back to revision {target.number}{images}"
     if writing.app.spec.rollout.paused:
         told += "; it is paused: it moves when it is resumed"

@@ -10,6 +10,7 @@ from rich.text import Text
 from fairlead.view.ages import age, duration
 from fairlead.view.bars import bar
 from fairlead.view.history import Entry
+from fairlead.view.images import short_images
 from fairlead.view.inert import one_line
 from fairlead.view.model import Condition, Problem
 from fairlead.view.progress import Overview, Progress, Row, Tone, pods
@@ -38,6 +39,14 @@ def columns(rows: Sequence[Sequence[Cell]], *, gap: int = 2, indent: int = 0) ->
         line.rstrip()
         lines.append(line)
     return lines
+
+
+def cropped(lines: Iterable[Text], width: int | None) -> Iterator[Text]:
+    """Lines that do not go past the terminal's edge: what is cut can be read elsewhere."""
+    for line in lines:
+        if width is not None:
+            line.truncate(width, overflow="ellipsis")
+        yield line
 
 
 def folded(text: str, width: int | None, *, indent: int, style: str = "", hang: int = 0) -> Iterator[Text]:
@@ -91,10 +100,10 @@ def _revisions(state: Progress, now: float) -> list[Text]:
 def _revision(row: Row, state: Progress, now: float) -> list[Cell]:
     done, rest = bar(row.done, max(state.desired, row.replicas))
     style = STYLES[row.tone]
-    bars = Text.assemble((done, style), (rest, "dim"))
+    bars = Text.assemble((done, style if row.active else ""), (rest, "dim"))
     mark = Text("▸" if row.active else " ", style="bold")
     number = Text(str(row.number), style="bold" if row.active else "")
-    images = Text(", ".join(row.images) or row.name)
+    images = Text(short_images(row.images) or row.name)
     since = Text(age(row.created, now), style="dim")
     return [Text.assemble(mark, " ", number), images, bars, row.counts, Text(row.state, style=style), since]
 
@@ -173,11 +182,11 @@ def _overview(o: Overview, now: float, *, namespaces: bool, wide: bool) -> list[
 # ---------------------------------------------------------------- tree
 
 
-def tree(root: Node, now: float) -> list[Text]:
+def tree(root: Node, now: float, width: int | None) -> Iterator[Text]:
     """Kubernetes objects under one another, in columns: name, state, age, details."""
     rows: list[list[Cell]] = []
     _branch(root, "", "", now, rows)
-    return columns(rows, gap=3)
+    return cropped(columns(rows, gap=3), width)
 
 
 def _branch(node: Node, lead: str, below: str, now: float, rows: list[list[Cell]]) -> None:
@@ -214,7 +223,7 @@ def _entry(entry: Entry, now: float, wide: bool) -> list[Cell]:
         count,
         age(entry.created, now),
         one_line(entry.who) or "-",
-        ",".join(entry.images),
+        ",".join(entry.images) if wide else short_images(entry.images),
     ]
     return [*cells, one_line(entry.cause) or "-", entry.name] if wide else [*cells, one_line(entry.cause)]
 
@@ -244,7 +253,7 @@ def explanation(told: Explanation, now: float, width: int | None) -> Iterator[Te
     if told.events:
         yield Text()
         yield Text("What happened", style="bold")
-        yield from _events(told, now)
+        yield from cropped(_events(told, now), width)
 
 
 def _cause(cause: Cause, now: float, width: int | None) -> Iterator[Text]:

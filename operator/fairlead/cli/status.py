@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from fairlead.cli import render
-from fairlead.cli.failures import Degraded, Failed
+from fairlead.cli.failures import DEGRADED, OK, Degraded, Failed
 from fairlead.cli.following import Following, Moment, Vanished
 from fairlead.cli.options import AppName, Duration, Verb, connection, output
 from fairlead.cli.session import Session, session_of
@@ -46,7 +46,7 @@ def status(
     all_namespaces: bool,
     selector: str,
     output: str | None,
-) -> None:
+) -> int:
     """Show how an App's rollout stands: a bar per revision, what is awaited and since when, and what is wrong. With --watch
     it follows the rollout until it ends, which makes it a gate for pipelines. Without a NAME it lists Apps.
 
@@ -61,11 +61,13 @@ def status(
     if name is None:
         if watch:
             raise click.UsageError("--watch follows one App: give its NAME", ctx)
-        return _list(session, all_namespaces, selector, output)
+        _list(session, all_namespaces, selector, output)
+        return OK
     if all_namespaces or selector:
         raise click.UsageError("-A and -l are for lists: leave out the NAME, or use -n", ctx)
     if watch:
-        return _follow(session, name, timeout, output)
+        _follow(session, name, timeout, output)
+        return OK
     return _once(session, name, output)
 
 
@@ -93,14 +95,17 @@ def _list(session: Session, everywhere: bool, selector: str, output: str | None)
 # ---------------------------------------------------------------- one look
 
 
-def _once(session: Session, name: str, output: str | None) -> None:
+def _once(session: Session, name: str, output: str | None) -> int:
     app = session.app(name)
     revisions = session.allowed("revisions", lambda: session.revisions(app)) or []
     now = session.cluster.now()
     state = progress(app, revisions, now)
     _show(session, state, now, output)
-    if state.verdict == "Failed":
-        raise Degraded(headline(state) + f" See: {session.command} why {name}{session.scope()}")
+    if state.verdict != "Failed":
+        return OK
+    if output in (None, "table", "wide"):
+        session.screen.lines([render.notice(f"more: {session.command} why {name}{session.scope()}")])
+    return DEGRADED
 
 
 def _show(session: Session, state: Progress, now: float, output: str | None) -> None:

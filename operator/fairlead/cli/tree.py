@@ -33,7 +33,7 @@ def tree(ctx: click.Context, name: str, all_pods: bool, output: str | None) -> N
     root = view.tree(app, revisions, found, now, most=sys.maxsize if all_pods else MOST_PODS)
     if output in ("json", "yaml"):
         return session.screen.objects(root, output)
-    session.screen.lines(render.tree(root, now))
+    session.screen.lines(render.tree(root, now, session.screen.width))
     if session.unreadable:
         click.echo(f"not shown, as you may not read them: {', '.join(session.unreadable)}", err=True)
     return None

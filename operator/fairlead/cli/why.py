@@ -23,7 +23,7 @@ def why(ctx: click.Context, name: str, output: str | None) -> None:
     app = session.app(name)
     found = evidence(session, app)
     now = session.cluster.now()
-    told = explain(app, found, now, command=session.command)
+    told = explain(app, found, now, command=session.command, scope=session.scope())
     if output in ("json", "yaml"):
         return session.screen.objects(told, output)
     return session.screen.lines(render.explanation(told, now, session.screen.width))

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from fairlead.core.meta import JSON
+from fairlead.view.images import short_images
 from fairlead.view.model import App, Revision
 
 State = Literal["active", "stable", "undone", "failed", "kept"]
@@ -81,7 +82,7 @@ def listing(revisions: Sequence[Revision]) -> str:
     '1 (shop:1), 2 (shop:2)'
     """
     ordered = sorted(revisions, key=lambda r: r.number)
-    return ", ".join(f"{r.number} ({', '.join(r.images)})" if r.images else str(r.number) for r in ordered) or "none"
+    return ", ".join(f"{r.number} ({short_images(r.images)})" if r.images else str(r.number) for r in ordered) or "none"
 
 
 def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> Revision:

@@ -371,9 +371,16 @@ def troubles(app: App) -> list[Condition]:
     if not app.observed:
         return []
     told = {problem.reason for problem in app.status.problems}
-    found = [c for c in app.status.conditions if _is_trouble(c) and c.reason not in told]
+    found = [_without_problems(c, app) for c in app.status.conditions if _is_trouble(c) and c.reason not in told]
     unique = {(c.reason, c.message): c for c in sorted(found, key=lambda c: c.type == "Stalled")}
     return list(unique.values())
+
+
+def _without_problems(condition: Condition, app: App) -> Condition:
+    """The condition without the problems at its message's end, where those are shown by themselves."""
+    if not app.status.problems:
+        return condition
+    return msgspec.structs.replace(condition, message=_PROBLEMS_IN_WORDS.split(condition.message)[0])
 
 
 def _is_trouble(condition: Condition) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
+from fairlead.view.images import short_images
 from fairlead.view.inert import inert_object, one_line
 from fairlead.view.model import App, Revision
 from fairlead.view.progress import TONES, Tone, pods, verdict
@@ -89,7 +90,7 @@ def _revision(app: App, revision: Revision, found: list[Pod], most: int, now: fl
     active = revision.name == app.status.active_revision
     ready = revision.status.ready_replicas
     wanted = app.spec.replicas if active else revision.status.replicas
-    detail = [f"{ready}/{wanted} ready", *revision.images]
+    detail = [f"{ready}/{wanted} ready", short_images(revision.images)]
     if active:
         state, tone = f"{revision.number} active", TONES[verdict(app)]
     else:

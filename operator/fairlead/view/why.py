@@ -11,6 +11,7 @@ from fairlead.core.podstate import Pod
 from fairlead.view.advice import Advice, advice
 from fairlead.view.ages import age, duration
 from fairlead.view.history import undo_target
+from fairlead.view.images import short_images
 from fairlead.view.inert import one_line
 from fairlead.view.model import App, Event, Problem, Revision
 from fairlead.view.progress import Progress, Tone, pods, progress
@@ -75,8 +76,9 @@ class Evidence(msgspec.Struct, frozen=True):
     logs: dict[str, tuple[str, ...]] = {}
 
 
-def explain(app: App, evidence: Evidence, now: float, *, command: str = "fairlead") -> Explanation:
-    """The whole explanation. `command` is what this program was called as, for the commands it recommends."""
+def explain(app: App, evidence: Evidence, now: float, *, command: str = "fairlead", scope: str = "") -> Explanation:
+    """The whole explanation. `command` is what this program was called as and `scope` the flag for the namespace (" -n
+    prod", "" where none is needed), for the commands it recommends."""
     state = progress(app, evidence.revisions, now)
     causes = find_causes(app, state, evidence)
     return Explanation(
@@ -84,7 +86,7 @@ def explain(app: App, evidence: Evidence, now: float, *, command: str = "fairlea
         tone=state.tone,
         sentences=tuple(_sentences(app, state, evidence, now)),
         causes=causes,
-        steps=tuple(_steps(app, state, causes, evidence, command)),
+        steps=tuple(_steps(app, state, causes, evidence, command, scope)),
         events=tuple(_events(evidence.events or ())),
     )
 
@@ -97,12 +99,12 @@ def headline(state: Progress) -> str:
     name, where = state.name, f"{state.ready} of {state.desired} {pods(state.desired)} ready"
     revision = f"revision {state.revision}" if state.revision else "its first revision"
     match state.verdict:
+        case "Done" if state.desired == 0:
+            return f"{name} is scaled to 0, as asked: nothing is awaited."
         case "Done":
-            if state.desired == 0:
-                return f"{name} is scaled to 0, as asked: nothing is awaited."
             return f"{name} is done: {revision} runs with {where}. Nothing is awaited."
         case "Failed":
-            return f"{name} is stuck: {revision} does not get further, with {where}."
+            return f"{name} is stuck: {revision} does not get further{_of_its_own(state)}."
         case "Degraded":
             return f"{name} has been rolled out and pods have failed since: {where}."
         case "Paused":
@@ -112,7 +114,15 @@ def headline(state: Progress) -> str:
         case "Deleting":
             return f"{name} is being deleted."
         case "Moving":
-            return f"{name} is rolling: {revision} is coming in, with {where}."
+            return f"{name} is rolling: {revision} is coming in{_of_its_own(state)}."
+
+
+def _of_its_own(state: Progress) -> str:
+    """How far the active revision is, which the App's total does not tell while old pods are among them."""
+    row = next((row for row in state.revisions if row.active), None)
+    if row is None:
+        return ""
+    return f", {row.ready} of its {row.desired} {pods(row.desired)} {'is' if row.ready == 1 else 'are'} ready"
 
 
 def _sentences(app: App, state: Progress, evidence: Evidence, now: float) -> Iterable[str]:
@@ -228,8 +238,9 @@ def samples(app: App, found: Sequence[Pod]) -> list[Pod]:
 # ---------------------------------------------------------------- what to do, and what happened
 
 
-def _steps(app: App, state: Progress, causes: Sequence[Cause], evidence: Evidence, command: str) -> Iterable[Step]:
-    scope = f" -n {state.namespace}" if state.namespace else ""
+def _steps(
+    app: App, state: Progress, causes: Sequence[Cause], evidence: Evidence, command: str, scope: str
+) -> Iterable[Step]:
     if state.verdict == "Unseen":
         yield Step("kubectl get pods -A -l app.kubernetes.io/name=fairlead", "see whether the operator runs")
         return
@@ -249,7 +260,7 @@ def _steps(app: App, state: Progress, causes: Sequence[Cause], evidence: Evidenc
             target = undo_target(app, evidence.revisions, None)
         except ValueError:
             return
-        images = f" ({', '.join(target.images)})" if target.images else ""
+        images = f" ({short_images(target.images)})" if target.images else ""
         yield Step(f"{command} undo {state.name}{scope}", f"go back to revision {target.number}{images}")
         if state.revision and any(r.number == state.revision for r in evidence.revisions):
             older, newer = sorted((target.number, state.revision))

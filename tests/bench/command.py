@@ -70,10 +70,12 @@ def parser() -> argparse.ArgumentParser:
         "--profiler",
         default="",
         metavar="'COMMAND'",
-        help="put before the operator's command, such as 'py-spy record -o operator.svg --'",
+        help="run beside the operator, its pid as the last argument, such as: py-spy record -o operator.svg --pid",
     )
     made.add_argument(
-        "--page", action="store_true", help="only write docs/benchmarks.md anew from the last run's figures"
+        "--page",
+        action="store_true",
+        help="only write docs/benchmarks.md anew from the last run's figures",
     )
     return made
 
@@ -104,7 +106,6 @@ def _wish(arguments: argparse.Namespace) -> Wish:
 
 
 def _bench(wish: Wish, publish: bool) -> int:
-    console = Console(stderr=True)
     began = time.monotonic()
     BUILD.mkdir(exist_ok=True)
     tools.ensure((*labs.options("stock").runs(), "kubectl", "helm"), Progress())
@@ -112,14 +113,14 @@ def _bench(wish: Wish, publish: bool) -> int:
     for number in range(wish.rounds):
         for name in order(wish.only, number):
             turns.append(_turn(name, wish))
-            console.print(_line(turns[-1], number))
+            _say(_line(turns[-1], number))
     rows = reporting.figures(turns)
     took = time.monotonic() - began
     FIGURES.write_text(json.dumps(rows, indent=2) + "\n")
     RUN.write_text(json.dumps(_about(wish, turns, took), indent=2) + "\n")
-    Console(width=None if sys.stdout.isatty() else 160).print(reporting.table(rows, wish.only))
+    Console(width=None if sys.stdout.isatty() else 200).print(reporting.table(rows, wish.only))
     noise = reporting.noise(turns)
-    console.print(
+    _say(
         f"{wish.pods} pods, {wish.rounds} rounds, {seconds(took)}; others used up to {noise:.0%} of the machine{' (noisy)' if noise > reporting.NOISY else ''}"
     )
     if publish:
@@ -190,3 +191,7 @@ def _about(wish: Wish, turns: Sequence[Turn], took: float) -> dict[str, object]:
         "contenders": list(wish.only),
         "turns": [asdict(turn) for turn in turns],
     }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

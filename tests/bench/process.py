@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fairlead.kube.resources import APPS
 from substrate import paths, tools
+from substrate.api import Api
 from substrate.command import run
 from substrate.lab import State
 from substrate.progress import Failure
@@ -25,9 +28,9 @@ _READY_WITHIN = 30.0
 
 
 @contextmanager
-def running(state: State, log: Path, wrapper: Sequence[str] = ()) -> Iterator[int]:
-    """Install Fairlead's kinds and rights and run the operator beside the lab; its pid. `wrapper` goes before the
-    command (a profiler)."""
+def running(state: State, log: Path, profiler: Sequence[str] = ()) -> Iterator[int]:
+    """Install Fairlead's kinds and rights and run the operator beside the lab; its pid. `profiler` is run beside it,
+    with the pid as its last argument."""
     _install(state)
     port = _free_port()
     environment = {
@@ -36,14 +39,15 @@ def running(state: State, log: Path, wrapper: Sequence[str] = ()) -> Iterator[in
         "POD_NAME": "bench",
         "POD_NAMESPACE": _NAMESPACE,
         "FAIRLEAD_LEASE_NAME": _ACCOUNT,
-        "FAIRLEAD_HEALTH_PORT": str(port),
-        "FAIRLEAD_METRICS_PORT": str(_free_port()),
+        "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{port}",
+        "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{_free_port()}",
     }
     with log.open("wb") as out:
-        process = subprocess.Popen([*wrapper, *_command()], stdout=out, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(_command(), stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         _wait_ready(process, port, log)
-        yield process.pid
+        with _beside(profiler, process.pid):
+            yield process.pid
     finally:
         process.terminate()
         try:
@@ -53,20 +57,22 @@ def running(state: State, log: Path, wrapper: Sequence[str] = ()) -> Iterator[in
             process.wait()
 
 
+@contextmanager
+def _beside(profiler: Sequence[str], pid: int) -> Iterator[None]:
+    if not profiler:
+        yield
+        return
+    with subprocess.Popen([*profiler, str(pid)]) as running:
+        yield
+        running.send_signal(signal.SIGINT)  # what a person at its terminal would send: it writes what it has
+
+
 def _command() -> list[str]:
     return [sys.executable, "-m", "fairlead", "run", "workloads"]
 
 
 def _install(state: State) -> None:
     _kubectl(state, "apply", "-f", str(paths.REPOSITORY / "crds"))
-    _kubectl(
-        state,
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "crd/apps.fairlead.dev",
-        "crd/revisions.fairlead.dev",
-    )
     _kubectl(state, "create", "namespace", _NAMESPACE)
     shown = [part for name in _TEMPLATES for part in ("--show-only", f"templates/{name}.yaml")]
     manifest = run(
@@ -74,6 +80,18 @@ def _install(state: State) -> None:
         "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
     )  # fmt: skip
     tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
+    _wait_served(state)
+
+
+def _wait_served(state: State) -> None:
+    """Until Apps can be listed. (`kubectl wait` for Established fails on a CRD that has no conditions at all yet.)"""
+    api = Api(state.url, state.token, Path(state.ca))
+    deadline = time.monotonic() + _READY_WITHIN
+    while (answer := api.request("GET", APPS.path()))[0] != 200:
+        if time.monotonic() > deadline:
+            raise Failure(f"Apps are not served: {answer[0]} {answer[1].decode(errors='replace')[:300]}")
+        time.sleep(0.05)
+    api.close()
 
 
 def _kubeconfig(state: State) -> Path:

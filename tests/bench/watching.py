@@ -23,7 +23,7 @@ class _Container(msgspec.Struct):
 
 
 class _Spec(msgspec.Struct):
-    containers: list[_Container] = []
+    containers: list[_Container] | None = None  # a bookmark's are null
 
 
 class _Condition(msgspec.Struct):
@@ -32,7 +32,7 @@ class _Condition(msgspec.Struct):
 
 
 class _Status(msgspec.Struct):
-    conditions: list[_Condition] = []
+    conditions: list[_Condition] | None = None
 
 
 class _Pod(msgspec.Struct):
@@ -67,7 +67,7 @@ class Census:
     def put(self, pod: _Pod) -> None:
         self.drop(pod.metadata.name)
         image = pod.spec.containers[0].image if pod.spec.containers else ""
-        ready = any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions)
+        ready = any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
         self.pods[pod.metadata.name] = (image, ready)
         self.present[image] += 1
         self.ready[image] += ready

@@ -22,6 +22,7 @@ from fairlead.core.meta import (
 )
 
 APPLIED = "fairlead.dev/applied"
+_ATOMIC = {"selector"}  # maps that mean something only as a whole (x-kubernetes-map-type: atomic)
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -122,15 +123,21 @@ def must_apply(wanted: JSON, live: Child | None) -> bool:
 
 
 def covers(live: Any, wanted: Any) -> bool:
-    """Everything wanted stands in live; live may say more. Lists are compared item by item.
+    """Everything wanted stands in live; live may say more. Lists are compared item by item, atomic maps as a whole.
 
     >>> covers({"a": 1, "b": [{"c": 1, "d": 2}]}, {"b": [{"c": 1}]})
     True
-    >>> covers({"b": [1, 2]}, {"b": [1]})
-    False
+    >>> covers({"b": [1, 2]}, {"b": [1]}), covers({"selector": {"a": "1", "b": "2"}}, {"selector": {"a": "1"}})
+    (False, False)
     """
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(key in live and covers(live[key], value) for key, value in wanted.items())
+        return isinstance(live, dict) and all(_stands(live, key, value) for key, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
     return bool(live == wanted)
+
+
+def _stands(live: JSON, key: str, value: Any) -> bool:
+    if key in _ATOMIC:
+        return bool(live.get(key) == value)
+    return key in live and covers(live[key], value)

@@ -80,5 +80,7 @@ def _owned_by_its_app(pod: Pod) -> bool:
 
 def _parents(child: Pod | Revision) -> Iterable[Key]:
     """The App that owns it and the App whose label it carries: an orphan concerns the latter."""
-    names = {child.owner_name if getattr(child, "owner_kind", "App") == "App" else "", child.app}
-    return [Key(child.namespace, name) for name in sorted(names) if name]
+    owner = child.owner_name if getattr(child, "owner_kind", "App") == "App" else ""
+    if owner == child.app:  # as good as always, and asked twice per pod event
+        return (Key(child.namespace, owner),) if owner else ()
+    return [Key(child.namespace, name) for name in sorted((owner, child.app)) if name]

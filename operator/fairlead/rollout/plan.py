@@ -53,6 +53,8 @@ def plan(observed: Observed, now: float, strategies: Mapping[str, Strategy], sha
         words = f"spec.rollout.strategy: no strategy is called {app.spec.rollout.strategy!r}; there are {known}"
         return _refused(observed, Condition("Accepted", "False", "UnknownStrategy", words), now)
     claims, observed = claim(observed)
+    if any(isinstance(action, Adopt) for action in claims) and not adoption_refused(observed):
+        return Plan(actions=tuple(claims))  # what is taken back must be counted before anything is made beside it
     target = revisions.choose(app, observed.revisions)
     if target is None:
         return _nothing_to_run(observed, claims, now)
@@ -73,7 +75,7 @@ def claim(observed: Observed) -> tuple[list[Action], Observed]:
     ('Release', ())
     """
     app = observed.app
-    known = {revision.hash for revision in observed.revisions}
+    known = {revision.hash for revision in (*observed.revisions, *observed.orphan_revisions)}
     actions: list[Action] = []
     kept = []
     for pod in observed.pods:
@@ -95,6 +97,11 @@ def claim(observed: Observed) -> tuple[list[Action], Observed]:
         if not revision.deleting
     ]
     return actions, msgspec.structs.replace(observed, pods=tuple(kept), strangers=tuple(strangers))
+
+
+def adoption_refused(observed: Observed) -> bool:
+    """The API server would not let us adopt: go on without, or the App would wait for it for ever."""
+    return any(failure.verb == "patch" for failure in observed.failures)
 
 
 def build(observed: Observed, target: Target, now: float) -> Fleet:

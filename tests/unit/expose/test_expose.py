@@ -41,6 +41,10 @@ def test_a_service_that_is_as_wanted_is_left_alone() -> None:
 
 EDITS: dict[str, tuple[Expose, dict[str, Any]]] = {
     "a selector that somebody edited": (HTTP, {"selector": {"app": "other"}}),
+    "a selector that somebody narrowed": (
+        HTTP,
+        {"selector": {"fairlead.dev/app": "shop", "fairlead.dev/serving": "true", "app": "other"}},
+    ),
     "a port that somebody added": (
         HTTP,
         {"ports": [{"port": 80, "protocol": "TCP", "name": "http", "targetPort": "web"}, {"port": 81}]},

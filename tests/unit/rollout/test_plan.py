@@ -263,12 +263,38 @@ def test_a_pod_that_lost_its_label_is_released_and_replaced() -> None:
     assert isinstance(made.actions[0], Release) and shown(made) == {"v1": 1}
 
 
-def test_an_orphan_of_a_known_revision_is_adopted_and_any_other_is_reported() -> None:
-    app = make_app(replicas=2, status=ran(2))
-    ours = make_pods(1, prefix="orphan", owner_uid="", owner_kind="", owner_name="")
-    alien = make_pods(1, "strange", owner_uid="", owner_kind="", owner_name="")
-    made = decide(app, (V1,), make_pods(1), orphans=ours + alien)
-    assert [a.name for a in made.actions if isinstance(a, Adopt)] == ["shop-orphan-0"]
+def orphaned(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    return tuple(msgspec.structs.replace(pod, owner_uid="", owner_kind="", owner_name="") for pod in pods)
+
+
+def test_an_orphan_of_a_known_revision_is_adopted_before_anything_is_made() -> None:
+    app = make_app(replicas=3, status=ran(3))
+    made = decide(app, (V1,), make_pods(1), orphans=orphaned(make_pods(1, prefix="orphan")))
+    assert [(type(a), a.name) for a in made.actions] == [(Adopt, "shop-orphan-0")]
+
+
+def test_an_app_made_again_takes_its_orphaned_revision_and_pods_back() -> None:
+    loose = msgspec.structs.replace(V1, owner_uid="", owner_name="")
+    made = decide(make_app(replicas=2), orphans=orphaned(make_pods(2)), orphan_revisions=(loose,))
+    assert [(type(a), a.kind) for a in made.actions] == [(Adopt, "Pod"), (Adopt, "Pod"), (Adopt, "Revision")]
+
+
+def test_adoption_that_is_refused_does_not_stop_the_app() -> None:
+    no = Failure("patch", "Pod", "shop-orphan-0", 403, "Forbidden", "no", NOW)
+    made = decide(
+        make_app(replicas=2, status=ran(2)),
+        (V1,),
+        make_pods(1),
+        orphans=orphaned(make_pods(1, prefix="orphan")),
+        failures=(no,),
+    )
+    assert shown(made) == {"v1": 1}
+
+
+def test_an_orphan_of_no_revision_of_ours_is_reported_and_left_alone() -> None:
+    app = make_app(replicas=1, status=ran(1))
+    made = decide(app, (V1,), make_pods(1), orphans=orphaned(make_pods(1, "strange")))
+    assert made.actions == ()
     problems = written(app, made)["problems"]
     assert [(p["reason"], p["samplePod"]) for p in problems] == [("SelectorConflict", "shop-strange-0")]
 

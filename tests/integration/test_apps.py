@@ -1,0 +1,354 @@
+"""Apps on a real control plane: real admission, quota, scheduler and garbage collection; KWOK answers for kubelets.
+
+The operator runs as a process of its own. The numbers are those of the list of bad inputs and faults that each have an
+answer to get (docs/limits.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from support.crds import app, eventually, install
+from support.lab import Lab
+from support.operator import Operator
+
+JSON = dict[str, Any]
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Lab]:
+    """A control plane with upstream's controllers, its scheduler, and four nodes that KWOK keeps alive."""
+    with Lab("apps", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+        install(lab)
+        with Operator(lab):
+            yield lab
+
+
+class Team:
+    """One namespace of the control plane, and what a person does in it."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab = lab
+        self.name = name
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 90) -> str:
+        return self.lab.kubectl("-n", self.name, *arguments, stdin=stdin, check=check, timeout=timeout)
+
+    def apply(self, body: JSON) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    def patch(self, spec: JSON, name: str = "shop") -> None:
+        self.kubectl("patch", "fapp", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def wait(self, condition: str, name: str = "fapp/shop", seconds: int = 60) -> None:
+        """`wait("condition=Ready")`, `wait("jsonpath={.status.summary}=Ready")`"""
+        self.kubectl("wait", f"--for={condition}", name, f"--timeout={seconds}s")
+
+    def get(self, *arguments: str) -> JSON:
+        found: JSON = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return found
+
+    def shop(self) -> JSON:
+        return self.get("fapp", "shop")
+
+    def condition(self, type: str) -> JSON:
+        found: JSON = next(c for c in self.shop()["status"]["conditions"] if c["type"] == type)
+        return found
+
+    def pods(self, selector: str = "fairlead.dev/app=shop") -> list[JSON]:
+        pods: list[JSON] = self.get("pods", "-l", selector)["items"]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def run(self, **spec: Any) -> None:
+        """Apply shop and wait until it is ready."""
+        self.apply(app("shop", **spec))
+        self.wait("condition=Ready")
+
+
+@pytest.fixture
+def team(plane: Lab) -> Iterator[Team]:
+    name = f"team-{next(_numbers)}"
+    plane.kubectl("create", "namespace", name)
+    yield Team(plane, name)
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def image(tag: str) -> JSON:
+    """A template with that image."""
+    body: JSON = app()["spec"]["template"]
+    body["spec"]["containers"][0]["image"] = f"shop:{tag}"
+    return body
+
+
+# ---------------------------------------------------------------- what an App does
+
+
+def test_an_app_runs_rolls_goes_back_and_scales(team: Team) -> None:
+    team.run(replicas=3)
+    first = {pod["metadata"]["name"] for pod in team.pods()}
+    team.patch({"template": image("2")})
+    team.wait("jsonpath={.status.revision}=2")
+    team.wait("condition=Ready")
+    assert not first & {pod["metadata"]["name"] for pod in team.pods()}
+    team.patch({"rollout": {"undoTo": 1}})
+    team.wait("jsonpath={.status.revision}=3")
+    team.wait("condition=Ready")
+    assert {pod["spec"]["containers"][0]["image"] for pod in team.pods()} == {"shop:1"}
+    team.kubectl("scale", "fapp/shop", "--replicas=5")
+    team.wait("jsonpath={.status.availableReplicas}=5")
+    team.kubectl("scale", "fapp/shop", "--replicas=0")
+    team.wait("jsonpath={.status.summary}=Scaled to zero")
+    assert team.pods() == []
+
+
+def test_a_restart_replaces_every_pod_once(team: Team) -> None:
+    team.run(replicas=3)
+    before = {pod["metadata"]["uid"] for pod in team.pods()}
+    team.patch({"rollout": {"restartAt": "2030-01-31T12:00:00Z"}})
+    team.wait("jsonpath={.status.rollout.restartAt}=2030-01-31T12:00:00Z")
+    team.wait("condition=Ready")
+    after = {pod["metadata"]["uid"] for pod in team.pods()}
+    assert len(after) == 3 and not before & after
+    assert team.shop()["status"]["revision"] == 1
+
+
+def test_pods_are_rendered_with_what_a_bare_pod_would_lack(team: Team) -> None:
+    team.run(replicas=1, expose={"ports": [{"port": 80, "targetPort": "http"}]})
+    (pod,) = team.pods()
+    (container,) = pod["spec"]["containers"]
+    assert container["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 35
+    assert {c["topologyKey"] for c in pod["spec"]["topologySpreadConstraints"]} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    assert all("fairlead.dev/revision" in c["matchLabelKeys"] for c in pod["spec"]["topologySpreadConstraints"])
+    assert pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "fairlead"
+    (owner,) = pod["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["controller"]) == ("App", True)
+
+
+def test_the_user_s_spec_is_never_written(team: Team) -> None:
+    team.run(replicas=2)
+    team.patch({"template": image("2")})
+    team.wait("jsonpath={.status.revision}=2")
+    team.wait("condition=Ready")
+    managed = team.get("fapp", "shop", "--show-managed-fields")["metadata"]["managedFields"]
+    ours = [entry for entry in managed if entry["manager"].startswith("fairlead")]
+    assert ours and {entry.get("subresource") for entry in ours} == {"status"}
+
+
+@pytest.mark.parametrize("cascade", ["background", "foreground"])
+def test_deletion_takes_everything_along(team: Team, cascade: str) -> None:
+    team.run(replicas=2, expose={"ports": [{"port": 80}]}, disruption={"maxUnavailable": 1})
+    team.kubectl("delete", "fapp/shop", f"--cascade={cascade}")
+    eventually(lambda: team.kubectl("get", "pods,services,pdb,frev", "-o", "name") == "", 60)
+
+
+def test_an_orphaned_app_s_children_stay_and_are_taken_back(team: Team) -> None:
+    team.run(replicas=2)
+    before = {pod["metadata"]["uid"] for pod in team.pods()}
+    team.kubectl("delete", "fapp/shop", "--cascade=orphan")
+    eventually(lambda: all(not pod["metadata"].get("ownerReferences") for pod in team.pods()))
+    team.run(replicas=2)
+    assert {pod["metadata"]["uid"] for pod in team.pods()} == before, "the same pods serve on"
+    eventually(lambda: all(pod["metadata"].get("ownerReferences") for pod in team.pods()))
+    assert len(team.get("frev")["items"]) == 1
+
+
+def test_a_namespace_that_is_being_deleted_gets_no_new_pods(plane: Lab) -> None:
+    plane.kubectl("create", "namespace", "leaving")
+    team = Team(plane, "leaving")
+    team.run(replicas=3)
+    plane.kubectl("delete", "namespace", "leaving", "--timeout=60s")
+    assert "NotFound" in plane.kubectl("get", "namespace", "leaving", check=False)
+
+
+def test_an_upstream_autoscaler_finds_the_app_through_its_scale(team: Team) -> None:
+    team.run(replicas=1)
+    team.kubectl("autoscale", "fapp/shop", "--min=3", "--max=5", "--cpu=50%")
+    team.wait("jsonpath={.spec.replicas}=3")
+    team.wait("jsonpath={.status.availableReplicas}=3")
+    team.wait("jsonpath={.status.currentReplicas}=3", name="hpa/shop", seconds=90)
+    conditions = {c["type"]: c["status"] for c in team.get("hpa", "shop")["status"]["conditions"]}
+    assert conditions["AbleToScale"] == "True"
+
+
+def test_a_percentage_budget_is_counted_through_the_app_s_scale(team: Team) -> None:
+    team.run(replicas=4, disruption={"maxUnavailable": "25%"})
+    team.wait("jsonpath={.status.disruptionsAllowed}=1", name="pdb/shop")
+    assert team.get("pdb", "shop")["status"]["expectedPods"] == 4
+
+
+# ---------------------------------------------------------------- bad inputs and faults, by number
+
+
+def test_trust_06_pods_that_carry_our_label_are_never_adopted_by_it(team: Team) -> None:
+    team.run(replicas=1)
+    stranger = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "stranger", "labels": {"fairlead.dev/app": "shop", "fairlead.dev/serving": "true"}},
+        "spec": {"containers": [{"name": "web", "image": "other:1"}]},
+    }
+    team.apply(stranger)
+    team.wait("jsonpath={.status.problems[0].reason}=SelectorConflict")
+    assert team.shop()["status"]["problems"][0]["samplePod"] == "stranger"
+    assert "ownerReferences" not in team.get("pod", "stranger")["metadata"]
+
+
+def test_trust_08_a_removed_field_loses_its_effect(team: Team) -> None:
+    body = app(
+        "shop",
+        replicas=1,
+        expose={"ports": [{"port": 80}], "sessionAffinity": "ClientIP"},
+        disruption={"maxUnavailable": 1},
+    )
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "A", "value": "1"}]
+    team.apply(body)
+    team.wait("condition=Ready")
+    assert team.get("service", "shop")["spec"]["sessionAffinity"] == "ClientIP"
+    del body["spec"]["expose"]["sessionAffinity"], body["spec"]["disruption"]
+    del body["spec"]["template"]["spec"]["containers"][0]["env"]
+    team.apply(body)
+    team.wait("jsonpath={.status.revision}=2")
+    team.wait("condition=Ready")
+    eventually(lambda: team.get("service", "shop")["spec"]["sessionAffinity"] == "None")
+    eventually(lambda: team.kubectl("get", "pdb", "-o", "name") == "")
+    (pod,) = team.pods()
+    assert "env" not in pod["spec"]["containers"][0]
+
+
+def test_trust_09_a_reordered_list_rolls_nothing(team: Team) -> None:
+    ports = [{"name": "a", "containerPort": 1001}, {"name": "b", "containerPort": 1002}]
+    body = app("shop", replicas=1)
+    body["spec"]["template"]["spec"]["containers"][0]["ports"] = ports
+    team.apply(body)
+    team.wait("condition=Ready")
+    body["spec"]["template"]["spec"]["containers"][0]["ports"] = ports[::-1]
+    team.apply(body)
+    team.wait("jsonpath={.status.observedGeneration}=2")
+    assert team.shop()["status"]["revision"] == 1
+
+
+def test_trust_14_pods_that_fit_no_node_are_told_in_the_scheduler_s_words(team: Team) -> None:
+    team.run(replicas=2)
+    huge = image("2")
+    huge["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "10k"}}
+    team.patch({"template": huge, "rollout": {"progressDeadlineSeconds": 3}})
+    team.wait("condition=Stalled")
+    problem = team.shop()["status"]["problems"][0]
+    assert problem["reason"] == "Unschedulable" and "Insufficient cpu" in problem["message"]
+    stalled = team.condition("Stalled")
+    assert stalled["reason"] == "ProgressDeadlineExceeded" and "Unschedulable" in stalled["message"]
+    assert team.condition("Available")["status"] == "True", "the old pods are kept"
+
+
+def test_trust_19_a_missing_priority_class_is_named_and_mends_itself(team: Team) -> None:
+    body = app("shop", replicas=1)
+    body["spec"]["template"]["spec"]["priorityClassName"] = "urgent"
+    team.apply(body)
+    team.wait("jsonpath={.status.problems[0].reason}=PriorityClassMissing")
+    assert "urgent" in team.condition("ReplicaFailure")["message"]
+    team.kubectl("create", "priorityclass", "urgent", "--value=10")
+    team.wait("condition=Ready", seconds=90)
+    team.kubectl("delete", "priorityclass", "urgent")
+
+
+def test_trust_23_the_first_owner_of_a_service_keeps_it(team: Team) -> None:
+    team.kubectl("create", "service", "clusterip", "shop", "--tcp=80:80")
+    team.apply(app("shop", replicas=1, expose={"ports": [{"port": 80}]}))
+    team.wait("condition=Stalled")
+    assert team.condition("Exposed")["reason"] == "NotOwned"
+    assert team.get("service", "shop")["spec"]["selector"] == {"app": "shop"}, "it is as its owner made it"
+    team.kubectl("delete", "service", "shop")
+    team.patch({"expose": {"drainSeconds": 6}})
+    team.wait("condition=Ready", seconds=90)
+
+
+def test_trust_24_a_child_edited_or_deleted_by_hand_is_put_right(team: Team) -> None:
+    team.run(replicas=2, expose={"ports": [{"port": 80}]})
+    team.kubectl("patch", "service", "shop", "--type=merge", "-p", json.dumps({"spec": {"selector": {"app": "other"}}}))
+    eventually(
+        lambda: (
+            team.get("service", "shop")["spec"]["selector"].get("fairlead.dev/app") == "shop"
+            and "app" not in team.get("service", "shop")["spec"]["selector"]
+        )
+    )
+    team.kubectl("delete", "service", "shop")
+    eventually(lambda: "service/shop" in team.kubectl("get", "services", "-o", "name"))
+    victim = team.pods()[0]["metadata"]["name"]
+    team.kubectl("delete", "pod", victim, "--wait=false")
+    eventually(lambda: len(team.pods()) == 2 and victim not in {p["metadata"]["name"] for p in team.pods()})
+    lost = team.pods()[0]["metadata"]["name"]
+    team.kubectl("label", "pod", lost, "fairlead.dev/app-")
+    eventually(lambda: "ownerReferences" not in team.get("pod", lost)["metadata"])
+    eventually(lambda: len(team.pods()) == 2)
+
+
+def test_trust_25_a_fight_over_a_field_is_given_up_and_reported(team: Team) -> None:
+    team.run(replicas=1, expose={"ports": [{"port": 80}]})
+    fight = json.dumps({"spec": {"selector": {"fairlead.dev/app": "mine"}}})
+
+    def lost() -> bool:
+        team.kubectl("patch", "service", "shop", "--type=merge", "-p", fight, "--field-manager=rival")
+        return team.condition("Exposed")["reason"] == "Contested"
+
+    eventually(lost, 60)
+    assert "rival" in team.condition("Exposed")["message"]
+    before = int(team.get("service", "shop")["metadata"]["resourceVersion"])
+    assert int(team.get("service", "shop")["metadata"]["resourceVersion"]) == before
+
+
+def test_trust_26_a_quota_is_told_and_what_runs_goes_on(team: Team) -> None:
+    team.kubectl("create", "quota", "small", "--hard=pods=2")
+    team.wait("jsonpath={.status.hard.pods}=2", name="quota/small")
+    team.apply(app("shop", replicas=4))
+    team.wait("condition=ReplicaFailure")
+    assert team.shop()["status"]["problems"][0]["reason"] == "QuotaExceeded"
+    assert "exceeded quota: small" in team.condition("ReplicaFailure")["message"]
+    assert len(team.pods()) == 2
+    team.kubectl("delete", "quota", "small")
+    team.wait("condition=Ready", seconds=90)
+
+
+def test_trust_26_pod_security_is_told_and_the_old_revision_serves(team: Team) -> None:
+    team.run(replicas=2)
+    team.lab.kubectl("label", "namespace", team.name, "pod-security.kubernetes.io/enforce=restricted")
+    team.patch({"template": image("2")})
+    team.wait("condition=ReplicaFailure")
+    assert team.shop()["status"]["problems"][0]["reason"] == "PodSecurityViolation"
+    assert team.condition("Available")["status"] == "True"
+
+
+def test_trust_26_a_limit_range_is_told(team: Team) -> None:
+    limits = {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "l"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}}]},
+    }
+    team.apply(limits)
+    body = app("shop", replicas=1)
+    body["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
+    team.apply(body)
+    team.wait("jsonpath={.status.problems[0].reason}=LimitRangeViolation")
+
+
+def test_trust_27_a_fix_in_the_middle_of_a_bad_roll_goes_straight_through(team: Team) -> None:
+    team.run(replicas=4)
+    huge = image("2")
+    huge["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "10k"}}
+    team.patch({"template": huge})
+    team.wait("jsonpath={.status.problems[0].reason}=Unschedulable")
+    team.patch({"template": image("3")})
+    team.wait("jsonpath={.status.revision}=3")
+    team.wait("condition=Ready")
+    assert {pod["spec"]["containers"][0]["image"] for pod in team.pods()} == {"shop:3"}

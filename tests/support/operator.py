@@ -1,0 +1,96 @@
+"""The operator as a process of its own, against a lab."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from support.commands import REPOSITORY, environment
+from support.crds import eventually
+from support.lab import Lab
+
+LOGS = REPOSITORY / "build" / "operator-logs"
+
+
+class Operator:
+    """`fairlead run workloads`, as the image runs it. Ends with the test; its log is kept under build/."""
+
+    def __init__(self, lab: Lab, name: str = "operator", *, kubeconfig: Path | None = None, **settings: str) -> None:
+        self._kubeconfig = kubeconfig or lab.kubeconfig
+        self._port, metrics = _free_port(), _free_port()
+        self._settings = {
+            "FAIRLEAD_KUBECONFIG": str(self._kubeconfig),
+            "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
+            "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
+            "FAIRLEAD_LEADER_ELECTION": "false",
+            **{f"FAIRLEAD_{key.upper()}": value for key, value in settings.items()},
+        }
+        self.metrics = f"http://127.0.0.1:{metrics}/metrics"
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.log = LOGS / f"{lab.name}-{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Returns when its caches are filled."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "fairlead", "run", "workloads"],
+                env=environment(self._settings) | {"PYTHONPATH": str(REPOSITORY / "operator")},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(self.ready, 60)
+        return self
+
+    def ready(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, self.log.read_text()[-4000:]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> int:
+        """SIGTERM and its exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self.signal(signal.SIGTERM)
+        return self._process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is cleaned up."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=30)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

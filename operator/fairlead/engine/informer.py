@@ -51,6 +51,7 @@ class _Status(msgspec.Struct):
     message: str = ""
 
 
+_HEADS = {b'{"type":"%b"' % type.encode(): type for type in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR")}
 _page = msgspec.json.Decoder(_Page)
 _line = msgspec.json.Decoder(_Line)
 _envelope = msgspec.json.Decoder(Envelope)
@@ -256,12 +257,11 @@ class Informer:
     def _take(self, lines: list[bytes]) -> None:
         table, project, scope = self.table, self.source.project, self.namespace
         for data in lines:
-            line = _line.decode(data)
-            body = bytes(line.object)
-            if line.type == "BOOKMARK":
+            type, body = split(data)
+            if type == "BOOKMARK":
                 table.advance(scope, int(_envelope.decode(body).metadata.resource_version or 0))
                 continue
-            if line.type == "ERROR":
+            if type == "ERROR":
                 raise StreamError(_status.decode(body))
             try:
                 record = project(body)
@@ -269,15 +269,15 @@ class Informer:
                 self._unreadable(body)
                 continue
             if record is None:
-                self._dismiss(line.type, body)
+                self._dismiss(type, body)
                 continue
-            if line.type == "DELETED":
+            if type == "DELETED":
                 table.remove(record.namespace, record.name, record.uid, record.rv)
             else:
                 table.put(record)
             table.advance(scope, record.rv)
             if self._hooks.observe is not None:
-                self._hooks.observe(line.type, body)
+                self._hooks.observe(type, body)
         self._events.inc(len(lines))
         self._hooks.batch()
 
@@ -311,6 +311,23 @@ class Informer:
         self._metrics.watch_restarts.labels(self._kind, "gone" if isinstance(error, Gone) else "refused").inc()
         self._doubts += 1
         return isinstance(error, Gone) or self._doubts >= DOUBTFUL_STREAMS
+
+
+def split(line: bytes) -> tuple[str, bytes]:
+    """The type and the object of a watch event. The API server writes them in this order and with these bytes, and then
+    nothing but the object's end is looked for: a decoder would read all of a pod to find it (4 of 25 µs an event).
+
+    >>> split(b'{"type":"ADDED","object":{"kind":"Pod"}}')
+    ('ADDED', b'{"kind":"Pod"}')
+    >>> split(b'{ "object": {"kind":"Pod"}, "type": "ADDED" }')
+    ('ADDED', b'{"kind":"Pod"}')
+    """
+    head, _, rest = line.partition(b',"object":')
+    type = _HEADS.get(head)
+    if type is not None and rest.endswith(b"}}"):
+        return type, rest[:-1]
+    event = _line.decode(line)
+    return event.type, bytes(event.object)
 
 
 async def _close(stream: AsyncIterator[list[bytes]]) -> None:

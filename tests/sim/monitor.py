@@ -1,0 +1,196 @@
+"""What must hold after every single write, whoever made it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+
+from fairlead.core.conditions import parse_time
+from fairlead.core.meta import JSON, LABEL_APP, controller_of
+from fairlead.kube.fake import Commit, FakeCluster, Stored
+from fairlead.kube.resources import APPS, NAMESPACES, PODS
+from sim.machines import is_ready
+
+LAG = 0.25  # seconds: what changed so recently the operator cannot have heard of in time
+_OURS = ("fairlead.dev/", "app.kubernetes.io/")
+
+
+class Monitor:
+    """Looks at every commit and writes down what should not have happened. It never raises: that would be an answer
+    of the API server."""
+
+    def __init__(self, cluster: FakeCluster, operators: set[str]):
+        self.cluster, self.operators = cluster, operators
+        self.violations: list[str] = []
+        self.loop = asyncio.get_running_loop()
+        self.creates = 0  # of pods, by an operator
+        self.deletes = 0
+        self._names: set[tuple[str, str, str]] = set()
+        self._specs: dict[str, deque[tuple[float, JSON]]] = {}  # by App uid: (until when it was current, spec)
+        self._unavailable: dict[str, float] = {}  # pod uid -> since when (loop time)
+        cluster.subscribers.append(self.committed)
+
+    def committed(self, commit: Commit) -> None:
+        self._remember(commit)
+        if commit.origin.identity not in self.operators:
+            return
+        if commit.resource == APPS:
+            self._check_app_write(commit)
+        if commit.resource == PODS:
+            self._check_pod_write(commit)
+        if commit.type == "ADDED" and commit.resource.kind not in ("Lease", "Event"):
+            self._check_create(commit)
+
+    def wrong(self, commit: Commit, what: str) -> None:
+        self.violations.append(
+            f"{self.loop.time():.3f} {commit.origin.verb} {commit.resource.kind} {commit.name} (rv {commit.rv}): {what}"
+        )
+
+    # ------------------------------------------------------------ memory
+
+    def _remember(self, commit: Commit) -> None:
+        """Specs and readiness as they were a moment ago: the operator acts on what it has heard of."""
+        now = self.loop.time()
+        if commit.resource == APPS and commit.old is not None and commit.old.object["spec"] != commit.new.object["spec"]:
+            self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, commit.old.object["spec"]))
+        if commit.resource != PODS:
+            return
+        if commit.type != "DELETED" and is_ready(commit.new.object):
+            self._unavailable.pop(commit.new.meta["uid"], None)
+        else:
+            self._unavailable.setdefault(commit.new.meta["uid"], now)
+
+    def _recent_specs(self, app: Stored) -> list[JSON]:
+        now = self.loop.time()
+        earlier = [spec for until, spec in self._specs.get(app.meta["uid"], ()) if until + LAG >= now]
+        return [app.object["spec"], *earlier]
+
+    # ------------------------------------------------------------ writes to Apps
+
+    def _check_app_write(self, commit: Commit) -> None:
+        if commit.origin.subresource != "status" or commit.old is None:
+            self.wrong(commit, "the operator may write nothing of an App but its status")
+            return
+        for field in ("spec",):
+            if commit.old.object.get(field) != commit.new.object.get(field):
+                self.wrong(commit, f"the operator changed the App's {field}")
+        ignored = ("resourceVersion", "managedFields")
+        meta = [{k: v for k, v in side.meta.items() if k not in ignored} for side in (commit.old, commit.new)]
+        if meta[0] != meta[1]:
+            self.wrong(commit, "the operator changed the App's metadata")
+        status = commit.new.object.get("status") or {}
+        if "observedGeneration" not in status:
+            self.wrong(commit, "a status without observedGeneration: kstatus would call it Current")
+        if status.get("observedGeneration", 0) > commit.new.meta["generation"]:
+            self.wrong(commit, "observedGeneration is ahead of the generation")
+        types = {condition["type"] for condition in status.get("conditions") or ()}
+        if "Ready" not in types:
+            self.wrong(commit, "a status without a Ready condition")
+
+    # ------------------------------------------------------------ writes to pods
+
+    def _check_create(self, commit: Commit) -> None:
+        ref = (commit.resource.kind, commit.namespace, commit.name)
+        if ref in self._names and commit.resource == PODS:
+            self.wrong(commit, "a second pod of that name")
+        self._names.add(ref)
+        owner = controller_of(commit.new.meta)
+        app = self.cluster.find(APPS, commit.namespace, owner.name) if owner else None
+        if owner is None or app is None or app.meta["uid"] != owner.uid:
+            self.wrong(commit, "created for an App that is not there")
+        elif app.meta.get("deletionTimestamp") and (parse_time(app.meta["deletionTimestamp"]) or 0) + 1 < self.cluster.clock():
+            self.wrong(commit, "created for an App that is being deleted")
+        if self.cluster.find(NAMESPACES, None, commit.namespace) is None:
+            self.wrong(commit, "created in a namespace that is not there")
+
+    def _check_pod_write(self, commit: Commit) -> None:
+        owner = controller_of((commit.old or commit.new).meta)
+        app = self.cluster.find(APPS, commit.namespace, owner.name) if owner else None
+        if commit.type == "ADDED":
+            self.creates += 1
+            if app:
+                self._check_surge(commit, app)
+                self._check_recreate(commit, app)
+        elif commit.origin.verb == "delete" and commit.old is not None and not commit.old.meta.get("deletionTimestamp"):
+            self.deletes += 1
+            if owner is None:
+                self.wrong(commit, "a pod that nobody owns was deleted")
+            elif app and not app.meta.get("deletionTimestamp"):
+                self._check_floor(commit, app)
+
+    def pods_of(self, app: Stored) -> list[Stored]:
+        """Active pods the App owns and that still carry its label."""
+        return [pod for pod in self.owned_by(app) if not pod.meta.get("deletionTimestamp") and not finished(pod)]
+
+    def owned_by(self, app: Stored) -> list[Stored]:
+        uid, name = app.meta["uid"], app.meta["name"]
+        return [
+            pod
+            for pod in self.cluster.all(PODS, app.meta["namespace"])
+            if (owner := controller_of(pod.meta)) and owner.uid == uid and pod.meta.get("labels", {}).get(LABEL_APP) == name
+        ]
+
+    def _check_surge(self, commit: Commit, app: Stored) -> None:
+        specs = self._recent_specs(app)
+        limit = max(_most(spec) for spec in specs)
+        count = len(self.pods_of(app))
+        if count > limit:
+            self.wrong(commit, f"{count} pods, at most {limit} allowed")
+
+    def _check_recreate(self, commit: Commit, app: Stored) -> None:
+        if any(spec["rollout"]["strategy"] != "Recreate" for spec in self._recent_specs(app)):
+            return
+        revision = commit.new.meta["labels"].get("fairlead.dev/revision")
+        others = {pod.meta["labels"].get("fairlead.dev/revision") for pod in self.owned_by(app) if not finished(pod)} - {revision}
+        if others:
+            self.wrong(commit, f"Recreate: pods of {others} are still there")
+
+    def _check_floor(self, commit: Commit, app: Stored) -> None:
+        """An available pod may only go while enough others are available."""
+        specs = self._recent_specs(app)
+        if any(spec["rollout"]["strategy"] == "Recreate" for spec in specs) or not self._counted(commit.old, specs):
+            return
+        floor = min(_least(spec) for spec in specs)
+        left = sum(self._counted(pod, specs) for pod in self.pods_of(app))
+        if left < floor:
+            self.wrong(commit, f"{left} pods left available, at least {floor} are needed")
+
+    def _counted(self, pod: Stored | None, specs: list[JSON]) -> bool:
+        """Available, or so until so recently that nobody can know."""
+        if pod is None:
+            return False
+        wait = min(spec["rollout"]["minReadySeconds"] for spec in specs)
+        ready = next((c for c in pod.object["status"].get("conditions") or () if c["type"] == "Ready"), None)
+        if ready and ready["status"] == "True":
+            return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock()
+        return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + LAG > self.loop.time()
+
+
+def finished(pod: Stored) -> bool:
+    return pod.object["status"]["phase"] in ("Failed", "Succeeded")
+
+
+def _fences(spec: JSON) -> tuple[int, int]:
+    """(surge, unavailable), worked out without the code under test.
+
+    >>> _fences({"replicas": 3, "rollout": {"strategy": "Rolling", "maxSurge": "25%", "maxUnavailable": "25%"}})
+    (1, 0)
+    """
+    rollout, replicas = spec["rollout"], spec["replicas"]
+    if rollout["strategy"] == "Recreate":
+        return 0, replicas
+    surge, unavailable = (
+        wish if isinstance(wish, int) else int(wish.rstrip("%")) * replicas / 100
+        for wish in (rollout["maxSurge"], rollout["maxUnavailable"])
+    )
+    surge, unavailable = math.ceil(surge), math.floor(unavailable)
+    return surge, unavailable if surge or unavailable else 1
+
+
+def _most(spec: JSON) -> int:
+    return int(spec["replicas"]) + _fences(spec)[0] if spec["replicas"] else 0
+
+
+def _least(spec: JSON) -> int:
+    return max(0, int(spec["replicas"]) - _fences(spec)[1])

@@ -47,7 +47,8 @@ def up(progress: Progress) -> None:
         with progress.step("remains of an earlier cluster") as step:
             _delete()
             step.note = "removed"
-    image = nodeimage.ensure(progress)
+    # The official image's systemd needs cgroup v2, and its units lower OOM scores.
+    image = nodeimage.ensure(progress, official=not (_cgroup_v1() or docker.missing_capabilities()))
     with progress.step(f"cluster {NAME}: {len(_NODES)} nodes") as step:
         _create(image)
         step.note = "created"
@@ -188,9 +189,8 @@ def configuration(image: NodeImage, cgroup_v1: bool, missing_capabilities: bool)
 
 
 def _create(image: NodeImage) -> None:
-    cgroup_v1 = not Path("/sys/fs/cgroup/cgroup.controllers").exists()
     asked = paths.cache() / "kind.json"  # JSON is YAML
-    asked.write_text(json.dumps(configuration(image, cgroup_v1, docker.missing_capabilities()), indent=2))
+    asked.write_text(json.dumps(configuration(image, _cgroup_v1(), docker.missing_capabilities()), indent=2))
     log = paths.cache() / "logs" / "kind-create.log"
     run_logged(
         log,
@@ -202,6 +202,10 @@ def _create(image: NodeImage) -> None:
         f"--config={asked}",
         "--wait=120s",
     )
+
+
+def _cgroup_v1() -> bool:
+    return Path("/sys/fs/cgroup").exists() and not Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 
 def _delete() -> None:

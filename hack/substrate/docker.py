@@ -68,7 +68,10 @@ def pull(image: str) -> bool:
 def missing_capabilities() -> bool:
     """Whether our bounding set lacks CAP_SYS_RESOURCE, as in some sandboxes: then privileged containers need help."""
     sys_resource = 24
-    lines = Path("/proc/self/status").read_text().splitlines()
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return False  # not Linux: the daemon is in a machine of its own
+    lines = status.read_text().splitlines()
     bits = next(int(line.split()[1], 16) for line in lines if line.startswith("CapBnd:"))
     return not bits >> sys_resource & 1
 

@@ -136,12 +136,20 @@ def _build_project(target: Path) -> str:
 
 
 def _source_digest() -> str:
+    """Of everything that the wheel is made of: the package, what the build includes besides it, and how it is built."""
     project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
     digest = hashlib.sha256(json.dumps(project, sort_keys=True, default=str).encode())
-    for path in sorted((paths.REPOSITORY / "operator").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+    for root in (*wheel["packages"], *wheel.get("force-include", {})):
+        for path in _files(paths.REPOSITORY / root):
             digest.update(str(path.relative_to(paths.REPOSITORY)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _files(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    return sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _mirror(source: Path, target: Path) -> None:

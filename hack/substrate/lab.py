@@ -116,6 +116,8 @@ def full_name(component: str) -> str:
 
 def up(name: str, options: Options, progress: Progress, owner: int | None = None) -> State:
     """Bring a lab up. One that runs with the same options is left as it is; anything else of that name is replaced."""
+    if not Path("/proc/self/stat").exists():
+        raise Failure("a lab tells its processes apart by /proc, so it needs Linux")
     existing = load(name)
     if existing and existing.options == _plain(options) and _healthy(existing):
         return existing

@@ -56,12 +56,13 @@ class NodeImage:
     official: bool
 
 
-def ensure(progress: Progress) -> NodeImage:
-    """Have a node image in Docker. Cheapest first: there already, kept as an archive, pulled, built."""
+def ensure(progress: Progress, official: bool) -> NodeImage:
+    """Have a node image in Docker. Cheapest first: there already, kept as an archive, pulled (if the official one will do),
+    built."""
     built = f"{_REPOSITORY}:{versions.KUBERNETES}-{fingerprint()}"
     archive = paths.cache() / "images" / f"kind-node-{versions.KUBERNETES}-{fingerprint()}.tar"
     with progress.step(f"node image {versions.KUBERNETES}") as step:
-        for name in (OFFICIAL, built):
+        for name in (OFFICIAL, built) if official else (built,):
             if docker.has(name):
                 step.note = "cached"
                 return NodeImage(name, name == OFFICIAL)
@@ -69,10 +70,10 @@ def ensure(progress: Progress) -> NodeImage:
             run("docker", "load", "--input", archive)
             step.note = "loaded"
             return NodeImage(built, False)
-        if docker.pull(OFFICIAL):
+        if official and docker.pull(OFFICIAL):
             step.note = "pulled"
             return NodeImage(OFFICIAL, True)
-        step.title, step.note = f"node image {OFFICIAL}", "no registry"
+        step.note = "to build"
     _build(built, archive, progress)
     return NodeImage(built, False)
 

@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from substrate.command import environment, run_logged
+from substrate.command import attempt, environment, run_logged
 from substrate.paths import cache
 from substrate.progress import Failure, Progress
 
 
 @dataclass(frozen=True)
 class Prerequisite:
-    """A command (or a file, where it starts with a slash) and the packages that bring it, by family of distributions."""
+    """A command (or a file, where it starts with a slash) and the packages that bring it, by family of distributions.
+
+    A package that ends with a question mark exists in some releases only.
+    """
 
     found_by: tuple[str, ...]
     purpose: str
@@ -39,7 +42,7 @@ PREREQUISITES = {
         ("golang-go",), ("golang",), ("go",), ("go",),
     ),
     "openssl": Prerequisite(("openssl",), "keys of the bare control plane", **_same("openssl")),
-    "docker": Prerequisite(("docker",), "runs the kind nodes", ("docker.io",), ("moby-engine",), ("docker",), ("docker",)),
+    "docker": Prerequisite(("docker",), "runs the kind nodes", ("docker.io", "docker-cli?"), ("moby-engine",), ("docker",), ("docker",)),
     "dockerd": Prerequisite(
         ("dockerd",), "the Docker daemon",
         ("docker.io", "containerd", "runc", "iptables"), ("moby-engine", "iptables-nft"), ("docker", "iptables"), ("docker", "iptables"),
@@ -107,22 +110,31 @@ def advice(missing: list[Prerequisite], distribution: str, root: bool) -> str:
     lines = ["This machine lacks what follows:"]
     lines += [f"    {one.found_by[0]:<36} {one.purpose}" for one in missing]
     if distribution in _INSTALL:
-        packages = dict.fromkeys(package for one in missing for package in getattr(one, distribution))
+        packages = dict.fromkeys(_sure(package for one in missing for package in getattr(one, distribution)))
         lines += [
             "Install it with",
             f"    {'' if root else 'sudo '}{_INSTALL[distribution]} {' '.join(packages)}",
             "and run this again.",
         ]
     else:
-        packages = dict.fromkeys(package for one in missing for package in one.debian)
+        packages = dict.fromkeys(_sure(package for one in missing for package in one.debian))
         lines.append(f"Install it and run this again. On Debian the packages are: {' '.join(packages)}.")
     return "\n".join(lines)
+
+
+def _sure(packages: Iterable[str]) -> list[str]:
+    """The packages that every release has."""
+    return [package for package in packages if not package.endswith("?")]
 
 
 def _apt(packages: list[str]) -> None:
     env = environment(DEBIAN_FRONTEND="noninteractive")
     # An apt that someone else is running holds the lock for a while: wait instead of failing.
     options = ["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]
+    attempt("apt-get", *options, "update", env=env)  # one source among many that cannot be reached is no reason to stop
+    maybe = [package.removesuffix("?") for package in packages if package.endswith("?")]
+    known = [package for package in maybe if attempt("apt-cache", "show", package, env=env).returncode == 0]
     log = cache() / "logs" / "apt.log"
-    run_logged(log, "apt-get", *options, "update", env=env)
-    run_logged(log, "apt-get", *options, "install", "--yes", "--no-install-recommends", *packages, env=env)
+    run_logged(
+        log, "apt-get", *options, "install", "--yes", "--no-install-recommends", *_sure(packages), *known, env=env
+    )

@@ -21,6 +21,7 @@ from bench import contenders, labs, machine, page, process, reporting
 from bench.contenders import Contender
 from bench.measuring import Course
 from bench.reporting import OURS, STOCK, UNSPREAD, Turn
+from bench.requests import Counter
 from bench.watching import Referee
 from fairlead.kube.config import Access, StaticLogin
 from fairlead.kube.http import HttpClient
@@ -151,13 +152,14 @@ def _turn(name: str, wish: Wish) -> Turn:
 
 async def _measured(name: str, wish: Wish, state: State, pids: dict[str, int], controller: str) -> Turn:
     access = Access(server=state.url, authorization=f"Bearer {state.token}", ca_file=state.ca)
-    client = HttpClient(StaticLogin(access), access)
+    client, requests = HttpClient(StaticLogin(access), access), Counter(state)
     try:
         async with Referee(client) as referee:
-            course = Course(referee, pids, controller, wish.cores, _CASE_LIMIT)
+            course = Course(referee, pids, requests, controller, wish.cores, _CASE_LIMIT)
             return Turn(name, wish.pods, await course.run(_contender(name, client), wish.pods))
     finally:
         await client.close()
+        requests.close()
 
 
 def _contender(name: str, client: HttpClient) -> Contender:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from bench import usage, workload
+from bench import requests, usage, workload
 from bench.contenders import Contender
 from bench.watching import Census, Referee
 
@@ -24,6 +24,8 @@ class Sample:
     seconds: float
     events: int
     """Watch events of the pods meanwhile."""
+    writes: int
+    """Writes of everyone that the API server was asked for: controller, scheduler and the nodes' stand-in alike."""
     cpu: Mapping[str, float]
     rss: Mapping[str, int]
     peak: Mapping[str, int]
@@ -37,6 +39,7 @@ class Course:
 
     referee: Referee
     pids: Mapping[str, int]
+    requests: requests.Counter
     controller: str
     """Which of the processes makes the decisions."""
     cores: int
@@ -64,7 +67,7 @@ class Course:
 
     async def _case(self, case: str, act: Awaitable[None], reached: Callable[[Census], bool]) -> Sample:
         loop = asyncio.get_running_loop()
-        events = self.referee.census.events
+        events, writes = self.referee.census.events, self.requests.read()
         before = usage.read(self.pids, loop.time())
         await act
         done = await self.referee.until(reached, self.limit, case)
@@ -75,6 +78,7 @@ class Course:
             case=case,
             seconds=done - before.at,
             events=self.referee.census.events - events,
+            writes=self.requests.read() - writes,
             cpu=usage.spent(before, after),
             rss=after.rss,
             peak=after.peak,

@@ -42,6 +42,9 @@ TITLES = {
     "server_cpu_create": "API server and etcd CPU: create",
     "server_cpu_roll": "API server and etcd CPU: roll",
     "server_cpu_scale_down": "API server and etcd CPU: scale to 0",
+    "writes_create": "API writes: create",
+    "writes_roll": "API writes: roll",
+    "writes_scale_down": "API writes: scale to 0",
     "memory": "controller memory at its highest",
 }
 
@@ -71,6 +74,9 @@ def figures(turns: Sequence[Turn]) -> dict[str, Row]:
     table = {case: _row(turns, case, "s", lambda turn, sample: sample.seconds) for case in CASES}
     table |= {f"cpu_{case}": _row(turns, case, "µs per pod", _controller_cpu) for case in CASES}
     table |= {f"server_cpu_{case}": _row(turns, case, "µs per pod", _server_cpu) for case in CASES}
+    table |= {
+        f"writes_{case}": _row(turns, case, "per pod", lambda turn, sample: sample.writes / turn.pods) for case in CASES
+    }
     table["memory"] = _row(turns, CASES[-1], "MB", _memory)
     return table
 
@@ -102,9 +108,7 @@ def table(rows: Mapping[str, Row], present: Sequence[str]) -> Table:
     for case, row in rows.items():
         cells = [shown(row[contender], row["unit"]) for contender in present]
         ratios = [ratio(row[f"ratio_{name}"]) for name in ("unthrottled", "stock", "floor")]
-        made.add_row(
-            f"{TITLES[case]} ({row['unit']})", *cells, *ratios, end_section=case in (CASES[-1], f"cpu_{CASES[-1]}")
-        )
+        made.add_row(f"{TITLES[case]} ({row['unit']})", *cells, *ratios, end_section=case.endswith(CASES[-1]))
     return made
 
 
@@ -115,7 +119,7 @@ def shown(value: float | None, unit: str) -> str:
     """
     if value is None:
         return ""
-    return f"{value:.2f}" if unit == "s" else f"{value:.0f}"
+    return f"{value:.2f}" if unit in ("s", "per pod") else f"{value:.0f}"
 
 
 def ratio(value: float | None) -> str:

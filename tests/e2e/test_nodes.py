@@ -25,7 +25,9 @@ def node(cluster: Cluster, operator: Operator) -> Iterator[str]:
 def test_pods_of_a_node_that_stopped_are_replaced_and_all_is_well_when_it_is_back(
     node: str, given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    given.a_ready_app(apps.leaving_lost_nodes(apps.web(replicas=4), seconds=5))
+    app = apps.web(replicas=4)
+    app["spec"]["template"]["spec"]["tolerations"] = apps.leaving_lost_nodes(5)
+    given.a_ready_app(app)
     before = {pod["metadata"]["uid"]: pod["spec"]["nodeName"] for pod in scene.pods()}
     lost = {uid for uid, where in before.items() if where == node}
     assert lost and lost != set(before)

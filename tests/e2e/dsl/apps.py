@@ -16,7 +16,7 @@ def web(name: str = "shop", **spec: Any) -> JSON:
     container = {
         "name": "web",
         "image": AGNHOST,
-        "args": ["netexec", "--http-port=8080", "--udp-port=-1"],
+        "args": ["netexec", "--http-port=8080"],
         "env": [{"name": "VERSION", "value": "1"}],
         "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
@@ -56,19 +56,11 @@ def script(app: JSON, text: str) -> JSON:
     return changed
 
 
-def leaving_lost_nodes(app: JSON, seconds: int) -> JSON:
-    """Pods give a node that does not answer up after this long, not after five minutes."""
-    changed = copy.deepcopy(app)
-    changed["spec"]["template"]["spec"]["tolerations"] = [
-        {
-            "key": f"node.kubernetes.io/{state}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": seconds,
-        }
-        for state in ("not-ready", "unreachable")
-    ]
-    return changed
+def leaving_lost_nodes(seconds: int) -> list[JSON]:
+    """Tolerations of pods that give up a node which does not answer after this long, not after five minutes."""
+    states = ("not-ready", "unreachable")
+    wait = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+    return [{"key": f"node.kubernetes.io/{state}", **wait} for state in states]
 
 
 def container(app: JSON) -> JSON:

@@ -78,8 +78,8 @@ class Cluster:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         self.kubectl("apply", *(["-n", namespace] if namespace else []), "-f", "-", stdin=text)
 
-    def helm(self, *arguments: str, timeout: float = 300) -> str:
-        return execute(["helm", "--kube-context", self.context, *arguments], timeout=timeout).stdout
+    def helm(self, *arguments: str, stdin: str | None = None, timeout: float = 300) -> str:
+        return execute(["helm", "--kube-context", self.context, *arguments], stdin=stdin, timeout=timeout).stdout
 
     def on_node(self, node: str, *command: str, check: bool = True, timeout: float = 60) -> str:
         return execute(["docker", "exec", node, *command], check=check, timeout=timeout).stdout

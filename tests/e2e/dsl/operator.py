@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+from e2e.dsl import apps
 from e2e.dsl.cluster import Cluster
 from e2e.dsl.watch import is_ready
-from support.commands import REPOSITORY
+from support.commands import REPOSITORY, execute
 
 JSON = dict[str, Any]
 
@@ -22,15 +23,21 @@ class Operator:
         self.image = image
 
     def install(self) -> None:
-        """With the README's command: installed, or upgraded to what is in the tree. Returns when both replicas are ready."""
+        """As the README says, from what is in the tree. Returns when both replicas are ready."""
         repository, _, tag = self.image.rpartition(":")
-        self.cluster.helm(
-            "upgrade", "--install", "fairlead", str(REPOSITORY / "charts" / "fairlead"),
-            "--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=180s",
-            "--set", f"image.repository={repository}", "--set-string", f"image.tag={tag}",
-            # A node is stopped in these tests, and the replica on it shall not be missed for five minutes.
-            "--set-json", f"workloads.tolerations={json.dumps(_leaving_lost_nodes(5))}",
-        )  # fmt: skip
+        build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
+        values = {
+            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "workloads": {
+                # The tag stays the same from build to build: this is what makes an upgrade start new pods.
+                "annotations": {"build": build},
+                # A node is stopped in these tests, and the replica on it is not to be missed for five minutes.
+                "tolerations": apps.leaving_lost_nodes(5),
+            },
+        }
+        chart = str(REPOSITORY / "charts" / "fairlead")
+        where = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=180s"]
+        self.cluster.helm("upgrade", "--install", "fairlead", chart, *where, "--values=-", stdin=json.dumps(values))
 
     def uninstall(self) -> None:
         self.cluster.helm("uninstall", "fairlead", "--namespace", NAMESPACE, "--wait", "--timeout=120s")
@@ -81,17 +88,7 @@ class Operator:
         return self.cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics")
 
     def may(self, verb: str, resource: str, *arguments: str) -> bool:
-        said = self.cluster.kubectl("auth", "can-i", verb, resource, f"--as={ACCOUNT}", *arguments, check=False)
+        kind, _, subresource = resource.partition("/")  # kubectl takes pods/exec for a pod that is called exec
+        what = [verb, kind, f"--subresource={subresource}"]
+        said = self.cluster.kubectl("auth", "can-i", *what, f"--as={ACCOUNT}", *arguments, check=False)
         return said.split()[0] == "yes"
-
-
-def _leaving_lost_nodes(seconds: int) -> list[JSON]:
-    return [
-        {
-            "key": f"node.kubernetes.io/{state}",
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": seconds,
-        }
-        for state in ("not-ready", "unreachable")
-    ]

@@ -97,7 +97,7 @@ class PodHistory:
         self.most = 0
         self.fewest_ready = 1 << 30
         self.most_kinds = 0
-        """The most revisions that had pods at once, those that were being ended included."""
+        """The most revisions whose processes ran at once, those that were being ended included."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -121,7 +121,8 @@ class PodHistory:
             there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
             self.most = max(self.most, len(there))
             self.fewest_ready = min(self.fewest_ready, sum(map(is_ready, there)))
-            kinds = {pod["metadata"]["labels"].get("fairlead.dev/revision") for pod in pods}
+            running = [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]
+            kinds = {pod["metadata"]["labels"].get("fairlead.dev/revision") for pod in running}
             self.most_kinds = max(self.most_kinds, len(kinds))
             self._begun.set()
 

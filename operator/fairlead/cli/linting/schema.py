@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from fairlead.cli.linting.cel import Undefined, Unsupported, holds, is_transition, re2
+from fairlead.cli.linting.cel import Undefined, holds, is_transition, re2
 from fairlead.cli.linting.documents import Path
 from fairlead.core.conditions import parse_time
 
@@ -89,7 +89,7 @@ def without_defaulted_nulls(value: Any, schema: Schema) -> Any:
 def broken_rules(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     """Every rule that does not hold, here and below."""
     for rule in schema.get("x-kubernetes-validations") or ():
-        yield from _ask(rule, value, path)
+        yield from _ask(rule, value, path, schema.get("type", ""))
     if isinstance(value, dict):
         properties = schema.get("properties") or {}
         extra = schema.get("additionalProperties")
@@ -102,13 +102,21 @@ def broken_rules(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
             yield from broken_rules(item, schema["items"], (*path, index))
 
 
-def _ask(rule: Schema, value: Any, path: Path) -> Iterator[Finding]:
-    if is_transition(rule["rule"]):
+_TYPES = {"object": dict, "array": list, "string": str}
+
+
+def _of_type(value: Any, type: str) -> bool:
+    """A value of another type breaks the structure, which is said already; a rule has nothing to add."""
+    return isinstance(value, _TYPES.get(type, object))
+
+
+def _ask(rule: Schema, value: Any, path: Path, rule_type: str) -> Iterator[Finding]:
+    if is_transition(rule["rule"]) or not _of_type(value, rule_type):
         return
     try:
         if holds(rule["rule"], value):
             return
-    except (Undefined, Unsupported):
+    except Undefined:
         return  # what keeps it from being told is an error of its own, or one only the API server finds
     field = re.findall(r"\.(\w+)|\['([^']+)'\]", rule.get("fieldPath", ""))
     message = rule.get("message") or f"breaks the rule {rule['rule']}"

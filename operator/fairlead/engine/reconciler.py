@@ -142,6 +142,7 @@ class Reconciler:
         try:
             return await self._pass(key)
         except Fenced:
+            self.queue.retry(key)  # should this process lead (again), the key is not forgotten
             return "fenced"
         except PlanError:
             return "error"

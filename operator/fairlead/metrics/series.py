@@ -32,7 +32,7 @@ TABLE: tuple[Series, ...] = (
     Series(
         "fairlead_reconciles_total",
         "counter",
-        "Reconciles by result: done, waiting, gone, refused, conflict, continued, error.",
+        "Reconciles by result: done, waiting, gone, refused, conflict, continued, stopped, fenced, error.",
         ("controller", "result"),
     ),
     Series("fairlead_reconcile_seconds", "histogram", "One reconcile, with its requests.", ("controller",), _LONG),

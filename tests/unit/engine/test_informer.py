@@ -75,6 +75,10 @@ class Rig:
     def names(self) -> list[str]:
         return sorted(record.name for record in self.table)
 
+    def uid(self, name: str) -> str:
+        record = self.table.get(NAMESPACE, name)
+        return record.uid if record is not None else ""
+
     def restarts(self, cause: str) -> float:
         return (
             self.metrics.registry.get_sample_value("fairlead_watch_restarts_total", {"kind": "Pod", "cause": cause})
@@ -84,6 +88,10 @@ class Rig:
     async def shows(self, *names: str, within: float = 60.0) -> None:
         """The table holds these, and a watch is open that will tell of more."""
         await until(lambda: self.names() == sorted(names) and bool(self.door.streams), within)
+
+
+def relabel(number: int) -> Callable[[JSON], None]:
+    return lambda pod: pod["metadata"]["labels"].update(n=str(number))
 
 
 def body(name: str, label: str = "web") -> JSON:
@@ -109,8 +117,8 @@ async def informing(
     watched = Source(PODS, project, keys=lambda pod: [Key(pod.namespace, pod.name)], **source)
     table = Table(watched)
 
-    def observe(type: str | None, data: bytes) -> None:
-        rig.heard.append((type, msgspec.json.decode(data)["metadata"]["name"]))
+    def observe(type: str | None, body: bytes) -> None:
+        rig.heard.append((type, msgspec.json.decode(body)["metadata"]["name"]))
 
     def restored() -> None:
         rig.restored += 1
@@ -286,7 +294,7 @@ async def test_etcd_restored_from_a_backup_is_believed() -> None:
         await until(lambda: rig.restored == 1)
         await rig.shows("a", "b", "c")
         assert rig.table.reached("") == rig.cluster.rv
-        assert rig.table.get(NAMESPACE, "a").uid == rig.cluster.get(PODS, NAMESPACE, "a").meta["uid"]
+        assert rig.uid("a") == rig.cluster.get(PODS, NAMESPACE, "a").meta["uid"]
         rig.pod("d")
         await rig.shows("a", "b", "c", "d")
 
@@ -303,10 +311,10 @@ async def test_a_watch_from_a_future_that_never_was_ends_in_a_relist() -> None:
 async def test_deleted_and_made_again_within_one_batch_is_two_facts() -> None:
     async with informing("a") as rig:
         await rig.shows("a")
-        old = rig.table.get(NAMESPACE, "a").uid
-        rig.cluster.delete(PODS, NAMESPACE, "a", grace_period_seconds=0)
+        old = rig.uid("a")
+        rig.cluster.remove(PODS, NAMESPACE, "a")
         rig.pod("a")
-        await until(lambda: rig.table.get(NAMESPACE, "a") is not None and rig.table.get(NAMESPACE, "a").uid != old)
+        await until(lambda: rig.uid("a") not in ("", old))
         assert [(bool(before), bool(after)) for before, after in rig.told] == [
             (False, True),
             (True, False),
@@ -356,7 +364,7 @@ async def test_the_full_object_is_told_to_who_asks_with_how_it_came() -> None:
         await rig.shows("a")
         rig.cluster.edit(PODS, NAMESPACE, "a", lambda pod: pod["metadata"]["labels"].update(x="y"))
         rig.pod("b")
-        rig.cluster.delete(PODS, NAMESPACE, "b", grace_period_seconds=0)
+        rig.cluster.remove(PODS, NAMESPACE, "b")
         await until(lambda: len(rig.heard) == 4)
         assert rig.heard == [(None, "a"), ("MODIFIED", "a"), ("ADDED", "b"), ("DELETED", "b")]
 
@@ -373,9 +381,7 @@ async def test_random_trouble_leaves_the_table_equal_to_the_cluster() -> None:
                 case 0 | 1 | 2 if not exists:
                     rig.pod(name)
                 case 2 | 3 | 4 if exists:
-                    rig.cluster.edit(
-                        PODS, NAMESPACE, name, lambda pod, n=step: pod["metadata"]["labels"].update(n=str(n))
-                    )  # type: ignore[misc]
+                    rig.cluster.edit(PODS, NAMESPACE, name, relabel(step))
                 case 5:
                     rig.door.close_watches()
                 case 6:

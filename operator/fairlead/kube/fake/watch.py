@@ -87,7 +87,7 @@ class Stream:
     async def _wait(self, until: float) -> None:
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        alarm = loop.call_at(until, self.wake)
+        alarm = loop.call_at(until + 1e-6, self.wake)  # a timer may fire a clock tick early
         try:
             await self._waiter
         finally:

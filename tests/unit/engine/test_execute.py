@@ -1,0 +1,434 @@
+"""Plans are carried out in order, within budgets; what is refused is kept for the next plan; nothing is made twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
+from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, owner_reference
+from fairlead.core.podstate import project_pod
+from fairlead.engine.controller import Source
+from fairlead.engine.execute import Executor, Job, Outcome, Requests
+from fairlead.engine.expectations import Expectations, OwnWrites
+from fairlead.engine.failures import Failures
+from fairlead.engine.limiter import Lanes
+from fairlead.engine.settings import EngineSettings
+from fairlead.engine.store import Store
+from fairlead.kube.errors import ApiError, Forbidden, Invalid, Unavailable, Unreachable
+from fairlead.kube.fake import FakeClient, FakeCluster, Faults, Write
+from fairlead.kube.resources import APPS, NAMESPACES, PODS, REVISIONS, SERVICES
+from fairlead.metrics.collect import Metrics
+from support.rig import KEY, NAMESPACE, clock, new_cluster, pod_body, project
+
+pytestmark = pytest.mark.looptime
+
+
+class Trouble(Faults):
+    """What befalls writes, in the order they come; None: nothing."""
+
+    def __init__(self) -> None:
+        self.befores: Callable[[Write], ApiError | None] = lambda write: None
+        self.afters: Callable[[Write], ApiError | None] = lambda write: None
+        self.in_flight: list[str] = []
+
+    def before(self, write: Write) -> None:
+        if error := self.befores(write):
+            raise error
+
+    def after(self, write: Write) -> None:
+        if error := self.afters(write):
+            raise error
+
+
+class Bench:
+    """An executor with its books, on a cluster with one App."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.cluster: FakeCluster = new_cluster()
+        self.trouble = Trouble()
+        self.client = FakeClient(self.cluster, faults=self.trouble)
+        body = {"apiVersion": API_VERSION, "kind": "App", "metadata": {"name": "web"}, "spec": {"replicas": 3}}
+        self.app = project(self.cluster.create(APPS, NAMESPACE, body).data)
+        self.store = Store()
+        for source in (
+            Source(PODS, project_pod, keys=lambda pod: []),
+            Source(REVISIONS, project, keys=lambda thing: []),
+            Source(SERVICES, project, keys=lambda thing: []),
+        ):
+            table = self.store.open(source)
+            table.open_scope("")
+            table.listener = partial(self._changed, table.kind)
+        settings, metrics, rng = EngineSettings(), Metrics(), random.Random(1)
+        lanes = Lanes((8, 64), (8, 64), (8, 32), 0.2, metrics)
+        self.may_write = True
+        requests = Requests(lanes, settings, rng, metrics, lambda: self.may_write)
+        self.expectations = Expectations(300, loop.time)
+        self.own_writes = OwnWrites(30, loop.time)
+        self.failures = Failures((1, 300), clock=clock, monotonic=loop.time, rng=rng)
+        self.executor = Executor(
+            self.client, self.store.tables, requests, self.expectations, self.own_writes, self.failures
+        )
+        self.interrupted: Callable[[], bool] = lambda: False
+
+    def _changed(self, kind: str, old: Any, new: Any) -> None:
+        self.expectations.saw(kind, old, new)
+
+    async def run(self, *actions: Action, generation: int = 1) -> Outcome:
+        job = Job(KEY, "App", self.app.uid, generation, actions, lambda: self.interrupted())
+        return await self.executor.run(job)
+
+    def create(self, name: str) -> Create:
+        return Create("Pod", NAMESPACE, name, msgspec.json.encode(pod_body(self.app, name)), self.app.uid)
+
+    def creates(self, count: int) -> list[Create]:
+        return [self.create(f"web-{number:04}") for number in range(count)]
+
+    def existing(self, name: str, *, owned: bool = True, known: bool = True, **meta: Any) -> JSON:
+        body = pod_body(self.app, name)
+        if not owned:
+            del body["metadata"]["ownerReferences"]
+        body["metadata"].update(meta)
+        made = self.cluster.create(PODS, NAMESPACE, body)
+        if known:
+            self.store.tables["Pod"].learn(made.data)
+        return made.meta
+
+    def pods(self) -> list[str]:
+        return [stored.meta["name"] for stored in self.cluster.all(PODS, NAMESPACE)]
+
+    def asked(self) -> list[str]:
+        return [f"{write.verb} {write.resource.kind} {write.name}" for write in self.client.writes]
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+def quota(write: Write) -> ApiError | None:
+    if write.verb == "create" and write.resource is PODS:
+        return Forbidden(403, "Forbidden", "exceeded quota: pods=5")
+    return None
+
+
+# -------------------------------------------------------------------- creating
+
+
+async def test_pods_are_made_and_awaited(bench: Bench) -> None:
+    outcome = await bench.run(*bench.creates(100))
+    assert outcome == Outcome(succeeded=100)
+    assert len(bench.pods()) == 100
+    assert bench.expectations.wait(KEY) is not None
+
+
+async def test_an_exhausted_quota_costs_one_request(bench: Bench) -> None:
+    bench.trouble.befores = quota
+    outcome = await bench.run(*bench.creates(100))
+    assert outcome.refused
+    assert len(bench.client.writes) == 1
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.verb, failure.kind, failure.code, failure.reason) == ("create", "Pod", 403, "Forbidden")
+    assert failure.message == "exceeded quota: pods=5"
+    assert bench.expectations.wait(KEY) is None
+
+
+async def test_a_quota_met_on_the_way_stops_the_burst_within_what_is_under_way(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: quota(write) if len(bench.pods()) >= 20 else None
+    outcome = await bench.run(*bench.creates(100))
+    assert outcome.refused
+    assert len(bench.pods()) == 20
+    assert len(bench.client.writes) <= 20 + 21
+    (failure,) = bench.failures.of(KEY)
+    assert failure.count == 1, "several at once are one refusal"
+
+
+async def test_a_refused_create_is_not_sent_again_before_its_pause_is_over(bench: Bench) -> None:
+    bench.trouble.befores = quota
+    await bench.run(*bench.creates(5))
+    assert await bench.run(*bench.creates(5)) == Outcome()
+    assert len(bench.client.writes) == 1
+    await asyncio.sleep(1)
+    await bench.run(*bench.creates(5))
+    assert len(bench.client.writes) == 2
+    await bench.run(*bench.creates(5), generation=2)
+    assert len(bench.client.writes) == 3, "a new spec is tried at once"
+
+
+async def test_a_create_whose_answer_was_lost_is_not_made_twice(bench: Bench) -> None:
+    lost = iter([Unreachable(0, "Timeout", "no answer")])
+    bench.trouble.afters = lambda write: next(lost, None)
+    outcome = await bench.run(*bench.creates(1))
+    assert outcome == Outcome(succeeded=1)
+    assert bench.pods() == ["web-0000"]
+    assert bench.asked() == ["create Pod web-0000"] * 2
+    assert bench.expectations.wait(KEY) is None, "the live read showed it"
+
+
+async def test_a_server_in_trouble_is_asked_again_with_the_same_name(bench: Bench) -> None:
+    bad = iter([Unavailable(500, "InternalError", "etcdserver: leader changed")] * 2)
+    bench.trouble.befores = lambda write: next(bad, None)
+    assert (await bench.run(*bench.creates(1))).succeeded == 1
+    assert bench.asked() == ["create Pod web-0000"] * 3
+
+
+async def test_a_webhook_that_stays_down_is_a_refusal_the_status_can_name(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: Unavailable(500, "InternalError", 'failed calling webhook "x.example"')
+    assert (await bench.run(*bench.creates(3))).refused
+    (failure,) = bench.failures.of(KEY)
+    assert "failed calling webhook" in failure.message
+
+
+async def test_a_server_that_cannot_be_reached_is_no_refusal(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: Unreachable(0, "Unreachable", "connection refused")
+    outcome = await bench.run(*bench.creates(3))
+    assert (outcome.conflict, outcome.refused) == (True, False)
+    assert bench.failures.of(KEY) == ()
+
+
+async def test_a_name_taken_by_another_owner_is_a_refusal(bench: Bench) -> None:
+    other = [owner_reference("App", "other", "another-uid")]
+    bench.existing("web-0000", known=False, ownerReferences=other)
+    outcome = await bench.run(bench.create("web-0000"), bench.create("web-0001"))
+    assert outcome.refused
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.reason, failure.name) == ("NameTaken", "web-0000")
+    assert failure.message == 'Pod "web-0000" exists and is controlled by App "other"'
+    assert (await bench.run(bench.create("web-0002"))).succeeded == 1, "another name may be tried at once"
+
+
+async def test_a_name_whose_last_bearer_is_still_going_is_tried_again(bench: Bench) -> None:
+    bench.existing("web-0000", finalizers=["example.com/hold"])
+    bench.cluster.delete(PODS, NAMESPACE, "web-0000")
+    outcome = await bench.run(bench.create("web-0000"))
+    assert (outcome.conflict, outcome.refused, outcome.succeeded) == (True, False, 0)
+    assert bench.expectations.wait(KEY) is None
+
+
+async def test_a_terminating_namespace_is_told_by_its_name(bench: Bench) -> None:
+    bench.cluster.edit(NAMESPACES, None, NAMESPACE, lambda ns: ns["metadata"].update(finalizers=["x/y"]))
+    bench.cluster.delete(NAMESPACES, None, NAMESPACE)
+    await bench.run(*bench.creates(5))
+    (failure,) = bench.failures.of(KEY)
+    assert failure.reason == "NamespaceTerminating"
+
+
+async def test_an_invalid_pod_is_refused_with_the_servers_words(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: Invalid(422, "Invalid", "spec.containers[0].image: Required value")
+    await bench.run(*bench.creates(5))
+    assert len(bench.client.writes) == 1
+    assert bench.failures.of(KEY)[0].reason == "Invalid"
+
+
+async def test_success_clears_the_refusal(bench: Bench) -> None:
+    bench.trouble.befores = quota
+    await bench.run(*bench.creates(1))
+    bench.trouble.befores = lambda write: None
+    await asyncio.sleep(1)
+    await bench.run(*bench.creates(1))
+    assert bench.failures.of(KEY) == ()
+
+
+async def test_a_burst_ends_when_the_spec_has_moved_on(bench: Bench) -> None:
+    bench.interrupted = lambda: len(bench.pods()) >= 10
+    outcome = await bench.run(*bench.creates(500))
+    assert outcome.unfinished
+    assert 10 <= len(bench.pods()) < 50
+
+
+async def test_nothing_is_written_without_leadership(bench: Bench) -> None:
+    bench.may_write = False
+    outcome = await bench.run(*bench.creates(5))
+    assert outcome.unfinished
+    assert bench.client.writes == []
+    assert bench.expectations.wait(KEY) is None
+
+
+# -------------------------------------------------------------------- order
+
+
+def revision(bench: Bench, name: str = "web-r1") -> Create:
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "Revision",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": {LABEL_APP: "web"},
+            "ownerReferences": [owner_reference("App", "web", bench.app.uid)],
+        },
+        "spec": {"app": "web", "number": 1, "templateHash": "r1", "template": {}, "images": []},
+    }
+    return Create("Revision", NAMESPACE, name, msgspec.json.encode(body), bench.app.uid)
+
+
+async def test_the_revision_comes_before_its_pods(bench: Bench) -> None:
+    await bench.run(*bench.creates(2), revision(bench))
+    assert bench.asked()[0] == "create Revision web-r1"
+    assert len(bench.pods()) == 2
+
+
+async def test_without_its_revision_no_pod_is_made(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: Invalid(422, "Invalid", "no") if write.resource is REVISIONS else None
+    gone = bench.existing("web-old")
+    outcome = await bench.run(revision(bench), *bench.creates(2), Delete("Pod", NAMESPACE, "web-old", gone["uid"]))
+    assert outcome.refused
+    assert bench.pods() == ["web-old"], "nor is an old one taken away"
+    assert await bench.run(revision(bench), *bench.creates(2)) == Outcome(), "nor while the revision is held back"
+    assert bench.pods() == ["web-old"]
+
+
+async def test_a_revision_that_is_there_already_is_ours(bench: Bench) -> None:
+    await bench.run(revision(bench))
+    assert (await bench.run(revision(bench), *bench.creates(1))).succeeded == 2
+
+
+# -------------------------------------------------------------------- deleting
+
+
+async def test_deletes_are_awaited_by_uid(bench: Bench) -> None:
+    metas = [bench.existing(f"web-{number}") for number in range(30)]
+    outcome = await bench.run(*(Delete("Pod", NAMESPACE, meta["name"], meta["uid"]) for meta in metas))
+    assert outcome.succeeded == 30
+    assert bench.pods() == []
+    assert bench.expectations.wait(KEY) is not None
+
+
+async def test_what_is_gone_already_leaves_the_store(bench: Bench) -> None:
+    meta = bench.existing("web-0")
+    bench.cluster.remove(PODS, NAMESPACE, "web-0")
+    outcome = await bench.run(Delete("Pod", NAMESPACE, "web-0", meta["uid"]))
+    assert outcome.succeeded == 1
+    assert bench.store.get("Pod", NAMESPACE, "web-0") is None
+    assert bench.expectations.wait(KEY) is None
+
+
+async def test_a_successor_of_the_same_name_is_not_deleted(bench: Bench) -> None:
+    meta = bench.existing("web-0")
+    bench.cluster.remove(PODS, NAMESPACE, "web-0")
+    bench.existing("web-0", known=False)
+    outcome = await bench.run(Delete("Pod", NAMESPACE, "web-0", meta["uid"]))
+    assert outcome.conflict
+    assert bench.pods() == ["web-0"]
+    assert bench.expectations.wait(KEY) is None
+
+
+async def test_a_forbidden_delete_is_kept_and_others_go_on(bench: Bench) -> None:
+    service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+    made = bench.cluster.create(SERVICES, NAMESPACE, service)
+    bench.trouble.befores = lambda write: (
+        Forbidden(403, "Forbidden", "services is forbidden") if write.resource is SERVICES else None
+    )
+    pod = bench.existing("web-0")
+    outcome = await bench.run(
+        Delete("Service", NAMESPACE, "web", made.meta["uid"]), Delete("Pod", NAMESPACE, "web-0", pod["uid"])
+    )
+    assert (outcome.refused, outcome.succeeded) == (True, 1)
+    assert [(failure.verb, failure.kind) for failure in bench.failures.of(KEY)] == [("delete", "Service")]
+
+
+# -------------------------------------------------------------------- applying and patching
+
+
+def service(bench: Bench, port: int = 80) -> Apply:
+    body = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "web",
+            "namespace": NAMESPACE,
+            "ownerReferences": [owner_reference("App", "web", bench.app.uid)],
+        },
+        "spec": {"ports": [{"port": port}]},
+    }
+    return Apply("Service", NAMESPACE, "web", msgspec.json.encode(body), bench.app.uid)
+
+
+async def test_a_service_is_applied_and_waited_for(bench: Bench) -> None:
+    assert (await bench.run(service(bench))).succeeded == 1
+    assert bench.own_writes.wait(KEY, bench.store.tables) is not None
+    bench.store.tables["Service"].advance("", bench.cluster.rv)
+    assert bench.own_writes.wait(KEY, bench.store.tables) is None
+    assert (await bench.run(service(bench, 81))).succeeded == 1, "it is ours, as a live read finds"
+    assert bench.cluster.get(SERVICES, NAMESPACE, "web").object["spec"]["ports"][0]["port"] == 81
+
+
+@pytest.mark.parametrize("owner", ["nobody", "another"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_somebody_elses_service_is_left_alone(bench: Bench, owner: str, known: bool) -> None:
+    meta: JSON = {"name": "web"}
+    if owner == "another":
+        meta["ownerReferences"] = [owner_reference("App", "other", "another-uid")]
+    made = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": meta, "spec": {"ports": [{"port": 1}]}})
+    if known:
+        bench.store.tables["Service"].learn(made.data)
+    assert (await bench.run(service(bench))).refused
+    assert bench.asked() == [], "nothing was written"
+    (failure,) = bench.failures.of(KEY)
+    assert failure.reason == "NotOwned"
+    assert ('controlled by App "other"' in failure.message) == (owner == "another")
+
+
+async def test_a_patch_that_finds_the_object_changed_is_a_conflict(bench: Bench) -> None:
+    meta = bench.existing("web-0")
+    bench.cluster.edit(PODS, NAMESPACE, "web-0", lambda pod: pod["metadata"]["labels"].update(x="y"))
+    body = msgspec.json.encode({"metadata": {"resourceVersion": meta["resourceVersion"], "labels": {"x": "z"}}})
+    outcome = await bench.run(Patch("Pod", NAMESPACE, "web-0", body))
+    assert (outcome.conflict, outcome.refused) == (True, False)
+
+
+# -------------------------------------------------------------------- adopting and releasing
+
+
+def adopt(bench: Bench, meta: JSON, uid: str = "") -> Adopt:
+    return Adopt("Pod", NAMESPACE, meta["name"], meta["uid"], "App", "web", uid or bench.app.uid)
+
+
+def owners(bench: Bench, name: str) -> list[str]:
+    references = bench.cluster.get(PODS, NAMESPACE, name).meta.get("ownerReferences") or []
+    return [reference["uid"] for reference in references]
+
+
+async def test_an_orphan_is_adopted_and_keeps_its_other_references(bench: Bench) -> None:
+    other = {"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "node-uid"}
+    meta = bench.existing("web-0", owned=False, ownerReferences=[other])
+    assert (await bench.run(adopt(bench, meta))).succeeded == 1
+    assert owners(bench, "web-0") == ["node-uid", bench.app.uid]
+
+
+async def test_nothing_is_adopted_for_a_parent_that_is_going(bench: Bench) -> None:
+    meta = bench.existing("web-0", owned=False)
+    bench.cluster.edit(APPS, NAMESPACE, "web", lambda app: app["metadata"].update(finalizers=["x/y"]))
+    bench.cluster.delete(APPS, NAMESPACE, "web")
+    assert (await bench.run(adopt(bench, meta))).conflict
+    assert owners(bench, "web-0") == []
+
+
+async def test_nothing_is_adopted_for_a_parent_of_another_life(bench: Bench) -> None:
+    meta = bench.existing("web-0", owned=False)
+    assert (await bench.run(adopt(bench, meta, "an-older-uid"))).conflict
+    assert owners(bench, "web-0") == []
+
+
+async def test_what_another_has_adopted_first_is_left_alone(bench: Bench) -> None:
+    meta = bench.existing("web-0", owned=False)
+    theirs = [owner_reference("App", "other", "another-uid")]
+    bench.cluster.edit(PODS, NAMESPACE, "web-0", lambda pod: pod["metadata"].update(ownerReferences=theirs))
+    await bench.run(adopt(bench, meta))
+    assert owners(bench, "web-0") == ["another-uid"]
+
+
+async def test_release_drops_our_reference_only(bench: Bench) -> None:
+    meta = bench.existing("web-0")
+    assert (await bench.run(Release("Pod", NAMESPACE, "web-0", meta["uid"], bench.app.uid))).succeeded == 1
+    assert owners(bench, "web-0") == []
+    writes = len(bench.client.writes)
+    await bench.run(Release("Pod", NAMESPACE, "web-0", meta["uid"], bench.app.uid))
+    assert len(bench.client.writes) == writes, "once is enough"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from fairlead.cli.linting.cel import Undefined, holds, is_transition
 
+from fairlead.cli.linting.cel import Undefined, holds, is_transition
 from support.commands import REPOSITORY
 
 

@@ -28,7 +28,7 @@ class _Quantity(cel.DoubleType):
     exact: Decimal
 
     def __new__(cls, text: str) -> _Quantity:
-        exact = parse_quantity(str(text))
+        exact: Decimal = parse_quantity(str(text))  # type: ignore[no-untyped-call]
         made = cast(_Quantity, super().__new__(cls, float(exact)))
         made.exact = exact
         return made

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes docs/reference/{app,revision}.md from crds/: every field with its type, its default and its meaning.
+"""Writes docs/reference: {app,revision}.md from crds/, every field with its type, its default and its meaning;
+{conditions,metrics,settings}.md from the operator's source (gen/pages.py).
 
 hack/gen_docs.py           write
 hack/gen_docs.py --check   say whether they are up to date; writes nothing
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from gen import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
@@ -178,16 +182,23 @@ def columns(printed: list[Schema]) -> str:
     return "\n".join(lines)
 
 
+def rendered() -> Iterator[tuple[Path, str]]:
+    """Every page there is to be, with its text."""
+    for name in NAMES:
+        definition = yaml.load(
+            (ROOT / "crds" / f"{name}.yaml").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+        yield PAGES / f"{name}.md", page(definition)
+    for name, make in pages.PAGES.items():
+        yield PAGES / f"{name}.md", make()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where something is out of date")
     check = parser.parse_args().check
     stale = False
-    for name in NAMES:
-        path = PAGES / f"{name}.md"
-        text = page(
-            yaml.load((ROOT / "crds" / f"{name}.yaml").read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        )
+    for path, text in rendered():
         if path.exists() and path.read_text() == text:
             continue
         stale = True

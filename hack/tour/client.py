@@ -118,7 +118,7 @@ class Client:
         self.host = parts.hostname or ""
         self.port = parts.port or 80
         # Resolved once: what is measured is the way to the pods, not DNS.
-        self.address = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][4][0]
+        self.address = str(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][4][0])
         self.path = parts.path or "/"
         self.timeout = timeout
         self.tally = Tally()

@@ -149,7 +149,9 @@ class Job:
 
 class Executor:
     """Order: creates, applies and patches of everything but pods, one after the other (a Revision before its pods);
-    then pod creates, pod changes and all deletes, side by side, each in its own lane."""
+    then pod creates, pod changes and all deletes, side by side, each in its own lane. Only the pods that a plan names
+    after a pod's deletion wait: each takes the place of one that was deleted, or an operator that dies in between
+    would leave more pods than the surge allows."""
 
     def __init__(
         self,
@@ -169,14 +171,14 @@ class Executor:
         self._contention = Contention(lambda: asyncio.get_running_loop().time())
 
     async def run(self, job: Job) -> Outcome:
-        creates = [a for a in job.actions if isinstance(a, Create) and a.kind == POD]
+        creates, replacements = _pod_creates(job.actions)
         deletes = [a for a in job.actions if isinstance(a, Delete)]
         changes = [a for a in job.actions if a.kind == POD and not isinstance(a, Create | Delete)]
         first = [a for a in job.actions if a.kind != POD and not isinstance(a, Delete)]
         for action in first:
             await self._one(job, action)
         if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
-            creates, deletes = [], [a for a in deletes if a.kind != POD]
+            creates, replacements, deletes = [], [], [a for a in deletes if a.kind != POD]
         lanes = self._requests.lanes
         async with asyncio.TaskGroup() as group:
             if creates:
@@ -185,6 +187,9 @@ class Executor:
                 group.create_task(self._burst(job, [a for a in deletes if a.kind == kind], lanes.deletes))
             if changes:
                 group.create_task(self._burst(job, changes, lanes.others))
+        made_way = sum(verb == "delete" and kind == POD for verb, kind, _ in job.done)
+        if replacements[:made_way]:
+            await self._burst(job, replacements[:made_way], lanes.creates)
         self._settle(job)
         return job.outcome
 
@@ -507,6 +512,19 @@ class Refusal(ApiError):
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(409, reason, message)
+
+
+def _pod_creates(actions: Sequence[Action]) -> tuple[list[Create], list[Create]]:
+    """The pods named before the first deletion of a pod, and those after it."""
+    before: list[Create] = []
+    after: list[Create] = []
+    current = before
+    for action in actions:
+        if action.kind == POD and isinstance(action, Delete):
+            current = after
+        elif action.kind == POD and isinstance(action, Create):
+            current.append(action)
+    return before, after
 
 
 def verb_of(action: Action) -> str:

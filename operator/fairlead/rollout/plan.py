@@ -212,6 +212,7 @@ def _carry_out(
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
     made, wait = fill(observed, target, fleet, now, shapers)
     gone = surplus(observed, fleet, now)
+    room = max(0, fleet.bound - counts.total)
     finished, later = sweep(observed.pods, now)
     progress = remember(app, target, fleet, counts, now)
     bookkeeping = keep_revisions(observed, target, fleet, complete)
@@ -220,7 +221,8 @@ def _carry_out(
         id: size for id, size in progress_of(app.status).sizes.items() if size or id in fleet.sizes
     }
     return Plan(
-        actions=(*claims, *bookkeeping, *made, *gone, *finished),
+        # The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment.
+        actions=(*claims, *bookkeeping, *made[:room], *gone, *made[room:], *finished),
         status=joined,
         statuses=_revision_statuses(observed, target, complete, now),
         events=tuple(_events(observed, target, fleet, counts, found, complete)),

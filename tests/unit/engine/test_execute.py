@@ -140,6 +140,34 @@ async def test_an_exhausted_quota_costs_one_request(bench: Bench) -> None:
     assert bench.expectations.wait(KEY) is None
 
 
+def leaving(meta: JSON) -> Delete:
+    return Delete("Pod", NAMESPACE, meta["name"], meta["uid"])
+
+
+async def test_a_pod_named_behind_a_deletion_takes_the_place_of_one_that_went(bench: Bench) -> None:
+    old = [bench.existing(name) for name in ("old-1", "old-2")]
+    early, *late = bench.creates(3)
+    most = 0
+
+    def count(write: Write) -> None:
+        nonlocal most
+        most = max(most, len(bench.pods()))
+
+    bench.trouble.afters = count
+    await bench.run(early, *map(leaving, old), *late)
+    assert bench.pods() == ["web-0000", "web-0001", "web-0002"]
+    assert most == 3, "never more than there were, and the one there was room for"
+
+
+async def test_a_pod_that_cannot_be_deleted_is_not_replaced(bench: Bench) -> None:
+    old = [bench.existing(name) for name in ("old-1", "old-2")]
+    stays = Forbidden(403, "Forbidden", "protected by a policy")
+    bench.trouble.befores = lambda write: stays if write.name == "old-1" else None
+    outcome = await bench.run(*map(leaving, old), *bench.creates(2))
+    assert outcome.refused
+    assert len(bench.pods()) == 2
+
+
 async def test_a_quota_met_on_the_way_stops_the_burst_within_what_is_under_way(bench: Bench) -> None:
     bench.trouble.befores = lambda write: quota(write) if len(bench.pods()) >= 20 else None
     outcome = await bench.run(*bench.creates(100))

@@ -99,6 +99,13 @@ def test_ready_is_true_when_all_pods_run_the_wanted_revision() -> None:
     assert condition(app, decide(app, (V1,), make_pods(2)), "Ready")["status"] == "True"
 
 
+def test_a_pod_beyond_the_bound_stands_behind_the_deletion_that_makes_room_for_it() -> None:
+    app = make_app(replicas=4, digest="v2", status=ran(4))
+    made = decide(app, (V1,), make_pods(4))
+    order = [type(action).__name__ for action in made.actions if action.kind == "Pod"]
+    assert order == ["Create", "Delete", "Create"], "five pods at most"
+
+
 def test_a_new_template_creates_its_revision_first_and_stores_sizes_before_pods() -> None:
     app = make_app(replicas=4, digest="v2", status=ran(4))
     made = decide(app, (V1,), make_pods(4))

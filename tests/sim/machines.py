@@ -202,7 +202,11 @@ class Kubelets(Machine):
     def _evict(self, namespace: str, name: str, uid: str) -> None:
         def fail(obj: JSON) -> None:
             ended = {"exitCode": 137, "reason": "Error", "finishedAt": timestamp(self.cluster.clock())}
-            obj["status"] |= {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+            obj["status"] |= {
+                "phase": "Failed",
+                "reason": "Evicted",
+                "message": "The node was low on resource: memory.",
+            }
             obj["status"]["conditions"] = _conditions(obj, False, self.cluster.clock())
             for container in obj["status"].get("containerStatuses") or ():
                 container |= {"ready": False, "state": {"terminated": ended}}
@@ -252,7 +256,9 @@ class Kubelets(Machine):
         if pod is None or pod.object["spec"].get("nodeName") in self.dead:
             self._stopping.discard(uid)
             return
-        self.cluster.delete(PODS, namespace, name, uid=uid, grace_period_seconds=0, origin=KUBELET._replace(verb="delete"))
+        self.cluster.delete(
+            PODS, namespace, name, uid=uid, grace_period_seconds=0, origin=KUBELET._replace(verb="delete")
+        )
 
 
 def _conditions(pod: JSON, ready: bool, now: float) -> list[JSON]:
@@ -305,7 +311,13 @@ class Budgets(Machine):
         matches = label_selector_match(spec.get("selector"))
         pods = [pod for pod in self.cluster.all(PODS, namespace) if matches(pod.object)]
         healthy = sum(is_ready(pod.object) and not pod.meta.get("deletionTimestamp") for pod in pods)
-        expected = sum({owner["uid"]: self._wanted(namespace, owner) for pod in pods for owner in pod.meta.get("ownerReferences") or ()}.values())
+        expected = sum(
+            {
+                owner["uid"]: self._wanted(namespace, owner)
+                for pod in pods
+                for owner in pod.meta.get("ownerReferences") or ()
+            }.values()
+        )
         if "maxUnavailable" in spec:
             desired = max(0, expected - _scaled(spec["maxUnavailable"], expected))
         else:

@@ -52,7 +52,11 @@ class Monitor:
     def _remember(self, commit: Commit) -> None:
         """Specs and readiness as they were a moment ago: the operator acts on what it has heard of."""
         now = self.loop.time()
-        if commit.resource == APPS and commit.old is not None and commit.old.object["spec"] != commit.new.object["spec"]:
+        if (
+            commit.resource == APPS
+            and commit.old is not None
+            and commit.old.object["spec"] != commit.new.object["spec"]
+        ):
             self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, commit.old.object["spec"]))
         if commit.resource != PODS:
             return
@@ -99,7 +103,10 @@ class Monitor:
         app = self.cluster.find(APPS, commit.namespace, owner.name) if owner else None
         if owner is None or app is None or app.meta["uid"] != owner.uid:
             self.wrong(commit, "created for an App that is not there")
-        elif app.meta.get("deletionTimestamp") and (parse_time(app.meta["deletionTimestamp"]) or 0) + 1 < self.cluster.clock():
+        elif (
+            app.meta.get("deletionTimestamp")
+            and (parse_time(app.meta["deletionTimestamp"]) or 0) + 1 < self.cluster.clock()
+        ):
             self.wrong(commit, "created for an App that is being deleted")
         if self.cluster.find(NAMESPACES, None, commit.namespace) is None:
             self.wrong(commit, "created in a namespace that is not there")
@@ -128,7 +135,9 @@ class Monitor:
         return [
             pod
             for pod in self.cluster.all(PODS, app.meta["namespace"])
-            if (owner := controller_of(pod.meta)) and owner.uid == uid and pod.meta.get("labels", {}).get(LABEL_APP) == name
+            if (owner := controller_of(pod.meta))
+            and owner.uid == uid
+            and pod.meta.get("labels", {}).get(LABEL_APP) == name
         ]
 
     def _check_surge(self, commit: Commit, app: Stored) -> None:
@@ -142,7 +151,9 @@ class Monitor:
         if any(spec["rollout"]["strategy"] != "Recreate" for spec in self._recent_specs(app)):
             return
         revision = commit.new.meta["labels"].get("fairlead.dev/revision")
-        others = {pod.meta["labels"].get("fairlead.dev/revision") for pod in self.owned_by(app) if not finished(pod)} - {revision}
+        others = {
+            pod.meta["labels"].get("fairlead.dev/revision") for pod in self.owned_by(app) if not finished(pod)
+        } - {revision}
         if others:
             self.wrong(commit, f"Recreate: pods of {others} are still there")
 

@@ -34,6 +34,7 @@ class Process:
         self.cluster, self.clock, self.identity, self.lease = cluster, clock, identity, lease
         self.faults = Faults()
         self.restarts = 0
+        self.reborn: Callable[[], None] | None = None  # called once, with the next incarnation made but not running
         self.client: FakeClient
         self.engine: Engine
         self._failed = failed
@@ -79,6 +80,9 @@ class Process:
             await asyncio.sleep(RESTART_SECONDS)
             self.faults = Faults()
             self._make()
+            if self.reborn is not None:
+                self.reborn()
+                self.reborn = None
 
     def crash(self) -> None:
         """Kill it now; it comes back by itself."""

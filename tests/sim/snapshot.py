@@ -74,6 +74,8 @@ def _compare(path: str, wanted: Any, found: Any) -> list[str]:
         return [
             line
             for key in keys
-            for line in _compare(f"{path}.{key}" if path else key, wanted.get(key, "(nothing)"), found.get(key, "(nothing)"))
+            for line in _compare(
+                f"{path}.{key}" if path else key, wanted.get(key, "(nothing)"), found.get(key, "(nothing)")
+            )
         ]
     return [] if wanted == found else [f"{path}: {wanted} -> {found}"]

@@ -60,7 +60,9 @@ class World:
     def _committed(self, commit: Commit) -> None:
         who = commit.origin.identity or "-"
         sub = f"/{commit.origin.subresource}" if commit.origin.subresource else ""
-        self.trace.append(f"{self.loop.time():9.3f} {who:10.10} {commit.type:8} {commit.resource.kind}{sub} {commit.name}")
+        self.trace.append(
+            f"{self.loop.time():9.3f} {who:10.10} {commit.type:8} {commit.resource.kind}{sub} {commit.name}"
+        )
         self._changed.set()
 
     def _exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -70,7 +72,9 @@ class World:
 
     # ------------------------------------------------------------ the operator
 
-    def start(self, faults: Faults | None = None, *, identity: str = "operator", lease: LeaseSettings | None = None) -> Process:
+    def start(
+        self, faults: Faults | None = None, *, identity: str = "operator", lease: LeaseSettings | None = None
+    ) -> Process:
         process = Process(
             self.cluster,
             self.clock,
@@ -94,7 +98,11 @@ class World:
 
     def apply(self, name: str = "shop", *, image: str = "shop:1", rollout: JSON | None = None, **spec: Any) -> Stored:
         """`kubectl apply --server-side` of a whole App."""
-        template = {"spec": {"containers": [{"name": "web", "image": image, "ports": [{"name": "http", "containerPort": 8080}]}]}}
+        template = {
+            "spec": {
+                "containers": [{"name": "web", "image": image, "ports": [{"name": "http", "containerPort": 8080}]}]
+            }
+        }
         wanted = {"replicas": 3, "template": template, **({"rollout": rollout} if rollout else {}), **spec}
         body = {"apiVersion": APPS.api_version, "kind": "App", "metadata": {"name": name}, "spec": wanted}
         return self.cluster.apply(APPS, NAMESPACE, name, body, USER, force=True)
@@ -107,7 +115,8 @@ class World:
         self.patch({"replicas": replicas}, name)
 
     def image(self, image: str, name: str = "shop") -> None:
-        self.patch({"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}, name)
+        change = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
+        self.cluster.patch(APPS, NAMESPACE, name, [change], "json", USER)
 
     def restart(self, name: str = "shop") -> None:
         self.patch({"rollout": {"restartAt": timestamp(self.clock())}}, name)
@@ -122,6 +131,9 @@ class World:
         self.cluster.edit(PODS, NAMESPACE, pod.meta["name"], change, USER)
 
     # ------------------------------------------------------------ what can be seen
+
+    def apps(self) -> list[Stored]:
+        return self.cluster.all(APPS, NAMESPACE)
 
     def app(self, name: str = "shop") -> Stored:
         return self.cluster.get(APPS, NAMESPACE, name)
@@ -148,7 +160,11 @@ class World:
         return [revision.object["spec"]["number"] for revision in self.revisions()]
 
     def everything(self) -> list[Stored]:
-        return [stored for resource in (PODS, REVISIONS, SERVICES, BUDGETS) for stored in self.cluster.all(resource, NAMESPACE)]
+        return [
+            stored
+            for resource in (PODS, REVISIONS, SERVICES, BUDGETS)
+            for stored in self.cluster.all(resource, NAMESPACE)
+        ]
 
     def rolled_out(self, name: str = "shop") -> bool:
         """The App says it is ready, and that is so."""

@@ -52,10 +52,10 @@ class FakeClient:
 
     # ------------------------------------------------------------ trouble, switched from outside
 
-    def freeze(self) -> None:
+    def freeze(self, rv: int | None = None) -> None:
         """From now on this client is connected to an API server that lags: its watches, and lists from the cache
-        (resource_version "0"), stay at the present state. Consistent reads and writes are not affected."""
-        self._horizon = self.cluster.rv
+        (resource_version "0"), stay at `rv` (None: the present). Consistent reads and writes are not affected."""
+        self._horizon = self.cluster.rv if rv is None else rv
 
     def thaw(self) -> None:
         self._horizon = None

@@ -1,0 +1,205 @@
+"""Runs a scenario: clean, and then again with one fault at each of its writes (Sieve, OSDI'22)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import looptime
+
+from fairlead.core.meta import JSON
+from fairlead.kube.errors import Conflict
+from fairlead.kube.fake import At, Faults, Write, faults
+from sim.snapshot import differences, snapshot
+from sim.world import NAMESPACE, World
+
+Body = Callable[[World], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A story with an end that is always the same.
+
+    ends:    what must hold at the end, beyond rest and silence; None: every App is rolled out.
+    counted: whether a run with a crash makes and deletes exactly as many pods as the clean one. Not where the story
+             itself depends on how far a roll has come by the time a person interferes.
+    faulted: whether it is run with faults at all (it may bring its own).
+    """
+
+    name: str
+    body: Body
+    ends: Callable[[World], bool] | None = None
+    counted: bool = True
+    faulted: bool = True
+    operator: bool = True  # False: the body starts the operators itself
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass
+class Outcome:
+    """What a run left behind."""
+
+    end: JSON
+    creates: int
+    deletes: int
+    writes: list[Write]
+    seconds: float  # of virtual time
+    hit: Write | None = None
+    violations: list[str] = field(default_factory=list)
+    story: str = ""  # for people, when something is wrong
+
+
+Trouble = Callable[[World], Faults]
+
+
+def run(scenario: Scenario, trouble: Trouble | None = None) -> Outcome:
+    """One run from an empty cluster to rest and silence. Violations and unmet ends are in the outcome."""
+
+    async def play() -> Outcome:
+        world = World()
+        try:
+            return await _play(world, scenario, trouble)
+        finally:
+            await world.close()
+
+    with asyncio.Runner(loop_factory=_virtual_loop) as runner:
+        return runner.run(play())
+
+
+def _virtual_loop() -> asyncio.AbstractEventLoop:
+    # No idle cycles before time moves: nothing here waits for the outside world.
+    return looptime.new_event_loop(start=0.0, noop_cycles=0, idle_timeout=1.0)
+
+
+async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Outcome:
+    planned = trouble(world) if trouble else Faults()
+    if scenario.operator:
+        world.start(planned)
+    failure = ""
+    try:
+        await scenario.body(world)
+        await world.until(lambda: _ended(world, scenario), "the end of the story", within=700)
+        await world.rest()
+        await world.resyncs()
+        if not _ended(world, scenario):
+            failure = "the end did not last"
+    except AssertionError as error:
+        failure = str(error)
+    violations = list(world.monitor.violations)
+    if failure:
+        violations.insert(0, failure.splitlines()[0])
+    return Outcome(
+        end=snapshot(world.cluster, NAMESPACE),
+        creates=world.monitor.creates,
+        deletes=world.monitor.deletes,
+        writes=[write for process in world.operators for write in process.writes],
+        seconds=world.loop.time(),
+        hit=planned.hit if isinstance(planned, At) else None,
+        violations=violations,
+        story=world.describe() if violations else "",
+    )
+
+
+def _ended(world: World, scenario: Scenario) -> bool:
+    if scenario.ends is not None:
+        return scenario.ends(world)
+    return all(world.rolled_out(app.meta["name"]) for app in world.apps())
+
+
+# ---------------------------------------------------------------- faults at one write
+
+
+def crash_after(number: int) -> Trouble:
+    """The write is made, and the operator dies before it learns of it."""
+    return lambda _world: At(number, after=faults.crash)
+
+
+def crash_before(number: int) -> Trouble:
+    return lambda _world: At(number, before=faults.crash)
+
+
+def refuse(number: int, why: Callable[[Write], None]) -> Trouble:
+    return lambda _world: At(number, before=why)
+
+
+def lost_answer(number: int) -> Trouble:
+    return lambda _world: At(number, after=faults.lost_answer)
+
+
+def conflict_after(number: int) -> Trouble:
+    """The write is made, but a proxy repeated it: what comes back is the second one's refusal."""
+
+    def refused(write: Write) -> None:
+        raise Conflict(409, "Conflict", "the object has been modified")
+
+    return lambda _world: At(number, after=refused)
+
+
+def stale(number: int, seconds: float = 15.0) -> Trouble:
+    """From this write on the operator's watches lag behind, and catch up later."""
+
+    def arm(world: World) -> Faults:
+        def freeze(_write: Write) -> None:
+            client = world.operators[0].client
+            client.freeze()
+            world.loop.call_later(seconds, client.thaw)
+
+        return At(number, after=freeze)
+
+    return arm
+
+
+def restart_stale(number: int, seconds: float = 15.0) -> Trouble:
+    """The operator dies after the write, and its successor talks to an API server whose cache is older than the write."""
+
+    def arm(world: World) -> Faults:
+        def die(write: Write) -> None:
+            process, before = world.operators[0], world.cluster.rv - 1
+
+            def connect() -> None:
+                process.client.freeze(before)
+                world.loop.call_later(seconds, process.client.thaw)
+
+            process.reborn = connect
+            faults.crash(write)
+
+        return At(number, after=die)
+
+    return arm
+
+
+def closed_watches(number: int) -> Trouble:
+    """Right after the write every stream ends; they resume from their last resourceVersion."""
+    return lambda world: At(number, after=lambda _write: world.operators[0].client.close_watches())
+
+
+def lost_watches(number: int) -> Trouble:
+    """Right after the write every stream ends and history is gone: all is listed anew."""
+    return lambda world: At(number, after=lambda _write: world.operators[0].client.lose_watches())
+
+
+TROUBLES: dict[str, Callable[[int], Trouble]] = {
+    "a crash after it": crash_after,
+    "a crash before it": crash_before,
+    "a crash after it and a stale successor": restart_stale,
+    "a stale view after it": stale,
+    "a conflict at it": lambda number: refuse(number, faults.conflict),
+    "a 429 at it": lambda number: refuse(number, faults.too_many),
+    "a 500 at it": lambda number: refuse(number, faults.server_error),
+    "a lost answer": lost_answer,
+    "watches that close after it": closed_watches,
+    "watches that are lost after it": lost_watches,
+}
+CRASHES = {name for name in TROUBLES if "crash" in name}
+
+
+def compare(clean: Outcome, faulted: Outcome, scenario: Scenario) -> list[str]:
+    """What is wrong with a run that met a fault."""
+    wrong = list(faulted.violations)
+    wrong += differences(clean.end, faulted.end)
+    if scenario.counted and (clean.creates, clean.deletes) != (faulted.creates, faulted.deletes):
+        wrong.append(f"pods made and deleted: {clean.creates}, {clean.deletes} -> {faulted.creates}, {faulted.deletes}")
+    return wrong

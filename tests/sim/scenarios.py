@@ -1,0 +1,556 @@
+"""The stories of a Stateless App. Each is played clean and with a fault at every write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
+from fairlead.engine.settings import LeaseSettings
+from fairlead.kube.errors import Forbidden
+from fairlead.kube.fake import Admission
+from fairlead.kube.resources import APPS, BUDGETS, NAMESPACES, PODS, REVISIONS, SERVICES
+from sim.runner import Body, Scenario
+from sim.world import NAMESPACE, World
+
+SCENARIOS: dict[str, Scenario] = {}
+GONE = "the App and all that was its own is gone"
+
+
+def scenario(
+    *,
+    ends: Callable[[World], bool] | None = None,
+    counted: bool = True,
+    faulted: bool = True,
+    operator: bool = True,
+) -> Callable[[Body], Body]:
+    """Registers the function as a scenario; its name in words is the scenario's."""
+
+    def register(body: Body) -> Body:
+        name = body.__name__.replace("_", " ")
+        SCENARIOS[name] = Scenario(name, body, ends, counted, faulted, operator)
+        return body
+
+    return register
+
+
+def nothing_left(world: World) -> bool:
+    return not world.apps() and not world.everything()
+
+
+# ---------------------------------------------------------------- sizes
+
+
+@scenario()
+async def an_app_is_created(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+
+
+@scenario()
+async def an_app_is_scaled_up_and_down(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.scale(5)
+    await world.complete()
+    world.scale(1)
+    await world.complete()
+
+
+@scenario()
+async def an_app_is_scaled_to_zero_and_back(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    world.scale(0)
+    await world.until(lambda: not world.pods() and world.rolled_out(), "no pods")
+    world.scale(2)
+    await world.complete()
+
+
+@scenario(counted=False)
+async def an_app_is_scaled_down_while_its_pods_start(world: World) -> None:
+    world.apply(replicas=4, image="shop:slow")
+    await world.until(lambda: len(world.pods()) == 4, "four pods")
+    world.scale(2)
+
+
+# ---------------------------------------------------------------- rolls
+
+
+@scenario()
+async def a_good_image_is_rolled_out(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    world.image("shop:2")
+    await world.complete()
+
+
+@scenario()
+async def a_roll_without_surge(world: World) -> None:
+    world.apply(replicas=3, rollout={"maxSurge": 0, "maxUnavailable": 1})
+    await world.complete()
+    world.image("shop:2")
+    await world.complete()
+
+
+@scenario()
+async def a_roll_all_at_once(world: World) -> None:
+    world.apply(replicas=3, rollout={"maxSurge": "100%", "maxUnavailable": 0})
+    await world.complete()
+    world.image("shop:2")
+    await world.complete()
+
+
+@scenario()
+async def a_bad_image_is_fixed(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    world.image("shop:bad")
+    await stuck_with(world, "ImagePullBackOff")
+    assert len(world.ready(image="shop:1")) >= 3
+    world.image("shop:3")
+    await world.complete()
+
+
+@scenario()
+async def a_bad_image_is_undone(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    world.image("shop:bad")
+    await stuck_with(world, "ImagePullBackOff")
+    world.patch({"rollout": {"undoTo": 1}})
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:1")) == 3, "undone")
+
+
+@scenario()
+async def an_undo_is_spent_by_the_next_template(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.image("shop:bad")
+    await stuck_with(world, "ImagePullBackOff")
+    world.patch({"rollout": {"undoTo": 1}})
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:1")) == 2, "undone")
+    world.image("shop:3")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 2, "fixed forward")
+
+
+@scenario()
+async def a_crash_loop_is_told_by_its_last_words(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.image("shop:crash")
+    await stuck_with(world, "CrashLoopBackOff")
+    problem = next(problem for problem in world.status()["problems"] if problem["reason"] == "CrashLoopBackOff")
+    assert "cannot open /etc/shop" in problem["message"]
+    world.image("shop:1")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:1")) == 2, "back")
+
+
+@scenario(counted=False)
+async def a_third_image_in_the_middle_of_a_roll(world: World) -> None:
+    world.apply(replicas=4)
+    await world.complete()
+    world.image("shop:slow")
+    await world.until(lambda: len(world.pods(image="shop:slow")) > 0, "the roll under way")
+    world.image("shop:3")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 4, "the third")
+
+
+@scenario(counted=False)
+async def scaled_in_the_middle_of_a_roll(world: World) -> None:
+    world.apply(replicas=4, rollout={"maxSurge": 2, "maxUnavailable": 1})
+    await world.complete()
+    world.image("shop:slow")
+    await world.until(lambda: len(world.pods(image="shop:slow")) >= 2, "the roll under way")
+    world.scale(8)
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:slow")) == 8, "eight", within=400)
+
+
+@scenario(ends=lambda world: proportional(world))
+async def scaled_while_a_bad_roll_is_stuck(world: World) -> None:
+    world.apply(replicas=5, rollout={"maxSurge": 3, "maxUnavailable": 2})
+    await world.complete()
+    world.image("shop:bad")
+    await stuck_with(world, "ImagePullBackOff")
+    await world.rest()
+    world.scale(10)
+    await world.until(lambda: proportional(world), "the bound filled")
+
+
+def proportional(world: World) -> bool:
+    """Old pods took their share of the new size; the bound of 13 is used up."""
+    return len(world.pods()) == 13 and len(world.ready(image="shop:1")) > 3
+
+
+@scenario()
+async def recreate_ends_the_old_before_the_new(world: World) -> None:
+    world.apply(replicas=3, rollout={"strategy": "Recreate"})
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 3, "recreated")
+
+
+@scenario(counted=False)
+async def a_roll_is_paused_and_resumed(world: World) -> None:
+    world.apply(replicas=4)
+    await world.complete()
+    world.image("shop:slow")
+    await world.until(lambda: len(world.pods(image="shop:slow")) > 0, "the roll under way")
+    world.patch({"rollout": {"paused": True}})
+    await world.until(lambda: world.condition("Paused").get("status") == "True", "paused")
+    await world.rest()
+    count = len(world.pods(image="shop:slow"))
+    await asyncio.sleep(60)
+    assert len(world.pods(image="shop:slow")) == count, "a paused roll went on"
+    world.patch({"rollout": {"paused": None}})
+    await world.complete(within=300)
+
+
+@scenario()
+async def a_change_made_while_paused_waits(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.patch({"rollout": {"paused": True}})
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Paused").get("status") == "True", "paused")
+    await world.rest()
+    assert len(world.ready(image="shop:1")) == 2
+    world.scale(3)
+    await world.until(lambda: len(world.ready(image="shop:1")) == 3, "scaled while paused")
+    world.patch({"rollout": {"paused": False}})
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 3, "resumed")
+
+
+@scenario()
+async def pods_must_be_ready_for_a_while(world: World) -> None:
+    world.apply(replicas=2, rollout={"minReadySeconds": 10})
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 2, "rolled")
+
+
+@scenario()
+async def a_deadline_passes_and_is_told(world: World) -> None:
+    world.apply(replicas=2, rollout={"progressDeadlineSeconds": 60})
+    await world.complete()
+    world.image("shop:unready")
+    await world.until(lambda: world.condition("Stalled").get("status") == "True", "stalled", within=200)
+    assert world.condition("Progressing")["reason"] == "ProgressDeadlineExceeded"
+    assert "60 s" in world.condition("Progressing")["message"]
+    world.image("shop:3")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 2, "recovered")
+    assert not world.condition("Stalled")
+
+
+@scenario()
+async def an_app_is_restarted(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    await asyncio.sleep(5)
+    world.restart()
+    await world.until(lambda: world.rolled_out() and not before & {p.meta["uid"] for p in world.pods()}, "restarted")
+    assert world.numbers() == [1], "a restart makes no revision"
+
+
+@scenario()
+async def the_template_goes_back_to_an_old_one(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 2, "two")
+    world.image("shop:1")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:1")) == 2, "one again")
+    await world.until(lambda: world.numbers() == [2, 3], "the old revision is the newest")
+
+
+@scenario(ends=lambda world: world.rolled_out() and world.numbers() == [3, 4, 5])
+async def old_revisions_are_forgotten(world: World) -> None:
+    for number in range(1, 6):
+        world.apply(replicas=1, image=f"shop:{number}", rollout={"revisionHistoryLimit": 2})
+        await world.until(lambda n=number: world.rolled_out() and len(world.ready(image=f"shop:{n}")) == 1, "rolled")
+
+
+async def stuck_with(world: World, reason: str) -> None:
+    """Until the status names the problem."""
+    await world.until(lambda: any(p["reason"] == reason for p in world.status().get("problems") or ()), reason)
+
+
+# ---------------------------------------------------------------- pods that come to harm
+
+
+@scenario()
+async def a_pod_is_deleted_by_hand(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    world.delete_pod(world.pods()[0])
+    await world.until(lambda: len(world.ready()) == 3 and world.rolled_out(), "replaced")
+
+
+@scenario()
+async def a_pod_is_evicted_by_its_node(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    await asyncio.sleep(100)
+    victim = world.pods()[0]
+    world.kubelets.evict(NAMESPACE, victim.meta["name"], victim.meta["uid"])
+    await world.until(lambda: len(world.ready()) == 3 and world.rolled_out(), "replaced")
+
+
+@scenario(counted=False, ends=lambda world: 2 <= world.monitor.creates <= 40)
+async def pods_that_fail_at_once_are_replaced_ever_more_slowly(world: World) -> None:
+    world.apply(replicas=1, image="shop:hog")
+    await asyncio.sleep(300)
+    made = world.monitor.creates
+    assert 4 <= made <= 12, f"{made} pods in five minutes"
+    world.image("shop:1")
+    await world.complete()
+
+
+@scenario()
+async def a_node_is_lost(world: World) -> None:
+    world.apply(replicas=3)
+    await world.complete()
+    world.nodes.kill("node-1")
+    await world.until(lambda: world.status()["availableReplicas"] < 3, "noticed", within=60)
+    await world.until(lambda: len(world.ready()) == 3 and world.rolled_out(), "replaced", within=500)
+    world.nodes.remove("node-1")
+
+
+@scenario()
+async def a_pod_loses_its_label(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    stray = world.pods()[0]
+
+    def strip(obj: JSON) -> None:
+        for label in (LABEL_APP, LABEL_SERVING):
+            obj["metadata"]["labels"].pop(label)
+
+    world.edit_pod(stray, strip)
+
+    def released() -> bool:
+        found = world.cluster.find(PODS, NAMESPACE, stray.meta["name"])
+        return found is not None and not found.meta.get("ownerReferences")
+
+    await world.until(released, "released")
+    await world.until(lambda: len(world.ready()) == 2 and world.rolled_out(), "replaced")
+
+
+@scenario()
+async def an_orphan_comes_home(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    stray = world.pods()[0]
+
+    def orphan(obj: JSON) -> None:
+        obj["metadata"]["ownerReferences"] = []
+
+    world.edit_pod(stray, orphan)
+
+    def adopted() -> bool:
+        found = world.cluster.find(PODS, NAMESPACE, stray.meta["name"])
+        return found is not None and bool(found.meta.get("ownerReferences"))
+
+    await world.until(adopted, "adopted")
+    await world.until(world.rolled_out, "as before")
+
+
+@scenario()
+async def a_pod_that_fits_nowhere(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.patch({"template": {"spec": {"nodeSelector": {"disk": "fast"}}}})
+    await stuck_with(world, "Unschedulable")
+    world.nodes.add("node-fast", disk="fast")
+    await world.complete()
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@scenario()
+async def a_quota_is_exceeded_then_lifted(world: World) -> None:
+    quota = Quota(world, 2)
+    world.apply(replicas=4)
+    await world.until(lambda: world.condition("ReplicaFailure").get("status") == "True", "told")
+    assert "exceeded quota" in world.condition("ReplicaFailure")["message"]
+    assert len(world.pods()) == 2
+    await asyncio.sleep(30)
+    quota.limit = 10
+    await world.complete(within=400)
+    assert not world.condition("ReplicaFailure")
+
+
+class Quota:
+    """Refuses pods beyond a number, as a ResourceQuota does."""
+
+    def __init__(self, world: World, limit: int):
+        self.world, self.limit = world, limit
+        world.cluster.admission.append(self)
+
+    def __call__(self, request: Admission) -> None:
+        if (
+            request.resource == PODS
+            and request.old is None
+            and len(self.world.cluster.all(PODS, NAMESPACE)) >= self.limit
+        ):
+            words = f"exceeded quota: pods, requested: pods=1, used: pods={self.limit}, limited: pods={self.limit}"
+            raise Forbidden(403, "Forbidden", f'pods "{request.name}" is forbidden: {words}')
+
+
+@scenario(ends=nothing_left)
+async def the_namespace_is_deleted(world: World) -> None:
+    world.apply(replicas=3, expose={"ports": [{"port": 80, "targetPort": "http"}]})
+    await world.complete()
+    world.cluster.delete(NAMESPACES, None, NAMESPACE)
+    await world.until(lambda: world.cluster.find(NAMESPACES, None, NAMESPACE) is None, "the namespace gone", within=200)
+
+
+# ---------------------------------------------------------------- ends
+
+
+async def exposed(world: World) -> None:
+    world.apply(replicas=2, expose={"ports": [{"port": 80, "targetPort": "http"}]}, disruption={"maxUnavailable": 1})
+    await world.complete()
+    await world.until(lambda: len(world.cluster.all(BUDGETS, NAMESPACE)) == 1, "a budget")
+    await world.until(lambda: len(world.cluster.all(SERVICES, NAMESPACE)) == 1, "a service")
+
+
+@scenario(ends=nothing_left)
+async def an_app_is_deleted_in_the_background(world: World) -> None:
+    await exposed(world)
+    world.delete(propagation="Background")
+
+
+@scenario(ends=nothing_left)
+async def an_app_is_deleted_in_the_foreground(world: World) -> None:
+    await exposed(world)
+    world.delete(propagation="Foreground")
+
+
+@scenario(ends=lambda world: not world.apps() and len(world.cluster.all(PODS, NAMESPACE)) == 2)
+async def an_app_is_deleted_and_its_pods_stay(world: World) -> None:
+    await exposed(world)
+    world.delete(propagation="Orphan")
+    await world.until(lambda: not world.apps(), "the App gone")
+    await asyncio.sleep(30)
+    assert not any(stored.meta.get("ownerReferences") for stored in world.everything())
+
+
+@scenario()
+async def an_app_comes_back_to_its_orphans(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    world.delete(propagation="Orphan")
+    await world.until(lambda: not world.apps(), "the App gone")
+    world.apply(replicas=2)
+    await world.until(lambda: len(world.pods()) == 2 and world.rolled_out(), "adopted")
+    assert before == {pod.meta["uid"] for pod in world.pods()}, "running pods were replaced"
+
+
+@scenario()
+async def an_app_is_deleted_and_made_anew_at_once(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.delete()
+    world.apply(replicas=2, image="shop:2")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 2, "the new one", within=200)
+
+
+# ---------------------------------------------------------------- services and budgets
+
+
+@scenario(
+    ends=lambda world: (
+        world.rolled_out() and not world.cluster.all(SERVICES, NAMESPACE) and not world.cluster.all(BUDGETS, NAMESPACE)
+    )
+)
+async def expose_and_disruption_come_change_and_go(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    await exposed(world)
+    pods = len(world.pods())
+    world.patch({"expose": {"type": "NodePort", "ports": [{"name": "web", "port": 8080, "targetPort": "http"}]}})
+    world.patch({"disruption": {"maxUnavailable": None, "minAvailable": "50%"}})
+
+    def changed() -> bool:
+        service, budget = world.cluster.all(SERVICES, NAMESPACE)[0], world.cluster.all(BUDGETS, NAMESPACE)[0]
+        spec = service.object["spec"]
+        return (
+            spec["type"] == "NodePort"
+            and [p["port"] for p in spec["ports"]] == [8080]
+            and "minAvailable" in budget.object["spec"]
+        )
+
+    await world.until(changed, "changed")
+    assert len(world.pods()) == pods
+    world.patch({"expose": None, "disruption": None})
+    await world.until(lambda: not world.cluster.all(SERVICES, NAMESPACE), "no service")
+    await world.until(lambda: not world.cluster.all(BUDGETS, NAMESPACE), "no budget")
+
+
+@scenario()
+async def a_person_edits_the_service(world: World) -> None:
+    await exposed(world)
+
+    def steal(obj: JSON) -> None:
+        obj["spec"]["selector"] = {"app": "stolen"}
+
+    world.cluster.edit(SERVICES, NAMESPACE, "shop", steal)
+    await world.until(
+        lambda: world.cluster.get(SERVICES, NAMESPACE, "shop").object["spec"]["selector"].get(LABEL_APP) == "shop",
+        "taken back",
+    )
+    world.cluster.delete(SERVICES, NAMESPACE, "shop")
+    await world.until(lambda: world.cluster.find(SERVICES, NAMESPACE, "shop") is not None, "made anew")
+
+
+@scenario(ends=lambda world: world.condition("Exposed").get("reason") == "NotOwned" and len(world.ready()) == 2)
+async def the_services_name_is_taken(world: World) -> None:
+    taken = {"metadata": {"name": "shop"}, "spec": {"ports": [{"port": 80}], "selector": {"app": "other"}}}
+    world.cluster.create(SERVICES, NAMESPACE, taken)
+    world.apply(replicas=2, expose={"ports": [{"port": 80, "targetPort": "http"}]})
+    await world.until(lambda: world.condition("Exposed").get("reason") == "NotOwned", "told")
+    assert world.cluster.get(SERVICES, NAMESPACE, "shop").object["spec"]["selector"] == {"app": "other"}
+
+
+# ---------------------------------------------------------------- two operators
+
+LEASE = LeaseSettings(namespace="default")
+
+
+@scenario(faulted=False, operator=False)
+async def the_leader_dies_and_the_standby_takes_over(world: World) -> None:
+    first = world.start(lease=LEASE)
+    world.apply(replicas=3)
+    await world.complete()
+    world.start(identity="second", lease=LEASE)
+    await asyncio.sleep(5)
+    world.image("shop:2")
+    await world.until(lambda: len(world.pods(image="shop:2")) > 0, "the roll under way")
+    first.crash()
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 3, "rolled")
+
+
+@scenario(faulted=False, operator=False)
+async def a_leader_that_was_cut_off_does_not_write_when_it_is_back(world: World) -> None:
+    first = world.start(lease=LEASE)
+    world.apply(replicas=3)
+    await world.complete()
+    second = world.start(identity="second", lease=LEASE)
+    await asyncio.sleep(5)
+    world.image("shop:2")
+    await world.until(lambda: len(world.pods(image="shop:2")) > 0, "the roll under way")
+    client = first.client
+    client.cut = True
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 3, "rolled", within=200)
+    assert second.engine.leads and second.writes
+    before = len(first.writes)
+    client.cut = False
+    await asyncio.sleep(60)
+    assert len(first.writes) == before, "two leaders wrote"
+
+
+__all__ = ["APPS", "REVISIONS", "SCENARIOS"]

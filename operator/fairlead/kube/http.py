@@ -107,7 +107,7 @@ class HttpClient:
             "fieldSelector": field_selector,
             "timeoutSeconds": str(timeout_seconds),
         }
-        accept = _PARTIAL if metadata_only else _JSON
+        accept, access = _PARTIAL if metadata_only else _JSON, self._access
         try:
             async with self._send(
                 "GET", resource.path(namespace), query, accept=accept, timeout=self._watch_timeout
@@ -119,6 +119,9 @@ class HttpClient:
                     *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
                     if lines:
                         yield lines
+        except Unauthorized:
+            await self._renew(access)  # whoever watches tries again anyway
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(error) from error
 

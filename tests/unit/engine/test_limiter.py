@@ -47,12 +47,12 @@ async def test_a_limit_nobody_uses_does_not_grow(limiter: Limiter) -> None:
     assert limiter.limit == 8
 
 
-async def test_latency_above_the_best_by_more_than_the_delay_halves_it_not_every_time(limiter: Limiter) -> None:
+async def test_latency_above_the_best_by_more_than_the_delay_lowers_it_once_per_round_trip(limiter: Limiter) -> None:
     await load(limiter, 1000, 0.01)
     await load(limiter, 64, 0.5)
     assert 40 <= limiter.limit <= 45, "one step per round trip, however many answers were slow"
     await load(limiter, 1000, 0.5)
-    assert 8 <= limiter.limit < 10
+    assert limiter.limit == 24, "slow is no refusal: everybody may be slow for a while"
 
 
 async def test_a_far_away_server_is_not_a_slow_one(limiter: Limiter) -> None:

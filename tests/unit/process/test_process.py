@@ -1,0 +1,140 @@
+"""The whole process, as the container starts it, against an API server on a socket: kopf owns it, kopf watches nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from fairlead.core.meta import API_VERSION
+from fairlead.kube.fake import FakeCluster
+from fairlead.kube.resources import APPS, LEASES, PODS
+from support.front import Front
+
+OPERATOR = Path(__file__).parents[3] / "operator"
+PROGRAM = "import sys; from fairlead.main import run_workloads; sys.exit(run_workloads())"
+LEASE = "fairlead-workloads"
+
+
+class Process:
+    def __init__(self, process: asyncio.subprocess.Process, front: Front) -> None:
+        self._process = process
+        self.front = front
+        self.cluster = front.client.cluster
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    async def ends(self, within: float = 30) -> int:
+        async with asyncio.timeout(within):
+            return await self._process.wait()
+
+    async def until(self, condition: Callable[[], bool], within: float = 60) -> None:
+        async with asyncio.timeout(within):
+            while not condition():
+                assert self._process.returncode is None, "the process has ended"
+                await asyncio.sleep(0.02)
+
+    def leads(self) -> bool:
+        lease = self.cluster.find(LEASES, "default", LEASE)
+        return lease is not None and lease.object["spec"]["holderIdentity"] == "one"
+
+
+@asynccontextmanager
+async def process(folder: Path, front: Front, **environ: str) -> AsyncIterator[Process]:
+    variables = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(OPERATOR),
+        "PYTHONWARNINGS": "error",
+        "FAIRLEAD_KUBECONFIG": str(front.kubeconfig(folder / "kubeconfig", token="secret")),
+        "FAIRLEAD_IDENTITY": "one",
+        "FAIRLEAD_HEALTH_ADDRESS": "127.0.0.1:0",
+        "FAIRLEAD_METRICS_ADDRESS": "",
+        **environ,
+    }
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, env=variables)
+    try:
+        yield Process(started, front)
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    async with Front(FakeCluster(time.time)) as front:
+        front.token = "secret"
+        yield front
+
+
+def app(name: str) -> dict[str, object]:
+    container = {"name": "main", "image": "shop:1"}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "App",
+        "metadata": {"name": name},
+        "spec": {"replicas": 2, "template": {"spec": {"containers": [container]}}},
+    }
+
+
+async def test_it_runs_apps_and_ends_cleanly_on_sigterm(tmp_path: Path, front: Front) -> None:
+    async with process(tmp_path, front) as p:
+        p.cluster.create(APPS, "default", app("web"))
+        await p.until(lambda: len(p.cluster.all(PODS, "default")) == 2)
+        await p.until(p.leads)
+        watched = {request.path for request in front.requests if request.query.get("watch")}
+        assert watched == {
+            "/apis/fairlead.dev/v1alpha1/apps",
+            "/apis/fairlead.dev/v1alpha1/revisions",
+            "/api/v1/pods",
+            "/api/v1/services",
+            "/apis/policy/v1/poddisruptionbudgets",
+        }
+        kopfs = {request.path for request in front.requests if "fairlead" not in request.headers["User-Agent"]}
+        assert kopfs <= {"/api", "/apis", "/api/v1"}, "kopf looks which kinds there are, and at nothing else"
+        p.signal(signal.SIGTERM)
+        assert await p.ends(within=5) == 0
+        assert p.cluster.get(LEASES, "default", LEASE).object["spec"]["holderIdentity"] == ""
+        finalizers = [stored.meta.get("finalizers") for stored in p.cluster.all(APPS)]
+        assert finalizers == [None]
+        assert not any("annotations" in stored.meta for stored in p.cluster.all(APPS)), (
+            "kopf keeps its notes off our objects"
+        )
+
+
+async def test_it_ends_with_an_error_when_the_engine_does(tmp_path: Path, front: Front) -> None:
+    async with process(tmp_path, front) as p:
+        await p.until(p.leads)
+        p.cluster.edit(LEASES, "default", LEASE, lambda lease: lease["spec"].update(holderIdentity="two"))
+        assert await p.ends(within=15) == 1
+        assert p.cluster.get(LEASES, "default", LEASE).object["spec"]["holderIdentity"] == "two"
+
+
+async def test_an_api_server_that_is_not_up_yet_is_waited_for(tmp_path: Path, front: Front) -> None:
+    front.answer = web.Response(status=503, body=b"starting")
+    async with process(tmp_path, front) as p:
+        await p.until(lambda: len(front.requests) > 20)
+        front.answer = None
+        await p.until(p.leads)
+        p.signal(signal.SIGTERM)
+        assert await p.ends() == 0
+
+
+async def test_a_setting_that_makes_no_sense_is_said_and_nothing_starts(tmp_path: Path, front: Front) -> None:
+    async with process(tmp_path, front, FAIRLEAD_WORKERS="many") as p:
+        assert await p.ends() == 2
+    assert front.requests == []
+
+
+async def test_a_kubeconfig_that_is_not_there_is_said(tmp_path: Path, front: Front) -> None:
+    async with process(tmp_path, front, FAIRLEAD_KUBECONFIG=str(tmp_path / "nowhere")) as p:
+        assert await p.ends() == 2

@@ -156,19 +156,19 @@ def headings(page: Path) -> list[str]:
 
 
 def test_every_page_can_be_reached_from_the_index() -> None:
+    """A link to a folder reaches the pages in it."""
     reached: set[Path] = set()
-    todo = [DOCS / "README.md"]
+    todo = [REPOSITORY / "README.md", DOCS / "README.md"]
     while todo:
         page = todo.pop()
         if page in reached:
             continue
         reached.add(page)
-        targets = (target.partition("#")[0] for target in markdown.links(page.read_text()) if ":" not in target)
-        todo += [
-            there
-            for target in targets
-            if (there := (page.parent / target).resolve()).suffix == ".md" and there.exists()
-        ]
+        for target in markdown.links(page.read_text()):
+            there = (page.parent / target.partition("#")[0]).resolve()
+            todo += (
+                there.glob("*.md") if there.is_dir() else [there] if there.suffix == ".md" and there.exists() else []
+            )
 
     assert {page for page in PAGES if DOCS in page.parents} <= reached
 

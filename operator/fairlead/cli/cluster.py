@@ -486,7 +486,7 @@ def _reason(error: BaseException) -> str:
         inner, BaseException
     ):
         cause = inner
-    if isinstance(error, urllib3.exceptions.TimeoutError) or isinstance(cause, TimeoutError):
+    if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)):
         return "no answer in time"
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"

@@ -28,7 +28,6 @@ from fairlead.view.inert import one_line
 OK = 0
 ERROR = 1
 DEGRADED = 2  # the rollout failed or did not end in time; versions too far apart
-INTERRUPTED = 130
 
 
 class Failed(click.ClickException):
@@ -147,4 +146,5 @@ def _server(access: Access | None) -> str:
 
 
 def _context(access: Access | None) -> str:
+    """What decided which server: worth a second look when that one does not answer."""
     return f"context {access.context}" if access and access.context else "the kubeconfig"

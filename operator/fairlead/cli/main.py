@@ -19,11 +19,11 @@ from fairlead.cli.options import connection, connection_records
 _VERBS: dict[str, tuple[str, str, str]] = {
     "status": (
         "status",
-        "Show how an App's rollout stands, or follow it to its end; without a name, list Apps.",
+        "Show how a rollout stands, or follow it to its end; list Apps.",
         "Look",
     ),
-    "why": ("why", "Explain what an App waits for, what its pods say and what to do next.", "Look"),
-    "tree": ("tree", "Show an App with its revisions, pods, Service and disruption budget.", "Look"),
+    "why": ("why", "Explain what an App waits for, and what to do next.", "Look"),
+    "tree": ("tree", "Show an App with its revisions, pods, Service and budget.", "Look"),
     "history": ("history", "List an App's revisions, or show what one changed.", "Look"),
     "undo": ("change", "Go back to an earlier revision.", "Change"),
     "restart": ("change", "Replace all pods, within the rollout's limits.", "Change"),
@@ -31,11 +31,15 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "resume": ("change", "Let a paused rollout go on.", "Change"),
     "scale": ("change", "Set the number of pods.", "Change"),
     "lint": ("lint", "Check manifests without a cluster.", "Write"),
-    "version": ("version", "Show the versions of this program and of the operator in the cluster.", "Program"),
-    "completion": ("completion", "Print a script that makes the shell complete commands and names.", "Program"),
-    "run": ("run", "Run a part of the operator; what the container image starts.", "Program"),
-    "options": ("version", "List the flags that say which cluster and user, common to all verbs.", "Program"),
+    "version": ("version", "Show this program's version and the operator's.", "Program"),
+    "completion": ("completion", "Print a script that makes the shell complete names.", "Program"),
+    "run": ("run", "Run a part of the operator: what the image starts.", "Program"),
+    "options": ("version", "List the flags common to all verbs: which cluster, which user.", "Program"),
 }
+
+
+INTERRUPTED = 130
+CLOSED_PIPE = 141
 
 
 class Verbs(click.Group):
@@ -51,16 +55,34 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _VERBS:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], _VERBS, n=1)
+            ctx.fail(f"there is no verb {args[0]!r}" + (f": did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Errors of the cluster, or of the way to it, become one line; a bug in here stays what it is."""
         try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read us has gone (`| head`). Python would complain once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(CLOSED_PIPE) from None
         except Exception as error:
             from fairlead.cli.failures import told
 
             raise told(error, ctx) from None
+        return result
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in ("Look", "Change", "Write", "Program"):
@@ -102,17 +124,24 @@ def run(arguments: list[str], name: str) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
         return 1
+    except click.UsageError as error:
+        print(f"error: {usage(error)}", file=sys.stderr)
+        return 1  # click says 2, which here means a failed rollout
     except click.ClickException as error:
         error.show()
-        return (
-            1 if isinstance(error, click.UsageError) else error.exit_code
-        )  # click says 2, which here means a failed rollout
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        return 130
-    except BrokenPipeError:
-        # Whoever read us has gone (`| head`). Python would complain once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return INTERRUPTED
+
+
+def usage(error: click.UsageError) -> str:
+    """A mistake in what was typed, in one line: what is wrong with what, and where to read on."""
+    words = error.format_message()
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        subject = error.param.opts[-1] + ": " if isinstance(error.param, click.Option) else ""
+        words = f"{subject}{error.message}"
+    where = f"; see: {error.ctx.command_path} --help" if error.ctx else ""
+    return f"{words[:1].lower()}{words[1:].rstrip('.')}{where}"
 
 
 def _code(returned: Any) -> int:

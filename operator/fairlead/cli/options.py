@@ -152,7 +152,7 @@ class Verb(click.Command):
         cluster: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and not isinstance(param, click.Argument):
                 (cluster if _is_connection(param) else own).append(record)
         if own:
             with formatter.section("Options"):

@@ -14,6 +14,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from fairlead.view.inert import inert
+
 # For terminals that cannot show the signs (LC_ALL=C on an old system).
 _PLAIN = str.maketrans(
     {
@@ -36,13 +38,19 @@ _PLAIN = str.maketrans(
 PIPE_WIDTH = 100_000  # a pipe has no margin: nothing is cut or folded
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """rich would exit with 1; the program has a code of its own for it."""
+        raise BrokenPipeError
+
+
 class Screen:
     """Standard output. `width` is the terminal's, or None where lines must not be cut or folded."""
 
     def __init__(self) -> None:
         self.live = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self._unicode = "utf" in (sys.stdout.encoding or "").lower()
-        self.console = Console(
+        self.console = _Console(
             markup=False,
             highlight=False,
             emoji=False,
@@ -63,12 +71,15 @@ class Screen:
         self.lines([Text(text)])
 
     def objects(self, value: Any, format: str) -> None:
-        """Any JSON value as JSON or YAML; both escape control characters by themselves."""
+        """Any JSON value as JSON or YAML, with what could steer a terminal escaped."""
         plain = msgspec.to_builtins(value)
         if format == "json":
             sys.stdout.write(json.dumps(plain, indent=2) + "\n")
-        else:
-            sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=self._unicode, width=PIPE_WIDTH))
+            return
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=self._unicode, width=PIPE_WIDTH)
+        if inert(text) != text:
+            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=False, width=PIPE_WIDTH)
+        sys.stdout.write(text)
 
     def frames(self) -> Live:
         """A live area at the end of the terminal, redrawn in place."""

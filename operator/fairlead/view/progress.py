@@ -218,7 +218,7 @@ def _rows(app: App, revisions: Sequence[Revision], ruling: Verdict) -> tuple[Row
 
 def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
     active = revision.name == app.status.active_revision
-    state, tone = _active_state(ruling) if active else _other_state(revision, ruling)
+    state, tone = _active_state(app, ruling) if active else _other_state(revision, ruling)
     return Row(
         number=revision.number,
         name=revision.name,
@@ -237,7 +237,7 @@ def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
 
 
 def _row_of_app(app: App, ruling: Verdict) -> Row:
-    state, tone = _active_state(ruling)
+    state, tone = _active_state(app, ruling)
     status = app.status
     return Row(
         number=status.revision or 0,
@@ -255,7 +255,9 @@ def _row_of_app(app: App, ruling: Verdict) -> Row:
     )
 
 
-def _active_state(ruling: Verdict) -> tuple[str, Tone]:
+def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
+    if ruling == "Done" and app.spec.replicas == 0:
+        return "no pods wanted", "quiet"
     words: dict[Verdict, str] = {
         "Done": "running",
         "Failed": "stuck",

@@ -15,7 +15,6 @@ import celpy
 import celpy.celtypes as cel
 from celpy.adapter import json_to_cel
 from celpy.evaluation import CELEvalError
-from kubernetes.utils.quantity import parse_quantity
 
 
 class Undefined(Exception):
@@ -28,6 +27,8 @@ class _Quantity(cel.DoubleType):
     exact: Decimal
 
     def __new__(cls, text: str) -> _Quantity:
+        from kubernetes.utils.quantity import parse_quantity  # half a second, for rules about resources only
+
         exact: Decimal = parse_quantity(str(text))  # type: ignore[no-untyped-call]
         made = cast(_Quantity, super().__new__(cls, float(exact)))
         made.exact = exact

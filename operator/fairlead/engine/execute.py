@@ -11,7 +11,8 @@ from typing import assert_never
 import msgspec
 
 from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
-from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
+from fairlead.core.children import APPLIED
+from fairlead.core.meta import JSON, LABEL_APP, MANAGER, Key, owner_reference
 from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
@@ -53,11 +54,18 @@ class _Reference(msgspec.Struct, rename="camel"):
 class _OwnedMeta(msgspec.Struct, rename="camel"):
     uid: str = ""
     deletion_timestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
     owner_references: list[_Reference] | None = None
 
     @property
     def controller(self) -> _Reference | None:
         return next((ref for ref in self.owner_references or () if ref.controller), None)
+
+    def left_by(self, app: str) -> bool:
+        """Whether an App of this name made it and left it behind (`kubectl delete --cascade=orphan`)."""
+        ours = APPLIED in (self.annotations or {}) and (self.labels or {}).get(LABEL_APP) == app
+        return ours and self.controller is None
 
 
 class _Owned(msgspec.Struct):
@@ -416,7 +424,10 @@ class Executor:
             body = await self._client.get(BY_KIND[action.kind], action.namespace, action.name)
         except NotFound:
             return
-        controller = _owned.decode(body).metadata.controller
+        live = _owned.decode(body).metadata
+        if live.left_by(action.name):
+            return
+        controller = live.controller
         if controller is None or controller.uid != action.owner_uid:
             raise Refusal("NotOwned", f'{action.kind} "{action.name}" exists and {_belongs(controller)}')
 

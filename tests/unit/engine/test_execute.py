@@ -404,6 +404,18 @@ async def test_somebody_elses_service_is_left_alone(bench: Bench, owner: str, kn
     assert ('controlled by App "other"' in failure.message) == (owner == "another")
 
 
+@pytest.mark.parametrize(("app", "taken"), [("web", True), ("other", False)])
+async def test_a_service_that_was_orphaned_is_taken_back_by_the_app_of_that_name(
+    bench: Bench, app: str, taken: bool
+) -> None:
+    meta = {"name": "web", "labels": {"fairlead.dev/app": app}, "annotations": {"fairlead.dev/applied": "bcdfg"}}
+    bench.cluster.create(SERVICES, NAMESPACE, {"metadata": meta, "spec": {"ports": [{"port": 80}]}})
+    outcome = await bench.run(service(bench))
+    assert outcome.succeeded == taken, bench.failures.of(KEY)
+    references = bench.cluster.get(SERVICES, NAMESPACE, "web").meta.get("ownerReferences") or []
+    assert [reference["uid"] for reference in references] == ([bench.app.uid] if taken else [])
+
+
 async def test_a_patch_that_finds_the_object_changed_is_a_conflict(bench: Bench) -> None:
     meta = bench.existing("web-0")
     bench.cluster.edit(PODS, NAMESPACE, "web-0", lambda pod: pod["metadata"]["labels"].update(x="y"))

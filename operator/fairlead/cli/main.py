@@ -98,7 +98,7 @@ class Verbs(click.Group):
 @connection
 @click.version_option(__version__, message="fairlead %(version)s")
 def program() -> None:
-    """Watch over Apps: one resource per app, releases that take themselves back."""
+    """Watch over Apps: one resource per app, and every wait explained."""
 
 
 def main() -> None:

@@ -230,8 +230,8 @@ def _digest(template: msgspec.Raw) -> str:
 
 
 def _last_writer(managed: list[JSON]) -> str:
-    """Who wrote the spec last, by managedFields: our own status writes and scale writes do not count."""
-    writers = [entry for entry in managed if not entry.get("subresource")]
+    """Who wrote the spec last, by managedFields: who only wrote metadata, a status or the scale does not count."""
+    writers = [e for e in managed if not e.get("subresource") and "f:spec" in (e.get("fieldsV1") or {})]
     if not writers:
         return ""
     return str(max(writers, key=lambda entry: str(entry.get("time") or "")).get("manager") or "")

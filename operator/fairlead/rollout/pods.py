@@ -32,6 +32,7 @@ from fairlead.rollout.revisions import revision_name
 Shaper = Callable[[App, JSON], JSON]
 
 _NAME = "\x00name\x00"  # stands where each pod's name goes; no API name can hold it
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 _SPACE = len(SAFE_ALPHABET) ** 5
 
 
@@ -84,10 +85,19 @@ def pod_labels(app: App, hash: str, template: JSON) -> dict[str, str]:
 
 
 def pod_annotations(app: App, template: JSON) -> dict[str, str]:
-    """The template's annotations, and which wish for a restart this pod fulfils."""
+    """The template's annotations, which wish for a restart this pod fulfils, and leave for the cluster-autoscaler to
+    move it: it does so by itself only for owners it knows, and never for pods that keep data on their node.
+
+    >>> from fairlead.rollout.testing import TEMPLATE, make_app
+    >>> pod_annotations(make_app(), TEMPLATE)
+    {'cluster-autoscaler.kubernetes.io/safe-to-evict': 'true'}
+    """
     own = (template.get("metadata") or {}).get("annotations") or {}
+    volumes = (template.get("spec") or {}).get("volumes") or ()
+    local = any("hostPath" in volume or "emptyDir" in volume for volume in volumes)
+    made = {} if local else {SAFE_TO_EVICT: "true"}
     restart = app.spec.rollout.restart_at
-    return own | ({ANNOTATION_RESTARTED_AT: restart} if restart else {})
+    return made | own | ({ANNOTATION_RESTARTED_AT: restart} if restart else {})
 
 
 def names(app: App, hash: str, taken: Collection[str], now: float) -> Iterator[str]:

@@ -200,6 +200,10 @@ def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Co
         return Condition("Ready", "False", stalled.reason, stalled.message)
     if app.spec.rollout.paused and joined.get("updatedReplicas") != joined.get("replicas"):
         return Condition("Ready", "False", "Paused", "the roll is paused half way")
+    if app.spec.rollout.paused and not joined.get("activeRevision"):
+        return Condition(
+            "Ready", "False", "Paused", "spec.rollout.paused is set: nothing is created until it is taken away"
+        )
     progressing = conditions.get("Progressing")
     rolled = progressing is not None and progressing.reason in (COMPLETE, "Paused")
     if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.spec.replicas:

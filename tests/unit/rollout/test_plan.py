@@ -157,6 +157,7 @@ def test_paused_before_anything_ran_creates_nothing() -> None:
     app = make_app(replicas=3, paused=True)
     made = decide(app)
     assert made.actions == () and condition(app, made, "Paused")["status"] == "True"
+    assert condition(app, made, "Ready")["reason"] == "Paused"
 
 
 def test_recreate_deletes_everything_then_waits_then_creates() -> None:

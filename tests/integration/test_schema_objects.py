@@ -306,7 +306,7 @@ def test_a_write_of_the_object_leaves_the_status_and_a_write_of_the_status_leave
 
     stored = api.get("fapp", "shop", "-n", namespace)
     assert forged["summary"] == "Waiting for Fairlead", "the schema's default, not what the person wrote"
-    assert stored["status"] == {"summary": "Ready"}
+    assert stored["status"] == {**forged, "summary": "Ready"}
     assert stored["spec"]["replicas"] == 1
 
 

@@ -146,6 +146,10 @@ class Engine:
         """The kinds that have not been listed yet."""
         return [informer.source.resource.plural for informer in self.informers if not informer.synced]
 
+    def _fresh(self) -> bool:
+        """Every watch has been heard of lately: what the store says is not long past."""
+        return all(informer.age() < self.settings.stale_after for informer in self.informers)
+
     def _may_write(self) -> bool:
         return self._running and (self.leader is None or self.leader.leads)
 
@@ -153,6 +157,9 @@ class Engine:
         await self.synced.wait()
         if self.leader is not None:
             await self.leader.acquired.wait()
+            if self.leader.succeeded_another:
+                for reconciler in self.reconcilers:
+                    reconciler.inherit()
         async with asyncio.TaskGroup() as group:
             for reconciler in self.reconcilers:
                 for _ in range(self.settings.workers):
@@ -190,12 +197,13 @@ class Engine:
             own_writes=own_writes,
             failures=failures,
             executor=Executor(self.client, tables, self._requests, expectations, own_writes, failures),
-            statuses=StatusWriter(self.client, self._requests, own_writes, tuning.status_interval),
+            statuses=StatusWriter(self.client, self._requests, own_writes, tuning, self.rng),
             recorder=self.recorder,
             live=LiveReads(self.client, controller, tables, tuning.page_size),
             clock=self.clock,
             settings=tuning,
             metrics=self.metrics,
+            fresh=self._fresh,
         )
 
     def _sources(self) -> list[Source]:

@@ -223,26 +223,27 @@ class Executor:
             started += action is not None
             return action
 
-        async with asyncio.TaskGroup() as group:
+        with lane.burst() as share:
+            async with asyncio.TaskGroup() as group:
 
-            def launch() -> None:
-                nonlocal running
-                while running < lane.limit and (action := take()) is not None:
-                    running += 1
-                    group.create_task(work(action))
+                def launch() -> None:
+                    nonlocal running
+                    while running < share() and (action := take()) is not None:
+                        running += 1
+                        group.create_task(work(action))
 
-            async def work(action: Action | None) -> None:
-                nonlocal running, succeeded, stopped
-                while action is not None:
-                    if await self._one(job, action):
-                        succeeded += 1
-                    else:
-                        stopped = True
-                    action = take()
-                    launch()
-                running -= 1
+                async def work(action: Action | None) -> None:
+                    nonlocal running, succeeded, stopped
+                    while action is not None:
+                        if await self._one(job, action):
+                            succeeded += 1
+                        else:
+                            stopped = True
+                        action = take() if running <= share() else None
+                        launch()
+                    running -= 1
 
-            launch()
+                launch()
 
     async def _one(self, job: Job, action: Action) -> bool:
         """Whether the action is done."""

@@ -93,11 +93,11 @@ class Failures:
         self._tidy(key)
 
     def wait(self, key: Key) -> float | None:
-        """Seconds until the first held write may be tried again."""
-        held = self._held.get(key)
-        if not held:
-            return None
-        return max(0.0, min(entry.until for entry in held.values()) - self._monotonic())
+        """Seconds until the next held write may be tried again; None when none is held. (One whose pause is over and
+        that was still not tried waits for something else, such as a Revision for its pods.)"""
+        now = self._monotonic()
+        times = [entry.until - now for entry in self._held.get(key, {}).values() if entry.until > now]
+        return min(times) if times else None
 
     def forget(self, key: Key) -> None:
         self._held.pop(key, None)

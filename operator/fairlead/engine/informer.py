@@ -110,6 +110,7 @@ class Informer:
         self._rng = rng
         self._failures = 0
         self._doubts = 0
+        self._asked_to_wait = 0.0  # seconds, by the last 429 or 503
         self._kind = source.resource.kind
         self._metrics = metrics
         self._events = metrics.watch_events.labels(self._kind)
@@ -136,7 +137,9 @@ class Informer:
             except ApiError as error:
                 relist = self._refused(error) or relist
             if self._failures:
-                await asyncio.sleep(backoff(self._failures, *self._settings.stream_backoff, self._rng))
+                pause = backoff(self._failures, *self._settings.stream_backoff, self._rng)
+                await asyncio.sleep(max(pause, self._asked_to_wait))
+                self._asked_to_wait = 0.0
 
     # ------------------------------------------------------------ list
 
@@ -219,7 +222,7 @@ class Informer:
     async def _watch(self) -> bool:
         """One stream, to its end. Whether a relist is needed."""
         loop = asyncio.get_running_loop()
-        self.last_line = opened = loop.time()
+        opened = loop.time()
         stream = self._client.watch(
             self.source.resource,
             self.namespace or None,
@@ -303,6 +306,7 @@ class Informer:
     def _refused(self, error: ApiError) -> bool:
         """Note why; whether only a relist can help."""
         self._failures += 1
+        self._asked_to_wait = error.retry_after or 0.0
         problem = f"{error.reason or error.code}: {error.message}"
         if problem != self.problem:
             level = logging.INFO if isinstance(error, Gone) else logging.WARNING

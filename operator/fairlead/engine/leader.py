@@ -51,6 +51,7 @@ class Leader:
         self._seen = ""  # resourceVersion of the lease as last seen …
         self._seen_at = 0.0  # … and when it was first seen so
         self.holder = ""  # who leads, as far as we know
+        self.succeeded_another = False  # the lease was another's before: its last writes may not have been seen yet
         self.acquired = asyncio.Event()
         metrics.leader.set_function(lambda: float(self.leads))
 
@@ -115,6 +116,7 @@ class Leader:
         if holder and holder != self._identity and _now() - self._seen_at < patience:
             return False
         if holder != self._identity:
+            self.succeeded_another = True
             spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
             spec["acquireTime"] = self._time()
         spec.update(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from fairlead.metrics.collect import Metrics
@@ -30,6 +32,7 @@ class Limiter:
         self._patience = max(start, self._cap * _PATIENCE // 64)
         self._delay = queueing_delay
         self._in_flight = 0
+        self._bursts = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._probing = True  # still doubling
         self._best = float("inf")
@@ -49,6 +52,16 @@ class Limiter:
     @property
     def in_flight(self) -> int:
         return self._in_flight
+
+    @contextmanager
+    def burst(self) -> Iterator[Callable[[], int]]:
+        """For who has many writes at once: how many of them may be under way or in line. All bursts share the limit, so
+        that one App's single write does not stand behind sixteen times the limit of others'."""
+        self._bursts += 1
+        try:
+            yield lambda: max(1, -(-self.limit // self._bursts))
+        finally:
+            self._bursts -= 1
 
     async def __aenter__(self) -> None:
         if not self._waiters and self._free():

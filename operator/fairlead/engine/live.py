@@ -50,6 +50,16 @@ class LiveReads:
         if meta.uid != record.uid or meta.generation != generation or meta.deletion_timestamp is not None:
             raise Conflict(409, "Stale", f"{key} has changed since it was last seen")
 
+    async def refresh_parent(self, key: Key) -> None:
+        """Bring the store's view of the parent itself up to date: what was decided for it stands in its status."""
+        table = self._tables[self._controller.parent.kind]
+        try:
+            table.learn(await self._client.get(self._controller.parent, key.namespace, key.name))
+        except NotFound:
+            known = table.get(key.namespace, key.name)
+            if known is not None:
+                table.remove(key.namespace, key.name, known.uid)
+
     async def refresh_children(self, key: Key, record: Any) -> None:
         """Bring the store's view of the parent's pods up to date by a consistent list. What the list does not show is
         asked for one by one: it may be gone, or only have lost the label."""
@@ -74,9 +84,7 @@ class LiveReads:
                 break
         doubtful = [pod for pod in self._known(key, table) if (pod.namespace, pod.name) not in seen]
         gate = asyncio.Semaphore(_DOUBTS_AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for pod in doubtful:
-                group.create_task(self._ask(pod, table, gate))
+        await asyncio.gather(*(self._ask(pod, table, gate) for pod in doubtful))
 
     def _known(self, key: Key, table: Table) -> list[Any]:
         return [pod for pod in table if pod.namespace == key.namespace and key in table.source.keys(pod)]

@@ -41,6 +41,8 @@ class Queue:
         self._again: dict[Key, float] = {}  # asked for while active; -inf: urgent
         self._windows: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
+        self._gathering: dict[Key, None] = {}  # in `_due` because of an event: more of them change nothing
+        self._asked = 0  # not yet counted: a metric a second is enough for thousands of events
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
@@ -54,22 +56,25 @@ class Queue:
     # ------------------------------------------------------------ asking for a key
 
     def add(self, key: Key) -> None:
-        self._adds.inc()
-        if key in self._ready or key in self._urgent:
+        self._asked += 1
+        if key in self._gathering or key in self._ready or key in self._urgent:
             return
         self._schedule(key, _now() + self._window(key))
+        if key in self._due:
+            self._gathering[key] = None
 
     def add_after(self, key: Key, delay: float) -> None:
         self._schedule(key, _now() + max(0.0, delay))
 
     def hurry(self, key: Key) -> None:
-        self._adds.inc()
+        self._asked += 1
         self._failures.pop(key, None)
         if key in self._active:
             self._again[key] = float("-inf")
             return
         since = self._ready.pop(key, None)
         self._due.pop(key, None)
+        self._gathering.pop(key, None)
         if key not in self._urgent:
             self._urgent[key] = _now() if since is None else since
             self._wake()
@@ -115,6 +120,8 @@ class Queue:
         since = lane.pop(key)
         now = _now()
         self._waits.observe(max(0.0, now - since))
+        self._adds.inc(self._asked)
+        self._asked = 0
         self._active[key] = now
         return key
 
@@ -181,6 +188,7 @@ class Queue:
             when, _, key = heapq.heappop(self._heap)
             if self._due.get(key) == when:
                 del self._due[key]
+                self._gathering.pop(key, None)
                 self._ready[key] = when
                 self._wake()
         self._arm()

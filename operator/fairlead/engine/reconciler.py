@@ -26,6 +26,9 @@ from fairlead.metrics.collect import Metrics
 log = logging.getLogger(__name__)
 
 
+_STALE_PAUSE = 5.0  # seconds until it is looked again whether the watches are alive
+
+
 class PlanError(Exception):
     """A room's observe or plan raised."""
 
@@ -96,9 +99,11 @@ class Reconciler:
     clock: Callable[[], float]
     settings: EngineSettings
     metrics: Metrics
+    fresh: Callable[[], bool]
 
     def __post_init__(self) -> None:
         self._broken: dict[Key, _Broken] = {}
+        self._inherited: set[Key] = set()  # another leader may just have acted on these
         self._waiting: dict[Key, None] = {}  # held back until the watches have told of our own writes
         self._costs: dict[Key, float] = {}
         self._stopping = False
@@ -110,6 +115,12 @@ class Reconciler:
         """Start no more writes; passes under way end soon."""
         self._stopping = True
         self.queue.stop()
+
+    def inherit(self) -> None:
+        """Another process led until now, and our watches may not have told of its last writes: look at each parent live
+        before acting on it for the first time. A plan made from the view of a moment ago would do its work twice."""
+        table = self.store.tables[self.controller.parent.kind]
+        self._inherited.update(Key(record.namespace, record.name) for record in table)
 
     def progressed(self) -> None:
         """A watch has come further: take up the keys that waited for just that. Also bookmarks can settle a wait."""
@@ -175,6 +186,16 @@ class Reconciler:
             self.queue.add_after(key, pause)
             return "waiting"
         decision = self._decide(key, record)
+        if decision.actions and key in self._inherited:
+            await self.live.refresh_parent(key)
+            await self.live.refresh_children(key, record)
+            self._inherited.discard(key)
+            record = self._record(key)
+            if record is None:
+                self._forget(key)
+                return "gone"
+            generation = self.controller.generation_of(record)
+            decision = self._decide(key, record)
         if decision.confirm:
             await self.live.confirm_parent(key, record, generation)
             if decision.confirm == "children":
@@ -184,6 +205,8 @@ class Reconciler:
 
     def _gates(self, key: Key) -> float | None:
         """Seconds to wait before this key may be decided on. What is waited for wakes it sooner."""
+        if not self.fresh():
+            return _STALE_PAUSE
         expired, timeouts = self.expectations.expired, self.own_writes.timeouts
         waits = [self.expectations.wait(key), self.own_writes.wait(key, self.store.tables)]
         if self.expectations.expired > expired:
@@ -294,3 +317,4 @@ class Reconciler:
         self.failures.forget(key)
         self.statuses.forget(key)
         self._broken.pop(key, None)
+        self._inherited.discard(key)

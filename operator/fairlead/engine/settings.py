@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +69,5 @@ class EngineSettings:
     """Kubernetes Events written per second, process-wide; ten times as many in a burst."""
     event_burst_per_object: int = 25
     """Different Events one object may have at once; one more each ten seconds."""
-    lease: LeaseSettings | None = field(default=None)
-    """None: no election, this process is the only one."""
+    stale_after: float = 180.0
+    """Nothing is decided while any kind's watch has been silent for this long: bookmarks come each minute."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,11 +13,18 @@ import msgspec
 from fairlead.core.meta import JSON, MANAGER_STATUS, Key
 from fairlead.engine.execute import Requests
 from fairlead.engine.expectations import OwnWrites
+from fairlead.engine.queue import backoff
+from fairlead.engine.settings import EngineSettings
 from fairlead.kube.client import Client, Envelope
-from fairlead.kube.errors import NotFound
+from fairlead.kube.errors import Forbidden, Invalid, NotFound
 from fairlead.kube.resources import BY_KIND, Resource
 
+log = logging.getLogger(__name__)
+
 _envelope = msgspec.json.Decoder(Envelope)
+
+Slot = tuple[str, str]  # (kind, name)
+_REMEMBERED = 64  # objects per parent: itself and its latest children
 
 # What a condition says besides its verdict: it may wait, as a counter may.
 _DETAILS = frozenset({"message", "lastTransitionTime", "lastUpdateTime"})
@@ -62,58 +72,77 @@ def _verdicts(status: JSON) -> tuple[Any, ...]:
     return conditions, status.get("observedGeneration"), status.get("phase"), status.get("activeRevision")
 
 
+@dataclass(slots=True)
+class _Book:
+    """What is remembered of one object's status."""
+
+    written: float = float("-inf")  # loop time
+    sent: JSON | None = None  # children only: their records need not hold the status
+    refusals: int = 0
+    held: float = float("-inf")  # loop time until which a refused write is not sent again
+
+
 class StatusWriter:
     """Statuses of parents and of their children, at most one write per object and interval while only numbers move."""
 
-    def __init__(self, client: Client, requests: Requests, own_writes: OwnWrites, interval: float) -> None:
+    def __init__(
+        self, client: Client, requests: Requests, own_writes: OwnWrites, settings: EngineSettings, rng: random.Random
+    ) -> None:
         self._client = client
         self._requests = requests
         self._own_writes = own_writes
-        self._interval = interval
-        self._written: dict[tuple[Key, str, str], float] = {}  # loop time
-        self._sent: dict[tuple[Key, str, str], JSON] = {}  # children only: their records need not hold the status
+        self._interval = settings.status_interval
+        self._pause = settings.refusal_backoff
+        self._rng = rng
+        self._books: dict[Key, dict[Slot, _Book]] = {}
 
     async def parent(
         self, key: Key, resource: Resource, record: Any, before: JSON, after: JSON, urgent: bool
     ) -> float | None:
         """Bring the parent's status from what the record holds to `after`. Seconds to come back in when the write must
-        wait for the interval, None when all is said. Conflict when the record is not the newest."""
+        wait (for the interval, or after a refusal), None when all is said. Conflict when the record is not the newest."""
         patch = merge_patch(before, after)
         if not patch:
             return None
-        slot = (key, resource.kind, record.name)
-        wait = 0.0 if urgent or matters(before, after) else self._wait(slot)
-        if wait > 0:
+        slot = (resource.kind, record.name)
+        if wait := self._wait(self._book(key, slot), urgent or matters(before, after)):
             return wait
         # The patch was made against this very record, so it is only good for it.
         meta = {"uid": record.uid, "resourceVersion": str(record.rv)}
-        await self._write(slot, resource, {"metadata": meta, "status": patch})
-        return None
+        return await self._write(key, slot, resource, {"metadata": meta, "status": patch})
 
     async def child(self, key: Key, kind: str, name: str, after: JSON) -> float | None:
         """The plan found that the child's status differs. As `parent`, with what was last sent in place of a record."""
-        slot = (key, kind, name)
-        before = self._sent.get(slot)
-        wait = self._wait(slot) if before is not None and not matters(before, after) else 0.0
-        if wait > 0:
+        slot = (kind, name)
+        book = self._book(key, slot)
+        before = book.sent
+        if wait := self._wait(book, before is None or matters(before, after)):
             return wait
         gone = {field: None for field in before or () if field not in after}
-        await self._write(slot, BY_KIND[kind], {"status": {**after, **gone}})
-        self._sent[slot] = after
-        return None
+        wait = await self._write(key, slot, BY_KIND[kind], {"status": {**after, **gone}})
+        if wait is None:
+            book.sent = after
+        return wait
 
     def forget(self, key: Key) -> None:
-        for slot in [slot for slot in self._written if slot[0] == key]:
-            del self._written[slot]
-            self._sent.pop(slot, None)
+        self._books.pop(key, None)
 
-    def _wait(self, slot: tuple[Key, str, str]) -> float:
-        last = self._written.get(slot)
-        return 0.0 if last is None else last + self._interval - asyncio.get_running_loop().time()
+    def _book(self, key: Key, slot: Slot) -> _Book:
+        books = self._books.setdefault(key, {})
+        book = books.pop(slot, None) or _Book()
+        books[slot] = book  # the latest last
+        if len(books) > _REMEMBERED:
+            del books[next(iter(books))]
+        return book
 
-    async def _write(self, slot: tuple[Key, str, str], resource: Resource, body: JSON) -> None:
-        key, kind, name = slot
-        data = msgspec.json.encode(body)
+    def _wait(self, book: _Book, matters: bool) -> float | None:
+        now = asyncio.get_running_loop().time()
+        wait = max(book.held, float("-inf") if matters else book.written + self._interval) - now
+        return wait if wait > 0 else None
+
+    async def _write(self, key: Key, slot: Slot, resource: Resource, body: JSON) -> float | None:
+        """None when it stands, else the seconds until a refused status is worth another try."""
+        (kind, name), data, book = slot, msgspec.json.encode(body), self._book(key, slot)
         try:
             answer = await self._requests.send(
                 self._requests.lanes.others,
@@ -124,6 +153,13 @@ class StatusWriter:
                 ),
             )
         except NotFound:
-            return  # gone meanwhile: its watch will say so
-        self._written[slot] = asyncio.get_running_loop().time()
+            return None  # gone meanwhile: its watch will say so
+        except (Forbidden, Invalid) as error:
+            book.refusals += 1
+            pause = backoff(book.refusals, *self._pause, self._rng)
+            book.held = asyncio.get_running_loop().time() + pause
+            log.warning("the status of %s %s was refused: %s", kind, key, error)
+            return pause
+        book.refusals, book.written = 0, asyncio.get_running_loop().time()
         self._own_writes.note(key, kind, int(_envelope.decode(answer).metadata.resource_version or 0))
+        return None

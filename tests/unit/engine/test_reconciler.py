@@ -182,6 +182,35 @@ async def test_the_next_plan_sees_the_refusal_and_the_status_says_it() -> None:
         assert len(r.writes("patch", APPS, "status")) == 1, "and nothing new to say"
 
 
+async def test_a_status_that_is_refused_is_not_sent_with_every_event(caplog: pytest.LogCaptureFixture) -> None:
+    class NoStatus(Faults):
+        def before(self, write: Write) -> None:
+            if write.subresource == "status":
+                raise Forbidden(403, "Forbidden", "apps/status is forbidden")
+
+    def decide(seen: Seen, now: float) -> Plan:
+        return Plan(status={"pods": len(seen.pods), "conditions": [{"type": "Ready", "reason": str(len(seen.pods))}]})
+
+    async with rig(decide, client=lambda cluster: FakeClient(cluster, faults=NoStatus())) as r:
+        app = r.app()
+        for number in range(200):
+            r.cluster.create(PODS, NAMESPACE, _pod(app, f"web-{number}"))
+            await asyncio.sleep(0.1)
+        assert 3 <= len(r.writes("patch", APPS, "status")) <= 7
+        assert "apps/status is forbidden" in caplog.text
+
+
+async def test_one_apps_pod_does_not_stand_behind_all_the_others() -> None:
+    async with rig(client=lambda cluster: FakeClient(cluster, latency=0.05)) as r:
+        for number in range(12):
+            r.app(f"big-{number}", replicas=300)
+        await r.until(lambda: len(r.pods()) > 1000)
+        began = asyncio.get_running_loop().time()
+        r.app("small", replicas=1)
+        await r.until(lambda: "small-0" in r.pods())
+        assert asyncio.get_running_loop().time() - began < 0.6
+
+
 async def test_a_fight_over_the_status_ends_in_the_next_pass() -> None:
     class Fight(Faults):
         left = 3
@@ -456,6 +485,38 @@ async def test_a_watch_that_hangs_holds_a_key_up_for_half_a_minute_at_most() -> 
         r.app(replicas=1, note="touches the status")
         r.cluster.remove(PODS, NAMESPACE, "web-0")
         await r.until(lambda: r.pods() == ["web-0"], within=60)
+
+
+async def test_nothing_is_decided_while_a_watch_has_been_silent_for_minutes() -> None:
+    class Deaf(FakeClient):
+        """May no longer list or watch pods, but write them: its view of them is what it was."""
+
+        deaf = False
+
+        async def list(self, resource: Resource, namespace: str | None = None, **options: Any) -> bytes:
+            if resource is PODS and self.deaf:
+                raise Forbidden(403, "Forbidden", "pods is forbidden")
+            return await super().list(resource, namespace, **options)
+
+        async def watch(self, resource: Resource, namespace: str | None = None, **options: Any) -> Any:
+            if resource is PODS and self.deaf:
+                raise Forbidden(403, "Forbidden", "pods is forbidden")
+            async for lines in super().watch(resource, namespace, **options):
+                yield lines
+
+    door = Deaf(cluster := new_cluster())
+    async with rig(cluster=cluster, client=lambda _: door) as r:
+        r.app(replicas=1)
+        await r.until(lambda: r.status() == {"replicas": 1})
+        door.deaf = True
+        door.close_watches("Pod")
+        await asyncio.sleep(200)
+        assert "pods is forbidden" in r.engine.problems()["pods"]
+        r.app(replicas=0)
+        await asyncio.sleep(60)
+        assert r.pods() == ["web-0"]
+        door.deaf = False
+        await r.until(lambda: r.pods() == [])
 
 
 async def test_patches_of_other_objects_are_waited_for_too() -> None:

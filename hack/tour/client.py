@@ -5,8 +5,8 @@
     python3 client.py as-pod --image IMAGE --name traffic -- --rate 200 http://shop/hostname | kubectl apply -f -
 
 The rate does not give way: request n is due n / rate seconds after the start, whether earlier ones were answered or not, so
-a stall shows as slow or lost requests and never as fewer. Each second prints a line of JSON, and so does each lost request;
-the last line, after SIGTERM, is the summary. A request is lost when it gets anything but a whole 200 within --timeout.
+a stall shows as slow or lost requests and never as fewer. Each second prints a line of JSON, and so does each lost or very
+slow request; the last line, after SIGTERM, is the summary. A request is lost when it gets anything but a whole 200 within --timeout.
 
 There are two lanes. `fresh` opens a connection for each request. `kept` keeps twenty open and sends a request over each in
 turn; where the server closed one before it said a word to the request, the request is sent once more over a new connection,
@@ -30,6 +30,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 KEPT_CONNECTIONS = 20
+SLOW = 0.9  # seconds: TCP sends a first packet that got lost again after one
 
 
 class Lost(Exception):
@@ -56,11 +57,17 @@ class Tally:
         self.seconds[lane].append(seconds)
         self.answers[text] += 1
         self._lately[group(text)] += 1
+        if seconds > SLOW:
+            self._say_of(lane, slow=round(seconds, 2), by=text)
 
     def loss(self, lane: str, error: str) -> None:
         self.lost += 1
         self.errors[f"{lane}: {error}"] += 1
-        say({"lost": error, "lane": lane, "after": round(time.monotonic() - self.began, 2), "clock": clock()})
+        self._say_of(lane, lost=error)
+
+    def _say_of(self, lane: str, **what: Any) -> None:
+        after = round(time.monotonic() - self.began, 2)
+        say({**what, "lane": lane, "after": after, "clock": time.strftime("%H:%M:%S", time.gmtime())})
 
     def lately(self) -> dict[str, Any]:
         """Since the last call: who answered how often."""
@@ -106,10 +113,6 @@ def group(answer: str) -> str:
 
 def say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
-
-
-def clock() -> str:
-    return time.strftime("%H:%M:%S", time.gmtime())
 
 
 class Client:

@@ -3,6 +3,7 @@
 import json
 
 from e2e.dsl import Given, Scene, Then, When, apps
+from e2e.dsl.watch import Objects
 
 PORTS = [{"name": "http", "port": 80, "targetPort": "http"}]
 
@@ -21,13 +22,16 @@ print(json.dumps(out))
 
 def ask(scene: Scene, *names: str) -> dict[str, str | list[str]]:
     """From a pod: what URLs answer, and what addresses names have."""
-    overrides = {"spec": {"automountServiceAccountToken": False}}
-    said = scene.kubectl(
-        "run", "ask", f"--image={scene.image}", "--restart=Never", "--rm", "--attach", "--quiet", "--pod-running-timeout=60s",
-        f"--overrides={json.dumps(overrides)}", "--command", "--", "python3", "-c", _ASK, *names,
-    )  # fmt: skip
+    command = ["--command", "--", "python3", "-c", _ASK, *names]
+    scene.kubectl("run", "ask", f"--image={scene.image}", "--restart=Never", *command)
+    scene.cluster.until("pods", _ended, 60, namespace=scene.namespace, name="ask")
+    said = scene.kubectl("logs", "ask")
     answers: dict[str, str | list[str]] = json.loads(said.splitlines()[-1])
     return answers
+
+
+def _ended(pods: Objects) -> bool:
+    return bool(pods) and pods[0]["status"].get("phase") in ("Succeeded", "Failed")
 
 
 def test_a_dual_stack_app_answers_over_both_families(given: Given, then: Then, scene: Scene) -> None:

@@ -28,6 +28,8 @@ class Report:
     answers: dict[str, int]
     """Answers by pod name."""
     lanes: dict[str, dict[str, float]]
+    remarks: list[JSON]
+    """The lost and the very slow ones, one by one."""
 
     @property
     def rate(self) -> float:
@@ -45,7 +47,10 @@ class Report:
         )
         again = f", {self.asked_again} asked again on a closed connection" if self.asked_again else ""
         why = f" {self.errors}" if self.errors else ""
-        return f"{self.sent} sent in {self.seconds} s ({self.rate:.0f}/s), {self.lost} lost{again}; {lanes}{why}"
+        remarks = "".join(f"\n  {remark}" for remark in self.remarks[:20])
+        return (
+            f"{self.sent} sent in {self.seconds} s ({self.rate:.0f}/s), {self.lost} lost{again}; {lanes}{why}{remarks}"
+        )
 
 
 class Traffic:
@@ -85,11 +90,12 @@ class Traffic:
         said: JSON = json.loads(self._log(1))
         assert said.pop("summary"), said
         said["asked_again"] = said.pop("askedAgain")
+        said["remarks"] = self.remarks()
         self._cluster.kubectl("delete", "pod", self._name, "-n", self._namespace, "--now")
         return Report(**said)
 
-    def losses(self) -> list[JSON]:
-        """Each lost request so far, with its time."""
+    def remarks(self) -> list[JSON]:
+        """Each lost or very slow request so far, with its time."""
         return [line for line in map(json.loads, self._log(-1).splitlines()) if "after" in line]
 
     def _wait(self, condition: str) -> None:

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from fairlead.cli.linting.check import Linter
 from support.commands import REPOSITORY
 from support.lab import Lab
 
@@ -73,17 +74,26 @@ def create(lab: Lab, namespace: str, body: JSON) -> JSON:
 
 
 def accept(lab: Lab, body: JSON) -> JSON:
-    """What would be stored, without storing it. Fails where the API server refuses."""
+    """What would be stored, without storing it. Fails where the API server refuses, or `fairlead lint` would."""
     code, answer = _try(lab, body)
     assert code == 201, answer["message"]
+    assert not lint_errors(body)
     return answer
 
 
 def refusal(lab: Lab, body: JSON) -> str:
-    """What the API server says to an object it refuses. Fails where it accepts."""
+    """What the API server says to an object it refuses. Fails where it accepts, or `fairlead lint` would."""
     code, answer = _try(lab, body)
     assert code != 201, f"accepted: {json.dumps(body)}"
+    assert lint_errors(body), f"lint has nothing against {json.dumps(body)}"
     return str(answer["message"])
+
+
+def lint_errors(body: JSON) -> list[str]:
+    """What `fairlead lint` has against it, which must agree with the API server in every case."""
+    linter = Linter()
+    linter.file("manifest", json.dumps(body))
+    return [f"{remark.path}: {remark.message}" for remark in linter.report.remarks if remark.level == "error"]
 
 
 def change_refusal(lab: Lab, namespace: str, kind: str, name: str, patch: JSON) -> str:

@@ -107,7 +107,7 @@ def _line(remark: Remark) -> Text:
     line = Text.assemble(f"{remark.file}:{remark.line}: ", (f"{remark.level}: ", style))
     if remark.object:
         line.append(f"{remark.object}: ")
-    if remark.path:
+    if remark.path and not remark.message.startswith(remark.path):
         line.append(f"{remark.path}: ", style="bold")
     return line.append(remark.message)
 

@@ -374,7 +374,9 @@ def troubles(app: App) -> list[Condition]:
         return []
     told = {problem.reason for problem in app.status.problems}
     found = [_without_problems(c, app) for c in app.status.conditions if _is_trouble(c) and c.reason not in told]
-    unique = {(c.reason, c.message): c for c in sorted(found, key=lambda c: c.type == "Stalled")}
+    unique: dict[tuple[str, str], Condition] = {}
+    for condition in sorted(found, key=lambda c: c.type == "Stalled"):  # which only repeats another one
+        unique.setdefault((condition.reason, condition.message), condition)
     return list(unique.values())
 
 

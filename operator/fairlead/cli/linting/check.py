@@ -12,7 +12,7 @@ from fairlead.cli.linting import packaged
 from fairlead.cli.linting.advice import warnings
 from fairlead.cli.linting.documents import Document, Path, Unreadable, documents
 from fairlead.cli.linting.metadata import check_metadata
-from fairlead.cli.linting.schema import Finding, check, with_defaults
+from fairlead.cli.linting.schema import Finding, check, with_defaults, without_nulls
 from fairlead.core.meta import API_VERSION, GROUP
 from fairlead.view.inert import one_line
 
@@ -100,7 +100,7 @@ class Linter:
                 )
             )
         if schema is not None and kind == "App" and not findings:
-            for finding in warnings(with_defaults(value, schema)):
+            for finding in warnings(with_defaults(without_nulls(value, schema), schema)):
                 self._remark(file, document, subject, finding, "warning")
 
     def _twice(self, file: str, value: dict[str, Any]) -> Iterator[Finding]:
@@ -126,10 +126,7 @@ class Linter:
 
 def _errors(value: dict[str, Any], schema: dict[str, Any]) -> Iterator[Finding]:
     yield from check_metadata(value.get("metadata"))
-    # The API server leaves metadata out of the schema but for what its rules ask of the name.
-    yield from (
-        finding for finding in check(value, schema) if finding.path[:1] != ("metadata",) or len(finding.path) < 2
-    )
+    yield from (finding for finding in check(value, schema) if finding.path != ("metadata",))
 
 
 def _no_kind(api_version: Any, kind: Any) -> str:

@@ -74,33 +74,28 @@ _Loader.add_implicit_resolver(
 
 def documents(text: str) -> Iterator[Document]:
     """The documents of a file that are not empty; the items of a List one by one. Unreadable where it is no YAML."""
-    loader = _Loader(text)
     try:
-        while loader.check_node():
-            root = loader.get_node()
-            assert root is not None
+        for root in yaml.compose_all(text, Loader=_Loader):
             reader = _Reader()
             value = reader.value(root, ())
-            if value is None:
-                continue
-            document = Document(value, root, tuple(reader.repeated))
-            yield from _items(document)
+            if value is not None:
+                yield from _items(Document(value, root, tuple(reader.repeated)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Unreadable(mark.line + 1 if mark else 1, _yaml_words(error, text)) from None
+        raise Unreadable(mark.line + 1 if mark else 1, _hinted(f"this is no YAML: {error.problem}", text)) from None
     except yaml.YAMLError as error:
-        raise Unreadable(1, " ".join(str(error).split())) from None
-    finally:
-        loader.dispose()
+        raise Unreadable(1, _hinted(f"this is no YAML: {' '.join(str(error).split())}", text)) from None
+    except Unreadable as error:
+        raise Unreadable(error.line, _hinted(error.message, text)) from None
 
 
-def _yaml_words(error: yaml.MarkedYAMLError, text: str) -> str:
-    words = f"this is no YAML: {error.problem or error.context}"
+def _hinted(message: str, text: str) -> str:
+    """The message with the most likely cause, where the text gives it away."""
     if "{{" in text:
-        words += "; it looks like a template: lint what `helm template` makes of it"
-    elif "\\t" in (error.problem or ""):
-        words += "; indent with spaces"
-    return words
+        return f"{message}; it looks like a template: lint what `helm template` makes of it"
+    if "\\t" in message:
+        return f"{message}; indent with spaces"
+    return message
 
 
 def _items(document: Document) -> Iterator[Document]:

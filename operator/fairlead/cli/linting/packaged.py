@@ -28,7 +28,10 @@ def kinds() -> dict[tuple[str, str], JSON]:
         spec = definition["spec"]
         for version in spec["versions"]:
             if version["served"] and spec["group"] == GROUP:
-                found[f"{GROUP}/{version['name']}", spec["names"]["kind"]] = version["schema"]["openAPIV3Schema"]
+                schema = version["schema"]["openAPIV3Schema"]
+                # The schema may bound a name; all other fields of metadata are the same for every kind.
+                schema["properties"].setdefault("metadata", {})["x-kubernetes-preserve-unknown-fields"] = True
+                found[f"{GROUP}/{version['name']}", spec["names"]["kind"]] = schema
     return found
 
 

@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 
 def check(value: Any, schema: Schema) -> list[Finding]:
     """What the API server would say. The CEL rules are asked with the schema's defaults filled in, as it does."""
-    value = without_defaulted_nulls(value, schema)
+    value = without_nulls(value, schema)
     structural = [_finding(error, schema) for error in _Validator(schema).iter_errors(value)]
     rules = list(broken_rules(with_defaults(value, schema), schema, ()))
     # A rule over a field that is wrong in itself only says the same once more.
@@ -57,30 +57,41 @@ def with_defaults(value: Any, schema: Schema) -> Any:
     {'a': {'b': 1}, 'c': {}}
     """
     if isinstance(value, dict):
-        properties = schema.get("properties") or {}
         result = dict(value)
-        for key, inner in properties.items():
+        for key, inner in (schema.get("properties") or {}).items():
             if key not in result and "default" in inner:
                 result[key] = copy.deepcopy(inner["default"])
-        extra = schema.get("additionalProperties")
-        extra = extra if isinstance(extra, dict) else {}
-        return {key: with_defaults(inner, properties.get(key, extra)) for key, inner in result.items()}
+        return {key: with_defaults(inner, _below(key, schema)) for key, inner in result.items()}
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
         return [with_defaults(item, schema["items"]) for item in value]
     return value
 
 
-def without_defaulted_nulls(value: Any, schema: Schema) -> Any:
-    """A copy without the nulls the API server takes for absent: those of fields that have a default."""
+def without_nulls(value: Any, schema: Schema) -> Any:
+    """A copy without the nulls the API server takes for absent: of every known field that may not be null
+    (apiextensions pkg/apiserver/schema/defaulting/prune.go). In a list they stay, and are errors.
+
+    >>> without_nulls({"a": None, "b": [None], "c": None}, {"properties": {"a": {}, "b": {}}})
+    {'b': [None], 'c': None}
+    """
     if isinstance(value, dict):
-        properties = schema.get("properties") or {}
-        kept = {
-            key: inner for key, inner in value.items() if inner is not None or "default" not in properties.get(key, {})
-        }
-        return {key: without_defaulted_nulls(inner, properties.get(key, {})) for key, inner in kept.items()}
+        kept = {key: inner for key, inner in value.items() if inner is not None or not _dropped(key, schema)}
+        return {key: without_nulls(inner, _below(key, schema)) for key, inner in kept.items()}
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        return [without_defaulted_nulls(item, schema["items"]) for item in value]
+        return [without_nulls(item, schema["items"]) for item in value]
     return value
+
+
+def _dropped(key: str, schema: Schema) -> bool:
+    known = key in (schema.get("properties") or {}) or isinstance(schema.get("additionalProperties"), dict)
+    return known and not _below(key, schema).get("nullable")
+
+
+def _below(key: str, schema: Schema) -> Schema:
+    """The schema of a field, or of a map's values; an empty one for what is not known."""
+    extra = schema.get("additionalProperties")
+    found: Schema = (schema.get("properties") or {}).get(key) or (extra if isinstance(extra, dict) else {})
+    return found
 
 
 # ---------------------------------------------------------------- CEL
@@ -91,12 +102,8 @@ def broken_rules(value: Any, schema: Schema, path: Path) -> Iterator[Finding]:
     for rule in schema.get("x-kubernetes-validations") or ():
         yield from _ask(rule, value, path, schema.get("type", ""))
     if isinstance(value, dict):
-        properties = schema.get("properties") or {}
-        extra = schema.get("additionalProperties")
         for key, inner in value.items():
-            below = properties.get(key) or (extra if isinstance(extra, dict) else None)
-            if below:
-                yield from broken_rules(inner, below, (*path, key))
+            yield from broken_rules(inner, _below(key, schema), (*path, key))
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for index, item in enumerate(value):
             yield from broken_rules(item, schema["items"], (*path, index))
@@ -279,7 +286,7 @@ def _bounded(kind: type[Sized], wrong: Callable[[int, int], bool], words: str) -
 
 
 def _format(validator: Any, format: str, value: Any, schema: Schema) -> Found:
-    if format in ("int32", "int64") and isinstance(value, int):
+    if format in ("int32", "int64") and isinstance(value, int) and "maximum" not in schema:
         bits = 31 if format == "int32" else 63
         if not -(2**bits) <= value < 2**bits:
             yield ValidationError(f"{value} does not fit a {format}")

@@ -1,0 +1,159 @@
+"""The sentences of `why`, and the choice of what to read for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from fairlead.core.conditions import timestamp
+from fairlead.core.podstate import Pod
+from fairlead.view.advice import CATALOGUE
+from fairlead.view.history import NoSuchRevision, diff, history, undo_target
+from fairlead.view.model import App, Revision, read
+from fairlead.view.why import Evidence, explain, samples
+
+NOW = 10_000.0
+COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+
+
+def app(*, generation: int = 1, meta: dict[str, Any] | None = None, desired: int = 3, **status: Any) -> App:
+    base = {"observedGeneration": 1, "revision": 2, "activeRevision": "shop-v2", "stableRevision": "shop-v1"}
+    counts = {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3}
+    raw = {
+        "metadata": {"name": "shop", "uid": "u", "generation": generation, **(meta or {})},
+        "spec": {"replicas": desired},
+        "status": {**base, **counts, **status},
+    }
+    return read(raw, App)
+
+
+def revision(number: int, hash: str, **status: Any) -> Revision:
+    spec = {"number": number, "images": [f"shop:{number}"], "templateHash": hash}
+    return read({"metadata": {"name": f"shop-{hash}"}, "spec": spec, "status": status}, Revision)
+
+
+REVISIONS = (revision(2, "v2", replicas=1), revision(1, "v1", replicas=3, readyReplicas=3))
+
+
+def pod(name: str, **fields: Any) -> Pod:
+    made = Pod("d", name, name, 1, NOW - 60, phase="Running", revision="v2", owner_uid="u")
+    return msgspec.structs.replace(made, **fields)
+
+
+STALLED = [{"type": "Stalled", "status": "True", "reason": "ProgressDeadlineExceeded", "message": "no progress"}]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told", "want"),
+    [
+        ("moving", app(), "shop is rolling: revision 2 is coming in, 0 of its 3 pods are ready."),
+        ("stuck", app(conditions=STALLED), "shop is stuck: revision 2 does not get further, 0 of its 3 pods are ready."),
+        (
+            "done",
+            app(**dict.fromkeys(COUNTS, 3)),
+            "shop is done: revision 2 runs with 3 of 3 pods ready. Nothing is awaited.",
+        ),
+        ("unseen", app(generation=2), "shop has been changed and the operator has not looked at it yet."),
+        ("going", app(meta={"deletionTimestamp": timestamp(NOW), "finalizers": ["x/y"]}), "shop is being deleted."),
+    ],
+)  # fmt: skip
+def test_the_headline(sentence: str, told: App, want: str) -> None:
+    assert explain(told, Evidence(revisions=REVISIONS), NOW).headline == want, sentence
+
+
+def test_whoever_is_on_call_learns_whether_anyone_suffers() -> None:
+    assert "Meanwhile 3 of revision 1 are ready and kept." in explain(app(), Evidence(REVISIONS), NOW).sentences
+    bad = explain(app(readyReplicas=0, availableReplicas=0), Evidence((revision(2, "v2", replicas=1),)), NOW)
+    assert "No pod is ready: nothing serves at the moment." in bad.sentences
+
+
+def test_finalizers_that_hold_a_deletion_are_named() -> None:
+    going = app(meta={"deletionTimestamp": timestamp(NOW), "finalizers": ["x/y"]})
+    assert "It goes when these finalizers are gone: x/y." in explain(going, Evidence(), NOW).sentences
+
+
+def test_what_the_pods_show_is_told_before_the_operator_has_written_it_down() -> None:
+    evidence = Evidence(REVISIONS, pods=(pod("a", problem="ImagePullBackOff", message="not found", container="web"),))
+    (cause,) = explain(app(), evidence, NOW).causes
+    assert (cause.reason, cause.count, cause.words) == ("ImagePullBackOff", 1, "not found")
+
+
+def test_what_the_operator_has_written_down_is_not_told_twice() -> None:
+    problems = [{"reason": "ImagePullBackOff", "count": 2, "samplePod": "gone", "message": "not found"}]
+    evidence = Evidence(REVISIONS, pods=(pod("a", problem="ImagePullBackOff"),))
+    (cause,) = explain(app(problems=problems), evidence, NOW).causes
+    assert cause.sample is not None
+    assert (cause.count, cause.sample.pod) == (2, "a"), "another pod stands in for a sample that is gone"
+
+
+def test_a_reason_nobody_foresaw_is_told_in_the_clusters_words() -> None:
+    evidence = Evidence(REVISIONS, pods=(pod("a", problem="Flummoxed", message="by a gremlin"),))
+    (cause,) = explain(app(), evidence, NOW).causes
+    assert (cause.meaning, cause.words) == ("", "by a gremlin")
+    assert cause.todo == ("The message is all that is known: kubectl describe shows the pod's events.",)
+
+
+def test_a_paused_app_is_told_how_to_go_on() -> None:
+    raw = {"metadata": {"name": "shop", "generation": 1}, "spec": {"rollout": {"paused": True}}}
+    paused = read(raw | {"status": {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 1}}, App)
+    told = explain(paused, Evidence(), NOW, command="kubectl fairlead", scope=" -n x")
+    assert [step.command for step in told.steps] == ["kubectl fairlead resume shop -n x"]
+
+
+def test_with_nothing_to_go_back_to_no_undo_is_recommended() -> None:
+    told = explain(app(conditions=STALLED), Evidence((revision(2, "v2"),)), NOW)
+    assert not any("undo" in step.command for step in told.steps)
+
+
+def test_samples_are_one_of_each_reason_and_never_many() -> None:
+    found = [pod(f"{reason}-{n}", problem=reason) for reason in ("A", "B", "C", "D") for n in range(50)]
+    chosen = samples(app(problems=[{"reason": "D", "samplePod": "D-7"}]), [*found, pod("ok", ready=True)])
+    assert [p.name for p in chosen] == ["D-7", "A-0", "B-0"]
+
+
+def test_every_reason_in_the_catalogue_says_what_it_means_and_what_to_do() -> None:
+    for reason, told in CATALOGUE.items():
+        assert told.meaning and told.todo, reason
+        assert all(todo.endswith(".") for todo in told.todo), reason
+
+
+# ---------------------------------------------------------------- history
+
+
+@pytest.mark.parametrize(
+    ("sentence", "status", "want"),
+    [
+        ("two bad releases after a good one", {"activeRevision": "shop-v3", "stableRevision": "shop-v1"}, 1),
+        ("a good one after others", {"activeRevision": "shop-v3", "stableRevision": "shop-v3"}, 2),
+        ("nothing was ever stable", {"activeRevision": "shop-v3", "stableRevision": ""}, 2),
+        ("the stable one is not kept", {"activeRevision": "shop-v3", "stableRevision": "shop-v0"}, 2),
+    ],
+)
+def test_where_an_undo_goes(sentence: str, status: dict[str, Any], want: int) -> None:
+    kept = [revision(n, f"v{n}") for n in (1, 2, 3)]
+    assert undo_target(app(**status), kept, None).number == want, sentence
+
+
+def test_an_undo_to_what_is_active_is_refused() -> None:
+    with pytest.raises(NoSuchRevision, match="revision 2 is the one that is active already"):
+        undo_target(app(), REVISIONS, 2)
+
+
+def test_history_tells_what_became_of_each_revision() -> None:
+    kept = [
+        revision(1, "v1"),
+        revision(2, "v2"),
+        revision(3, "v3"),
+        revision(4, "v4", phase="Failed"),
+        revision(5, "v5"),
+    ]
+    told = history(app(undo={"to": 2, "rejected": "v3"}), kept)
+    assert [entry.state for entry in told] == ["stable", "active", "undone", "failed", "kept"]
+
+
+def test_a_diff_is_not_about_the_order_of_keys() -> None:
+    one = read({"metadata": {"name": "a"}, "spec": {"template": {"a": 1, "b": [1, 2]}}}, Revision)
+    two = read({"metadata": {"name": "b"}, "spec": {"template": {"b": [1, 2], "a": 1}}}, Revision)
+    assert diff(one, two) == []

@@ -12,16 +12,20 @@ from fairlead.kube.fake import Commit, FakeCluster, Stored
 from fairlead.kube.resources import APPS, NAMESPACES, PODS
 from sim.machines import is_ready
 
-LAG = 0.25  # seconds: what changed so recently the operator cannot have heard of in time
+LAG = 0.25
 _OURS = ("fairlead.dev/", "app.kubernetes.io/")
 
 
 class Monitor:
     """Looks at every commit and writes down what should not have happened. It never raises: that would be an answer
-    of the API server."""
+    of the API server.
+
+    lag: seconds; what changed so recently the operator cannot have heard of in time.
+    """
 
     def __init__(self, cluster: FakeCluster, operators: set[str]):
         self.cluster, self.operators = cluster, operators
+        self.lag = LAG
         self.violations: list[str] = []
         self.loop = asyncio.get_running_loop()
         self.creates = 0  # of pods, by an operator
@@ -67,7 +71,7 @@ class Monitor:
 
     def _recent_specs(self, app: Stored) -> list[JSON]:
         now = self.loop.time()
-        earlier = [spec for until, spec in self._specs.get(app.meta["uid"], ()) if until + LAG >= now]
+        earlier = [spec for until, spec in self._specs.get(app.meta["uid"], ()) if until + self.lag >= now]
         return [app.object["spec"], *earlier]
 
     # ------------------------------------------------------------ writes to Apps
@@ -105,7 +109,7 @@ class Monitor:
             self.wrong(commit, "created for an App that is not there")
         elif (
             app.meta.get("deletionTimestamp")
-            and (parse_time(app.meta["deletionTimestamp"]) or 0) + 1 < self.cluster.clock()
+            and (parse_time(app.meta["deletionTimestamp"]) or 0) + 1 + self.lag < self.cluster.clock()
         ):
             self.wrong(commit, "created for an App that is being deleted")
         if self.cluster.find(NAMESPACES, None, commit.namespace) is None:
@@ -175,7 +179,7 @@ class Monitor:
         ready = next((c for c in pod.object["status"].get("conditions") or () if c["type"] == "Ready"), None)
         if ready and ready["status"] == "True":
             return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock()
-        return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + LAG > self.loop.time()
+        return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + self.lag > self.loop.time()
 
 
 def finished(pod: Stored) -> bool:

@@ -19,7 +19,7 @@ RESTART_SECONDS = 1.0
 class Process:
     """One replica of the operator. The first incarnation meets `faults`, later ones none.
 
-    `writes` are all writes it asked for, but for leases and events; `failed` is told of an end that is a bug.
+    `prepare` is told of each new client. `writes` are all writes it asked for, but for leases and events; `failed` is told of an end that is a bug.
     """
 
     def __init__(
@@ -30,7 +30,9 @@ class Process:
         *,
         identity: str = "operator",
         lease: LeaseSettings | None = None,
+        prepare: Callable[[FakeClient], None] = lambda _client: None,
     ):
+        self._prepare = prepare
         self.cluster, self.clock, self.identity, self.lease = cluster, clock, identity, lease
         self.faults = Faults()
         self.restarts = 0
@@ -52,6 +54,7 @@ class Process:
 
     def _make(self) -> None:
         self.client = FakeClient(self.cluster, self.identity, faults=self.faults)
+        self._prepare(self.client)
         self.engine = Engine(
             self.client,
             [app_controller()],

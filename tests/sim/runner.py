@@ -89,13 +89,17 @@ async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Ou
     except AssertionError as error:
         failure = str(error)
     violations = list(world.monitor.violations)
+    writes = [write for process in world.operators for write in process.writes]
+    violations += [
+        f"{write}: a delete that does not name the uid" for write in writes if write.verb == "delete" and not write.uid
+    ]
     if failure:
         violations.insert(0, failure.splitlines()[0])
     return Outcome(
         end=snapshot(world.cluster, NAMESPACE),
         creates=world.monitor.creates,
         deletes=world.monitor.deletes,
-        writes=[write for process in world.operators for write in process.writes],
+        writes=writes,
         seconds=world.loop.time(),
         hit=planned.hit if isinstance(planned, At) else None,
         violations=violations,

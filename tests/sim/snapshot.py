@@ -7,12 +7,21 @@ import re
 from collections import Counter
 from typing import Any
 
-from fairlead.core.meta import JSON
+from fairlead.core.meta import ANNOTATION_RESTARTED_AT, JSON
 from fairlead.kube.fake import FakeCluster, Stored
 from fairlead.kube.resources import APPS, BUDGETS, PODS, REVISIONS, SERVICES
 from sim.machines import is_ready
 
-_TIMES = {"lastTransitionTime", "since", "startedAt", "lastProgressAt", "pausedAt", "samplePod"}
+_TIMES = {
+    "lastTransitionTime",
+    "since",
+    "startedAt",
+    "lastProgressAt",
+    "pausedAt",
+    "restartAt",
+    ANNOTATION_RESTARTED_AT,
+    "samplePod",
+}
 _SYSTEM = {"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "deletionTimestamp"}
 _POD_NAME = re.compile(r"\b([a-z0-9-]+-[a-z0-9]{10,})-[a-z0-9]{5}\b")
 

@@ -13,7 +13,7 @@ from fairlead.core.conditions import find, timestamp
 from fairlead.core.meta import JSON
 from fairlead.engine.settings import LeaseSettings
 from fairlead.kube.errors import ApiError
-from fairlead.kube.fake import Commit, Crash, FakeCluster, Faults, Origin, Stored, schema
+from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, schema
 from fairlead.kube.resources import APPS, BUDGETS, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
 from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, is_ready
 from sim.monitor import Monitor, finished
@@ -43,6 +43,9 @@ class World:
         self.cluster.create(NAMESPACES, None, {"metadata": {"name": NAMESPACE}})
         self.operators: list[Process] = []
         self.monitor = Monitor(self.cluster, {"operator", "second"})
+        self.prepare: Callable[[FakeClient], None] = lambda _client: (
+            None
+        )  # each operator's connection, before it is used
         self._changed = asyncio.Event()
         self.trace: deque[str] = deque(maxlen=80)
         self.cluster.subscribers.append(self._committed)
@@ -81,6 +84,7 @@ class World:
             lambda error: self.monitor.violations.append(f"the operator ended: {error!r}"),
             identity=identity,
             lease=lease,
+            prepare=lambda client: self.prepare(client),
         )
         self.operators.append(process)
         process.start(faults)

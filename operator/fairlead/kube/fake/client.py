@@ -44,6 +44,7 @@ class FakeClient:
         self.faults = faults or Faults()
         self.latency = latency
         self.lag = lag
+        self.lags: dict[str, float] = {}  # by kind, where another than `lag`
         self.writes: list[Write] = []  # the counted ones, committed or refused
         self.streams: list[Stream] = []
         self.crashed: asyncio.Event = asyncio.Event()
@@ -76,6 +77,12 @@ class FakeClient:
     def release_watches(self) -> None:
         for stream in self.streams:
             stream.release()
+
+    def drop_events(self, kind: str, count: int) -> None:
+        """The next events of this client's watches of a kind are lost, and nobody says so."""
+        for stream in self.streams:
+            if stream.resource.kind == kind:
+                stream.skip += count
 
     def lose_watches(self, kind: str = "") -> None:
         """Streams end and history is gone: what happened before the next list is never told."""
@@ -147,7 +154,7 @@ class FakeClient:
             match,
             since=since,
             timeout=timeout_seconds,
-            lag=self.lag,
+            lag=self.lags.get(resource.kind, self.lag),
             body=body,
             horizon=lambda: self._horizon,
         )

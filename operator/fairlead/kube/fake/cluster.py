@@ -52,9 +52,11 @@ class Stored(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """One committed write. For a deletion `new` is the last state, with the deletion's resourceVersion."""
+    """One committed write. For a deletion `new` is the last state, with the deletion's resourceVersion. `at` is when, by
+    the cluster's clock."""
 
     rv: int
+    at: float
     type: str  # ADDED, MODIFIED, DELETED
     resource: Resource
     namespace: str
@@ -577,7 +579,7 @@ class FakeCluster:
             table.pop(ref, None)
         else:
             table[ref] = stored
-        commit = Commit(self.rv, type, resource, namespace, meta["name"], stored, old, origin)
+        commit = Commit(self.rv, self.clock(), type, resource, namespace, meta["name"], stored, old, origin)
         self.history.append(commit)
         if len(self.history) > self.window:
             self.compact(self.rv - self.window // 2)

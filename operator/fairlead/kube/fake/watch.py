@@ -72,17 +72,29 @@ class Stream:
         """The next lines, None at the end of the stream."""
         loop = asyncio.get_running_loop()
         while not self.closed and loop.time() < self._ends:
-            if not self.held and self._pending():
-                if self.lag:
-                    await asyncio.sleep(self.lag)
+            due = None
+            if not self.held:
                 if lines := self._take():
                     return lines
-                continue
-            if loop.time() >= self._bookmark and not self.held and self._horizon() is None:
+                due = self._due_in()
+            if loop.time() >= self._bookmark:
                 self._bookmark = loop.time() + BOOKMARK_SECONDS
-                return [self._bookmark_line()]
-            await self._wait(min(self._ends, self._bookmark) if loop.time() < self._bookmark else self._ends)
+                if not self.held and due is None and self._horizon() is None:
+                    return [self._bookmark_line()]
+            await self._wait(min(self._ends, self._bookmark, self._ends if due is None else loop.time() + due))
         return None
+
+    def _due_in(self) -> float | None:
+        """Seconds until the next commit has arrived; None where nothing is under way."""
+        horizon = self._horizon()
+        coming = (
+            commit
+            for commit in self.cluster.since(self.cursor)
+            if commit.resource == self.resource and (horizon is None or commit.rv <= horizon)
+        )
+        first = next(coming, None)
+        # Never 0: what floating point makes of "due now" would not be taken, and asked for again and again.
+        return None if first is None else max(first.at + self.lag - self.cluster.clock(), 1e-6)
 
     async def _wait(self, until: float) -> None:
         loop = asyncio.get_running_loop()
@@ -94,28 +106,24 @@ class Stream:
             alarm.cancel()
             self._waiter = None
 
-    def _limit(self) -> int:
-        horizon = self._horizon()
-        return self.cluster.rv if horizon is None else min(horizon, self.cluster.rv)
-
-    def _pending(self) -> bool:
-        if self.cursor < self.cluster.compacted:
-            return True
-        limit = self._limit()
-        return any(
-            commit.rv <= limit and commit.resource == self.resource for commit in self.cluster.since(self.cursor)
-        )
+    def _arrived(self) -> list[Commit]:
+        """What has come this way: committed long enough ago, and within the horizon of a server that lags."""
+        horizon, now = self._horizon(), self.cluster.clock()
+        return [
+            commit
+            for commit in self.cluster.since(self.cursor)
+            if commit.at + self.lag <= now and (horizon is None or commit.rv <= horizon)
+        ]
 
     def _take(self) -> list[bytes]:
-        if self.closed or self.held:
-            return []
         if self.cursor < self.cluster.compacted:
             self.close()
             return [_error_line("too old resource version", self.cursor, self.cluster.compacted)]
-        limit = self._limit()
-        lines = [self._line(commit) for commit in self.cluster.since(self.cursor) if commit.rv <= limit]
-        self.cursor = max(limit, self.cursor)
-        kept = [line for line in lines if line]
+        arrived = self._arrived()
+        if not arrived:
+            return []
+        self.cursor = arrived[-1].rv
+        kept = [line for line in map(self._line, arrived) if line]
         lost, self.skip = min(self.skip, len(kept)), max(self.skip - len(kept), 0)
         return kept[lost:]
 

@@ -5,7 +5,7 @@ SOURCES := operator hack tests
 CHECKED := $(wildcard tests/unit tests/sim tests/conformance)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static e2e bench up down lab-down generate lock clean
+.PHONY: help demo test check static e2e bench up down generate lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ static: .venv/ready
 	@$(PY) -m ruff format --check --quiet $(SOURCES) || { echo "run: $(PY) -m ruff format $(SOURCES)"; exit 1; }
 	@$(PY) -m ruff check --quiet $(SOURCES)
 	@$(PY) -m mypy
-	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	@.venv/bin/lint-imports > /dev/null || .venv/bin/lint-imports
 	@$(PY) hack/gen_crds.py --check
 	@$(PY) hack/gen_docs.py --check
 	@$(PY) hack/gen_chart.py --check

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fairlead.cli.session import Session, flatten
 from fairlead.core.podstate import Pod
-from fairlead.kube.errors import ApiError
-from fairlead.kube.resources import BUDGETS, EVENTS, SERVICES, Resource
+from fairlead.kube.errors import ApiError, NotFound
+from fairlead.kube.resources import BUDGETS, EVENTS, NODES, SERVICES, Resource
 from fairlead.view.inert import inert
 from fairlead.view.model import App, Event, read_all
 from fairlead.view.tree import Around
-from fairlead.view.why import Evidence, samples
+from fairlead.view.why import Evidence, samples, symptom
 
 SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 LOG_LINES = 5
+MOST_NODES = 5
 
 
 def around(session: Session, app: App) -> Around:
@@ -47,6 +50,7 @@ def evidence(session: Session, app: App) -> Evidence:
         pods=None if pods is None else tuple(pods),
         events=None if events is None else tuple(events),
         logs={pod.name: lines for pod in chosen if (lines := _log(session, pod))},
+        lost_nodes=frozenset(_lost_nodes(session, pods or [])),
     )
 
 
@@ -57,6 +61,22 @@ def _events(session: Session, app: App, chosen: list[Pod]) -> list[Event]:
         for page in session.cluster.pages(EVENTS, fields=f"involvedObject.uid={uid}"):
             found += read_all(page, Event)
     return found
+
+
+def _lost_nodes(session: Session, pods: list[Pod]) -> Iterator[str]:
+    """Nodes of pods that are not ready for no reason of their own, as far as they may be read and do not answer."""
+    suspects = sorted({pod.node for pod in pods if pod.node and symptom(pod, frozenset()) == "NotReady"})
+    for name in suspects[:MOST_NODES]:
+        try:
+            node = session.cluster.get(NODES, name)
+        except NotFound:
+            yield name
+            continue
+        except ApiError:
+            return
+        conditions = (node.get("status") or {}).get("conditions") or ()
+        if any(c.get("type") == "Ready" and c.get("status") != "True" for c in conditions):
+            yield name
 
 
 def _log(session: Session, pod: Pod) -> tuple[str, ...]:

@@ -95,6 +95,14 @@ CATALOGUE: dict[str, Advice] = {
         "the process runs and its readiness probe has not succeeded yet",
         ("Look at the probe: its path and port, and whether the process needs longer (startupProbe).",),
     ),
+    "NodeNotReady": Advice(
+        "the node these pods are on does not answer",
+        (
+            "Kubernetes takes the pods away after five minutes (the template's tolerations may say otherwise), and "
+            "they are replaced on other nodes.",
+            "If the node is gone for good, delete it: kubectl delete node NAME replaces them at once.",
+        ),
+    ),
     "Evicted": _NODE,
     "NodeLost": _NODE,
     "NodeShutdown": _NODE,

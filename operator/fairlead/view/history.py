@@ -58,8 +58,7 @@ def _entry(app: App, revision: Revision) -> Entry:
 def _state(app: App, revision: Revision) -> State:
     if revision.name == app.status.active_revision:
         return "active"
-    undo = app.status.undo
-    if undo and undo.rejected and revision.spec.template_hash == undo.rejected:
+    if turned_away(app, revision):
         return "undone"
     if revision.name == app.status.stable_revision:
         return "stable"
@@ -86,9 +85,11 @@ def listing(revisions: Sequence[Revision]) -> str:
 
 
 def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> Revision:
-    """Which revision an undo goes back to: the one asked for, else the last one that ran well, else the one before.
+    """Which revision an undo goes back to: the one asked for, else the last one that ran well, else the one before that
+    was not turned away itself.
 
-    The last one that ran well is not the one before when two bad releases came after it.
+    The last one that ran well is not the one before when two bad releases came after it; and after an undo the one
+    before is the very release that was undone.
     """
     active = app.status.active_revision
     if number is not None:
@@ -100,7 +101,20 @@ def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> 
     if not others:
         raise NoSuchRevision("there is no earlier revision to go back to: only the active one is kept")
     stable = next((r for r in others if r.name == app.status.stable_revision), None)
-    return stable or max(others, key=lambda r: r.number)
+    if stable:
+        return stable
+    good = [r for r in others if not turned_away(app, r)]
+    if not good:
+        raise NoSuchRevision(
+            f"the only other revision was undone itself; to run it all the same: --to {others[0].number}"
+        )
+    return max(good, key=lambda r: r.number)
+
+
+def turned_away(app: App, revision: Revision) -> bool:
+    """Whether the last undo was away from this revision."""
+    undo = app.status.undo
+    return bool(undo and undo.rejected and revision.spec.template_hash == undo.rejected)
 
 
 def predecessor(revisions: Sequence[Revision], number: int) -> Revision:

@@ -33,6 +33,12 @@ TONES: dict[Verdict, Tone] = {
 
 ROLLED_OUT = "NewRevisionAvailable"  # reason of Progressing once a rollout has been completed, until the next begins
 
+
+def tone_of(ruling: Verdict, available: int) -> Tone:
+    """A verdict's tone; pods that failed after the rollout are bad news once none is left."""
+    return "bad" if ruling == "Degraded" and available == 0 else TONES[ruling]
+
+
 # An operator that runs looks at a change within milliseconds.
 UNSEEN_PATIENCE = 15.0  # seconds
 
@@ -112,7 +118,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def tone(self) -> Tone:
-        return TONES[self.verdict]
+        return tone_of(self.verdict, self.available)
 
 
 def verdict(app: App) -> Verdict:
@@ -267,7 +273,7 @@ def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
         "Unseen": "",
         "Deleting": "leaving",
     }
-    return words[ruling], TONES[ruling]
+    return words[ruling], tone_of(ruling, app.status.available_replicas)
 
 
 def _other_state(revision: Revision, ruling: Verdict) -> tuple[str, Tone]:
@@ -452,7 +458,7 @@ def overview(app: App) -> Overview:
         name=app.name,
         verdict=ruling,
         summary=_summary(app, ruling),
-        tone=TONES[ruling],
+        tone=tone_of(ruling, app.status.available_replicas),
         ready=app.status.ready_replicas,
         desired=app.spec.replicas,
         updated=app.status.updated_replicas,

@@ -12,7 +12,7 @@ from fairlead.core.podstate import Pod
 from fairlead.view.images import short_images
 from fairlead.view.inert import inert_object, one_line
 from fairlead.view.model import App, Revision
-from fairlead.view.progress import TONES, Tone, pods, verdict
+from fairlead.view.progress import Tone, pods, tone_of, verdict
 
 RUNNING = "Running"
 
@@ -59,7 +59,7 @@ def tree(app: App, revisions: Sequence[Revision], around: Around, now: float, *,
         "App",
         app.name,
         state=one_line(app.status.summary) or ruling,
-        tone=TONES[ruling],
+        tone=tone_of(ruling, app.status.available_replicas),
         detail=(f"{app.status.ready_replicas}/{app.spec.replicas} ready",),
         created=app.metadata.created,
         children=tuple(branches),
@@ -92,7 +92,7 @@ def _revision(app: App, revision: Revision, found: list[Pod], most: int, now: fl
     wanted = app.spec.replicas if active else revision.status.replicas
     detail = [f"{ready}/{wanted} ready", short_images(revision.images)]
     if active:
-        state, tone = f"{revision.number} active", TONES[verdict(app)]
+        state, tone = f"{revision.number} active", tone_of(verdict(app), app.status.available_replicas)
     else:
         stable = revision.name == app.status.stable_revision
         state, tone = f"{revision.number} stable" if stable else f"{revision.number} leaving", "held"

@@ -68,12 +68,14 @@ class Explanation(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What was read beside the App: None where it may not be read. `logs` by pod name: (container, last lines)."""
+    """What was read beside the App: None where it may not be read. `logs`: a process's last lines by its pod's name.
+    `lost_nodes` do not answer."""
 
     revisions: tuple[Revision, ...] = ()
     pods: tuple[Pod, ...] | None = ()
     events: tuple[Event, ...] | None = ()
     logs: dict[str, tuple[str, ...]] = {}
+    lost_nodes: frozenset[str] = frozenset()
 
 
 def explain(app: App, evidence: Evidence, now: float, *, command: str = "fairlead", scope: str = "") -> Explanation:
@@ -198,15 +200,30 @@ def _from_pods(app: App, state: Progress, evidence: Evidence) -> list[Cause]:
     groups: dict[str, list[Pod]] = defaultdict(list)
     for pod in evidence.pods or ():
         if pod.deleting is None and pod.owner_uid in ("", app.metadata.uid):
-            reason = pod.problem or ("NotReady" if pod.phase == "Running" and not pod.ready else "")
+            reason = symptom(pod, evidence.lost_nodes)
             if reason:
                 groups[reason].append(pod)
     causes = []
     for reason, group in groups.items():
         first = min(group, key=lambda p: (p.created, p.name))
         sample = _sample(first, evidence)
-        causes.append(_cause(reason, len(group), first.created or None, sample.words, sample, advice(reason)))
+        since = min(max(pod.created, pod.ready_since) for pod in group) or None
+        causes.append(_cause(reason, len(group), since, sample.words, sample, advice(reason)))
     return sorted(causes, key=lambda cause: -cause.count)
+
+
+def symptom(pod: Pod, lost_nodes: frozenset[str]) -> str:
+    """What is wrong with a pod in a word, "" for nothing.
+
+    >>> late = Pod("", "p", "u", 1, 0, phase="Running", node="n1")
+    >>> symptom(late, frozenset()), symptom(late, frozenset({"n1"}))
+    ('NotReady', 'NodeNotReady')
+    """
+    if pod.problem:
+        return pod.problem
+    if pod.phase != "Running" or pod.ready:
+        return ""
+    return "NodeNotReady" if pod.node in lost_nodes else "NotReady"
 
 
 def _cause(reason: str, count: int, since: float | None, words: str, sample: Sample | None, known: Advice) -> Cause:
@@ -231,7 +248,7 @@ def samples(app: App, found: Sequence[Pod]) -> list[Pod]:
     for pod in sorted(found, key=lambda p: (p.name not in named, p.ready, p.created, p.name)):
         if pod.ready or pod.deleting is not None:
             continue
-        chosen.setdefault(pod.problem or "NotReady", pod)
+        chosen.setdefault(pod.problem or f"NotReady on {pod.node}", pod)
     return list(chosen.values())[:MOST_SAMPLES]
 
 
@@ -255,7 +272,7 @@ def _steps(
             )
     if state.verdict == "Paused":
         yield Step(f"{command} resume {state.name}{scope}", "go on")
-    if state.verdict in ("Failed", "Moving", "Degraded") and causes:
+    if _is_the_releases_fault(state, causes):
         try:
             target = undo_target(app, evidence.revisions, None)
         except ValueError:
@@ -265,6 +282,17 @@ def _steps(
         if state.revision and any(r.number == state.revision for r in evidence.revisions):
             older, newer = sorted((target.number, state.revision))
             yield Step(f"{command} history {state.name}{scope} --diff {older} {newer}", "see what changed")
+
+
+# What a release does to itself, also after it was rolled out; nodes that fail are not among it.
+_OF_THE_RELEASE = {"CrashLoopBackOff", "Error", "OOMKilled", "Completed", "NotReady"}
+
+
+def _is_the_releases_fault(state: Progress, causes: Sequence[Cause]) -> bool:
+    """Whether going back may help."""
+    if state.verdict == "Degraded":
+        return any(cause.reason in _OF_THE_RELEASE for cause in causes)
+    return state.verdict in ("Failed", "Moving") and bool(causes)
 
 
 def _events(events: Sequence[Event], most: int = 8) -> Iterable[Happened]:

@@ -10,7 +10,7 @@ import yaml
 
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON
-from fairlead.kube.resources import APPS, BUDGETS, EVENTS, PODS, REVISIONS, SERVICES, Resource
+from fairlead.kube.resources import APPS, BUDGETS, EVENTS, NODES, PODS, REVISIONS, SERVICES, Resource
 from unit.cli import objects
 from unit.cli.conftest import Cli, Shop
 from unit.cli.served import SLICES
@@ -200,6 +200,7 @@ def test_why_reads_the_last_words_of_a_process_that_ended(rolling: Shop, cli: Cl
 
 def test_why_reads_the_events_of_a_pod_whose_probe_fails(rolling: Shop, cli: Cli) -> None:
     rolling.pod("shop-v2-aaaaa", "v2", ready=False)
+    rolling.server.add(NODES, node("True"), namespace="")
     uid = rolling.server.get(*_pod("shop-v2-aaaaa"))["metadata"]["uid"]
     event = {
         "metadata": {"name": "a.1"},
@@ -220,6 +221,23 @@ def test_why_reads_the_events_of_a_pod_whose_probe_fails(rolling: Shop, cli: Cli
 
 def _pod(name: str) -> tuple[Resource, str]:
     return PODS, name
+
+
+def node(ready: str) -> JSON:
+    return {"metadata": {"name": "node-1"}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+@pytest.mark.parametrize(("ready", "reason"), [("Unknown", "NodeNotReady"), ("True", "NotReady")])
+def test_why_looks_at_the_nodes_of_pods_that_are_not_ready(rolling: Shop, cli: Cli, ready: str, reason: str) -> None:
+    rolling.pod("shop-v2-aaaaa", "v2", ready=False)
+    rolling.server.add(NODES, node(ready), namespace="")
+    assert f"✗ {reason}: " in cli("why", "shop").out
+
+
+def test_why_does_without_nodes_where_they_may_not_be_read(rolling: Shop, cli: Cli) -> None:
+    rolling.pod("shop-v2-aaaaa", "v2", ready=False)
+    rolling.server.forbid("get", "nodes")
+    assert "✗ NotReady: " in cli("why", "shop").out
 
 
 def test_why_of_an_app_that_is_well_is_one_sentence(shop: Shop, cli: Cli) -> None:

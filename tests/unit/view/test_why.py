@@ -122,6 +122,27 @@ def test_every_reason_in_the_catalogue_says_what_it_means_and_what_to_do() -> No
 # ---------------------------------------------------------------- history
 
 
+def test_an_undo_after_an_undo_does_not_bring_the_bad_release_back() -> None:
+    kept = [revision(n, f"v{n}") for n in (1, 3, 4)]
+    after = app(activeRevision="shop-v4", stableRevision="shop-v4", undo={"to": 2, "rejected": "v3"})
+    assert undo_target(after, kept, None).number == 1
+    with pytest.raises(
+        NoSuchRevision, match="the only other revision was undone itself; to run it all the same: --to 3"
+    ):
+        undo_target(after, kept[1:], None)
+
+
+def test_pods_on_a_node_that_does_not_answer_are_not_blamed_on_their_probe() -> None:
+    rolled = [{"type": "Progressing", "status": "True", "reason": "NewRevisionAvailable"}]
+    degraded = app(**dict.fromkeys(COUNTS, 3) | {"readyReplicas": 0, "availableReplicas": 0}, conditions=rolled)
+    found = (pod("a", node="n1", ready_since=NOW - 10), pod("b", node="n1", ready_since=NOW - 20))
+    told = explain(degraded, Evidence(REVISIONS, found, lost_nodes=frozenset({"n1"})), NOW)
+    assert told.headline == "shop has been rolled out and pods have failed since: 0 of 3 pods ready."
+    assert [(cause.reason, cause.count, cause.since) for cause in told.causes] == [("NodeNotReady", 2, NOW - 20)]
+    assert not any("undo" in step.command for step in told.steps), "another release would not help"
+    assert told.tone == "bad"
+
+
 @pytest.mark.parametrize(
     ("sentence", "status", "want"),
     [

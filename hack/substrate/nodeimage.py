@@ -81,7 +81,8 @@ def ensure(progress: Progress, official: bool) -> NodeImage:
 def fingerprint() -> str:
     """Changes with whatever the built image is made of, so that a stale one is never taken for it."""
     here = Path(__file__).parent
-    sources = [here / "nodeimage.py", here / "archives.py", paths.FILES / "node-network.sh", paths.FILES / "pause.c"]
+    sources = [here / "nodeimage.py", here / "archives.py"]
+    sources += [paths.FILES / name for name in ("node-network.sh", "pause.c", "protocols")]
     sources += sorted((paths.FILES / "node").iterdir())
     digest = hashlib.sha256(json.dumps([getattr(versions, name) for name in _VERSIONS]).encode())
     for source in sources:
@@ -179,7 +180,8 @@ def _other_images(pause: Path) -> list[Image]:
     provisioner: Files = {**_program("local-path-provisioner"), **_certificates()}
     agnhost: Files = {**_program("agnhost", "/"), **busybox}
     return [
-        _kubernetes_image("kube-proxy", {**nft, **busybox}),  # in nftables mode it calls nothing but nft
+        # In nftables mode it calls nothing but nft, which has to know protocols by name.
+        _kubernetes_image("kube-proxy", {**nft, **busybox, "/etc/protocols": paths.FILES / "protocols"}),
         Image(
             f"registry.k8s.io/etcd:{versions.ETCD.removeprefix('v')}-0",
             {**_program("etcd"), **busybox},

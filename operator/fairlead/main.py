@@ -77,7 +77,8 @@ class Process:
     async def run(self) -> int:
         """Until a signal (0), or until a part of it fails (1): then Kubernetes starts it anew, with nothing half alive."""
         registry = kopf.OperatorRegistry()
-        kopf.on.startup(registry=registry, id="start")(self._start)
+        # A start that fails ends the process; kopf would try it again after a minute.
+        kopf.on.startup(registry=registry, id="start", errors=kopf.ErrorsMode.PERMANENT)(self._start)
         kopf.on.cleanup(registry=registry, id="stop")(self._end)
         kopf.on.login(registry=registry, id="login")(self._credentials)
         kopf.on.probe(registry=registry, id="engine")(self._probe)
@@ -91,8 +92,9 @@ class Process:
                 standalone=True,
                 stop_flag=self._stop,
             )
-        except Exception:
-            log.exception("the process failed")
+        except Exception as error:
+            await self._end()
+            log.error("the process failed: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
             return 1
         if self._failure is not None:
             log.error("the engine ended: %s", self._failure)
@@ -133,6 +135,7 @@ class Process:
             await self.health.stop()
         if self._client is not None:
             await self._client.close()
+        self._freezing = self._running = self.health = self._client = None
 
     async def _credentials(self, **_: Any) -> kopf.ConnectionInfo:
         return _connection(await asyncio.to_thread(self._login.renew))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 import msgspec
+from prometheus_client import Counter, Histogram
 
 from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
 from fairlead.core.children import APPLIED
@@ -92,6 +93,7 @@ class Requests:
         self._rng = rng
         self._metrics = metrics
         self._may_write = may_write
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def send(self, lane: Limiter, verb: str, kind: str, request: Callable[[], Awaitable[bytes]]) -> bytes:
         """The answer, or the ApiError of the last attempt. The same request is repeated where its outcome is unknown
@@ -124,8 +126,14 @@ class Requests:
                 await asyncio.sleep(max(failure.retry_after or 0.0, backoff(attempt, 0.2, 5.0, self._rng)))
 
     def _count(self, verb: str, kind: str, code: int, latency: float) -> None:
-        self._metrics.writes.labels(kind, verb, code).inc()
-        self._metrics.write_seconds.labels(verb).observe(latency)
+        slot = (kind, verb, code)
+        series = self._series.get(slot)
+        if series is None:  # looking a series up by its labels costs as much as all the rest of this
+            series = self._metrics.writes.labels(*slot), self._metrics.write_seconds.labels(verb)
+            self._series[slot] = series
+        counter, histogram = series
+        counter.inc()
+        histogram.observe(latency)
 
 
 @dataclass(slots=True)

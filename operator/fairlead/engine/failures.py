@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fairlead.core.actions import Failure
 from fairlead.core.meta import Key
-from fairlead.engine.queue import backoff
+from fairlead.engine.queue import RESOLUTION, backoff
 
 # Refusals that concern one name only: with another name the write may well succeed.
 _OF_A_NAME = frozenset({"NameTaken", "NotOwned"})
@@ -54,7 +54,7 @@ class Failures:
         held = self._held.get(key)
         if not held:
             return False
-        now = self._monotonic()
+        now = self._monotonic() + RESOLUTION
         return any(
             entry is not None and entry.generation == generation and now < entry.until
             for entry in (held.get((verb, kind, "")), held.get((verb, kind, name)))
@@ -95,7 +95,7 @@ class Failures:
     def wait(self, key: Key) -> float | None:
         """Seconds until the next held write may be tried again; None when none is held. (One whose pause is over and
         that was still not tried waits for something else, such as a Revision for its pods.)"""
-        now = self._monotonic()
+        now = self._monotonic() + RESOLUTION
         times = [entry.until - now for entry in self._held.get(key, {}).values() if entry.until > now]
         return min(times) if times else None
 

@@ -12,6 +12,8 @@ from fairlead.core.meta import Key
 from fairlead.engine.settings import EngineSettings
 from fairlead.metrics.collect import Metrics
 
+RESOLUTION = 0.001  # seconds a timer may come early: uvloop counts in milliseconds
+
 
 class QueueStopped(Exception):
     """No key will come any more."""
@@ -183,7 +185,7 @@ class Queue:
 
     def _fire(self) -> None:
         self._timer = None
-        now = _now() + 1e-6  # call_at may come early by the clock's resolution
+        now = _now() + RESOLUTION
         while self._heap and self._heap[0][0] <= now:
             when, _, key = heapq.heappop(self._heap)
             if self._due.get(key) == when:

@@ -13,7 +13,7 @@ import msgspec
 from fairlead.core.meta import JSON, MANAGER_STATUS, Key
 from fairlead.engine.execute import Requests
 from fairlead.engine.expectations import OwnWrites
-from fairlead.engine.queue import backoff
+from fairlead.engine.queue import RESOLUTION, backoff
 from fairlead.engine.settings import EngineSettings
 from fairlead.kube.client import Client, Envelope
 from fairlead.kube.errors import Forbidden, Invalid, NotFound
@@ -138,7 +138,7 @@ class StatusWriter:
     def _wait(self, book: _Book, matters: bool) -> float | None:
         now = asyncio.get_running_loop().time()
         wait = max(book.held, float("-inf") if matters else book.written + self._interval) - now
-        return wait if wait > 0 else None
+        return wait if wait > RESOLUTION else None
 
     async def _write(self, key: Key, slot: Slot, resource: Resource, body: JSON) -> float | None:
         """None when it stands, else the seconds until a refused status is worth another try."""

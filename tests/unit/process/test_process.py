@@ -129,6 +129,12 @@ async def test_an_api_server_that_is_not_up_yet_is_waited_for(tmp_path: Path, fr
         assert await p.ends() == 0
 
 
+async def test_an_address_that_is_taken_ends_it_at_once(tmp_path: Path, front: Front) -> None:
+    """kopf would try again after a minute, alive and doing nothing."""
+    async with process(tmp_path, front, FAIRLEAD_HEALTH_ADDRESS=front.url.removeprefix("http://")) as p:
+        assert await p.ends(within=20) == 1
+
+
 async def test_a_setting_that_makes_no_sense_is_said_and_nothing_starts(tmp_path: Path, front: Front) -> None:
     async with process(tmp_path, front, FAIRLEAD_WORKERS="many") as p:
         assert await p.ends() == 2

@@ -53,6 +53,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f"fairlead.cli.{_VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        command.short_help = _VERBS[cmd_name][1]
         return command
 
     def resolve_command(

@@ -147,6 +147,10 @@ def change(function: F) -> F:
 class Verb(click.Command):
     """A command whose help keeps its own flags and those about the cluster apart."""
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        settings.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
+        super().__init__(*args, **settings)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own: list[tuple[str, str]] = []
         cluster: list[tuple[str, str]] = []

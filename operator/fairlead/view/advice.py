@@ -23,7 +23,7 @@ _IMAGE = Advice(
 _CRASH = Advice(
     "the process starts and ends again; the kubelet waits longer before each new start",
     (
-        "Read its last words in the log below: most often a setting, a secret or a server it needs is missing.",
+        "Read its last words: most often a setting, a secret or a server it needs is missing.",
         "Try the image and its command on your own machine, with the same environment.",
     ),
 )

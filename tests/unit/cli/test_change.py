@@ -130,7 +130,7 @@ EVERY_CHANGE = [
 
 
 @pytest.mark.parametrize("arguments", EVERY_CHANGE, ids=lambda a: a[0])
-def test_75_a_client_dry_run_writes_nothing_and_shows_what_would_be(
+def test_trust_75_a_client_dry_run_writes_nothing_and_shows_what_would_be(
     history: Shop, cli: Cli, arguments: list[str]
 ) -> None:
     before = history.server.get(APPS, "shop")
@@ -141,7 +141,9 @@ def test_75_a_client_dry_run_writes_nothing_and_shows_what_would_be(
 
 
 @pytest.mark.parametrize("arguments", EVERY_CHANGE, ids=lambda a: a[0])
-def test_75_a_server_dry_run_asks_the_server_and_changes_nothing(history: Shop, cli: Cli, arguments: list[str]) -> None:
+def test_trust_75_a_server_dry_run_asks_the_server_and_changes_nothing(
+    history: Shop, cli: Cli, arguments: list[str]
+) -> None:
     before = history.server.get(APPS, "shop")
     result = cli(*arguments, "--dry-run=server")
     assert result.out.endswith(" (server dry run)\n")

@@ -53,7 +53,7 @@ def test_what_is_not_allowed_is_named_by_verb_and_resource(shop: Shop, cli: Cli)
     )
 
 
-def test_70_an_expired_token_is_told_and_shows_no_data(shop: Shop, cli: Cli) -> None:
+def test_trust_70_an_expired_token_is_told_and_shows_no_data(shop: Shop, cli: Cli) -> None:
     result = cli("status", "--token", "old")
     assert (result.code, result.out) == (1, "")
     assert "does not accept your credentials: they may have expired" in result.err
@@ -187,7 +187,7 @@ def test_a_damaged_kubeconfig_is_named(
         ("1.0.0", 2, "upgrade this program"),
     ],
 )
-def test_74_a_version_skew_is_told_and_exits_with_2(
+def test_trust_74_a_version_skew_is_told_and_exits_with_2(
     server: ServedCluster, cli: Cli, monkeypatch: pytest.MonkeyPatch, operator: str, code: int, words: str
 ) -> None:
     monkeypatch.setattr("fairlead.cli.version.__version__", "0.1.0")

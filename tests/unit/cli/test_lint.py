@@ -61,7 +61,7 @@ def container(**fields: Any) -> JSON:
         ("sepc", "did you mean 'spec'?"),
     ],
 )
-def test_1_an_unknown_field_is_named_with_what_may_have_been_meant(path: str, hint: str) -> None:
+def test_trust_1_an_unknown_field_is_named_with_what_may_have_been_meant(path: str, hint: str) -> None:
     made = objects.app(image="shop:1", rollout={}, disruption={"maxUnavailable": 1})
     at: Any = made
     *parents, field = path.replace("[0]", ".0").split(".")
@@ -88,12 +88,12 @@ def test_1_an_unknown_field_is_named_with_what_may_have_been_meant(path: str, hi
         ({"rollout": {"undoTo": 0}}, "spec.rollout.undoTo: must be at least 1, not 0"),
     ],
 )  # fmt: skip
-def test_2_a_wrong_type_or_a_number_out_of_range_is_told_by_its_path(fields: JSON, found: str) -> None:
+def test_trust_2_a_wrong_type_or_a_number_out_of_range_is_told_by_its_path(fields: JSON, found: str) -> None:
     errors = [remark for remark in remarks(spec(**fields)) if " error " in remark]
     assert errors[0] == f"1 error {found}"
 
 
-def test_2_not_a_number_is_no_number_of_replicas() -> None:
+def test_trust_2_not_a_number_is_no_number_of_replicas() -> None:
     text = HEAD + "spec: {replicas: .nan, template: {spec: {containers: [{name: a, image: 'b:1'}]}}}\n"
     assert any("spec.replicas" in remark for remark in remarks(text))
 
@@ -114,20 +114,20 @@ def test_2_not_a_number_is_no_number_of_replicas() -> None:
         (container(ports={"containerPort": 80}), "must be a list, not a mapping: begin each item with a dash"),
     ],
 )
-def test_4_a_template_that_cannot_run_is_an_error(template: JSON, found: str) -> None:
+def test_trust_4_a_template_that_cannot_run_is_an_error(template: JSON, found: str) -> None:
     assert any(found in remark for remark in remarks(spec(template=template))), remarks(spec(template=template))
 
 
-def test_4_the_same_number_over_tcp_and_udp_is_no_duplicate() -> None:
+def test_trust_4_the_same_number_over_tcp_and_udp_is_no_duplicate() -> None:
     ports = [{"containerPort": 53, "protocol": "TCP"}, {"containerPort": 53, "protocol": "UDP"}]
     assert remarks(spec(template=container(ports=ports))) == []
 
 
-def test_5_an_invalid_image_is_for_the_kubelet_to_judge() -> None:
+def test_trust_5_an_invalid_image_is_for_the_kubelet_to_judge() -> None:
     assert not any(" error " in remark for remark in remarks(spec(image="no such image:1")))
 
 
-def test_6_labels_of_fairleads_own_are_not_to_be_taken() -> None:
+def test_trust_6_labels_of_fairleads_own_are_not_to_be_taken() -> None:
     template = container() | {"metadata": {"labels": {"fairlead.dev/app": "other"}}}
     (found,) = remarks(spec(template=template))
     assert "must not use the prefix fairlead.dev/" in found
@@ -135,23 +135,23 @@ def test_6_labels_of_fairleads_own_are_not_to_be_taken() -> None:
 
 @pytest.mark.parametrize("value", ["150%", "1.5", "-1", "ten", "25 %", "%", "", -1, 1.5, "1"])
 @pytest.mark.parametrize("field", ["maxSurge", "maxUnavailable"])
-def test_10_rubbish_for_a_number_or_a_percentage_is_refused(field: str, value: Any) -> None:
+def test_trust_10_rubbish_for_a_number_or_a_percentage_is_refused(field: str, value: Any) -> None:
     errors = [remark for remark in remarks(spec(rollout={field: value})) if " error " in remark]
     assert errors and f"spec.rollout.{field}" in errors[0]
 
 
 @pytest.mark.parametrize("value", [0, 1, "0%", "25%", "100%"])
-def test_10_numbers_and_percentages_are_accepted(value: Any) -> None:
+def test_trust_10_numbers_and_percentages_are_accepted(value: Any) -> None:
     assert not any(" error " in remark for remark in remarks(spec(rollout={"maxSurge": value})))
 
 
 @pytest.mark.parametrize(("surge", "unavailable"), [(0, 0), ("0%", 0), (0, "0%"), ("0%", "0%")])
-def test_11_both_budgets_zero_are_refused_with_the_way_out(surge: Any, unavailable: Any) -> None:
+def test_trust_11_both_budgets_zero_are_refused_with_the_way_out(surge: Any, unavailable: Any) -> None:
     (found,) = remarks(spec(rollout={"maxSurge": surge, "maxUnavailable": unavailable}))
     assert "cannot both be 0: no pod could ever be replaced; set maxSurge to 1" in found
 
 
-def test_11_a_default_counts_as_what_was_written() -> None:
+def test_trust_11_a_default_counts_as_what_was_written() -> None:
     assert remarks(spec(rollout={"maxSurge": 0})) == [], "maxUnavailable is 25% unless said otherwise"
 
 
@@ -164,14 +164,14 @@ def test_11_a_default_counts_as_what_was_written() -> None:
         (7, None, 'must be a string: put it in quotes: "7"'),
     ],
 )
-def test_18_a_name_that_does_not_fit_is_told(name: Any, expose: JSON | None, found: str) -> None:
+def test_trust_18_a_name_that_does_not_fit_is_told(name: Any, expose: JSON | None, found: str) -> None:
     made = objects.app(image="shop:1") | {"metadata": {"name": name}}
     if expose:
         made["spec"]["expose"] = expose
     assert any(found in remark for remark in remarks(json.dumps(made)))
 
 
-def test_22_control_characters_in_a_manifest_do_not_reach_the_terminal() -> None:
+def test_trust_22_control_characters_in_a_manifest_do_not_reach_the_terminal() -> None:
     made = objects.app(image="shop:1") | {"metadata": {"name": "a\x1b[2Jb", "labels": {"\x1b]0;x\x07k": "v"}}}
     assert "\x1b" not in "".join(remarks(json.dumps(made)))
 

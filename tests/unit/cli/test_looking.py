@@ -149,7 +149,7 @@ def test_the_tree_is_nested_for_programs(exposed: Shop, cli: Cli) -> None:
     assert [child["kind"] for child in root["children"]] == ["Revision", "Revision", "Service", "PodDisruptionBudget"]
 
 
-def test_72_of_many_pods_the_tree_shows_those_that_matter_and_counts_the_rest(rolling: Shop, cli: Cli) -> None:
+def test_trust_72_of_many_pods_the_tree_shows_those_that_matter_and_counts_the_rest(rolling: Shop, cli: Cli) -> None:
     for index in range(40):
         rolling.pod(f"shop-v1-{index:05}", "v1")
     rolling.pod("shop-v1-zzzzz", "v1", ready=False, **WAITING)

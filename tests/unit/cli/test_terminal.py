@@ -53,7 +53,7 @@ def evil(rolling: Shop) -> Shop:
 
 
 @pytest.mark.parametrize("arguments", VERBS, ids=" ".join)
-def test_22_and_73_nothing_from_the_cluster_steers_the_terminal(evil: Shop, cli: Cli, arguments: list[str]) -> None:
+def test_trust_22_nothing_from_the_cluster_steers_the_terminal(evil: Shop, cli: Cli, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.out and not CONTROL.search(result.out), CONTROL.search(result.out)
     assert not CONTROL.search(result.err)
@@ -61,12 +61,12 @@ def test_22_and_73_nothing_from_the_cluster_steers_the_terminal(evil: Shop, cli:
 
 
 @pytest.mark.parametrize("format", ["json", "yaml"])
-def test_22_machine_formats_escape_what_they_keep(evil: Shop, cli: Cli, format: str) -> None:
+def test_trust_22_machine_formats_escape_what_they_keep(evil: Shop, cli: Cli, format: str) -> None:
     result = cli("pause", "shop", "--dry-run=client", "-o", format)
     assert result.code == 0 and not CONTROL.search(result.out)
 
 
-def test_73_markup_of_the_terminal_library_is_only_text(rolling: Shop, cli: Cli) -> None:
+def test_trust_73_markup_of_the_terminal_library_is_only_text(rolling: Shop, cli: Cli) -> None:
     status = objects.moving()
     rolling.status(status | {"summary": "[red]x[/red] :smile: [link=http://evil]y[/link]"})
     assert "[red]x[/red] :smile: [link=http://evil]y[/link]" in cli("status", "shop").out
@@ -123,7 +123,7 @@ def test_a_terminal_without_unicode_gets_ascii(shop: Shop) -> None:
     assert "======" in text and text.isascii()
 
 
-def test_75_ctrl_c_ends_quietly_with_130(rolling: Shop) -> None:
+def test_trust_75_ctrl_c_ends_quietly_with_130(rolling: Shop) -> None:
     running = process("status", "shop", "--watch")
     assert running.stdout is not None
     assert b"Rolling 1/3" in running.stdout.readline()

@@ -108,6 +108,7 @@ class Informer:
         self._hooks = hooks
         self._settings = settings
         self._rng = rng
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._failures = 0
         self._doubts = 0
         self._asked_to_wait = 0.0  # seconds, by the last 429 or 503
@@ -123,10 +124,11 @@ class Informer:
 
     def age(self) -> float:
         """Seconds since anything was heard of this kind; grows past a minute when the watch is in trouble."""
-        return asyncio.get_running_loop().time() - self.last_line if self.last_line else 0.0
+        return self._loop.time() - self.last_line if self._loop is not None and self.last_line else 0.0
 
     async def run(self) -> None:
         """List and watch until cancelled."""
+        self._loop = asyncio.get_running_loop()
         relist = True
         while True:
             try:

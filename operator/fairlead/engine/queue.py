@@ -175,6 +175,11 @@ class Queue:
         heapq.heappush(self._heap, (when, next(self._serial), key))
         if self._heap[0][2] == key:
             self._arm()
+        if len(self._heap) > 4 * len(self._due) + 64:
+            # A key that waits for minutes and is asked for each few milliseconds leaves an entry behind each time.
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
+            self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -45,7 +45,7 @@ class Metrics:
         self.build_info = self._gauge("fairlead_build_info")
 
     def exposition(self) -> bytes:
-        """The text format Prometheus scrapes."""
+        """The text format Prometheus scrapes. Call it in the engine's loop: ages are measured on its clock."""
         return generate_latest(self.registry)
 
     def _declared(self, name: str, type: str) -> Series:

@@ -145,6 +145,18 @@ async def test_a_worker_that_is_cancelled_does_not_take_a_key_with_it(queue: Que
     assert await asyncio.wait_for(second, 1) == A
 
 
+async def test_a_key_that_waits_long_and_is_asked_for_often_leaves_nothing_behind(queue: Queue) -> None:
+    for _ in range(2000):
+        queue.add_after(A, 300)
+        queue.add(A)
+        await queue.get()
+        queue.done(A)
+    assert len(queue._heap) < 100
+    queue.add_after(B, 1)
+    queue.add_after(A, 2)
+    assert [await queue.get(), await queue.get()] == [B, A]
+
+
 async def test_many_workers_share_many_keys_without_two_having_the_same(queue: Queue) -> None:
     keys = [Key("shop", str(number)) for number in range(50)]
     holding: set[Key] = set()

@@ -44,6 +44,20 @@ async def test_desired_becomes_actual_and_then_nothing_is_written() -> None:
         assert len(r.client.writes) == before
 
 
+async def test_the_same_story_makes_the_same_writes() -> None:
+    async def story() -> list[str]:
+        async with rig() as r:
+            for number in range(5):
+                r.app(f"app-{number}", replicas=20)
+            await asyncio.sleep(0.1)
+            r.app("app-3", replicas=2)
+            r.client.close_watches()
+            await r.settled()
+            return [str(write) for write in r.client.writes]
+
+    assert await story() == await story()
+
+
 async def test_a_pod_that_vanishes_is_replaced() -> None:
     async with rig() as r:
         r.app(replicas=2)

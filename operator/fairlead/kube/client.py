@@ -78,7 +78,17 @@ class Client(Protocol):
         (a 410 in mid-stream arrives as an ERROR line, as the API server sends it)."""
         ...
 
-    async def create(self, resource: Resource, namespace: str | None, body: bytes, *, subresource: str = "", name: str = "", manager: str = "", dry_run: bool = False) -> bytes:
+    async def create(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: bytes,
+        *,
+        subresource: str = "",
+        name: str = "",
+        manager: str = "",
+        dry_run: bool = False,
+    ) -> bytes:
         """POST. `name` and `subresource` address a subresource such as pods/eviction or serviceaccounts/token."""
         ...
 
@@ -96,7 +106,17 @@ class Client(Protocol):
         dry_run: bool = False,
     ) -> bytes: ...
 
-    async def replace(self, resource: Resource, namespace: str | None, name: str, body: bytes, *, subresource: str = "", manager: str = "", dry_run: bool = False) -> bytes: ...
+    async def replace(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: bytes,
+        *,
+        subresource: str = "",
+        manager: str = "",
+        dry_run: bool = False,
+    ) -> bytes: ...
 
     async def delete(
         self,

@@ -10,7 +10,15 @@ import msgspec
 class ApiError(Exception):
     """A refusal with the server's own words. `code` is the HTTP status, 0 where no answer came."""
 
-    def __init__(self, code: int, reason: str, message: str, *, details: dict[str, Any] | None = None, retry_after: float | None = None):
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        retry_after: float | None = None,
+    ):
         super().__init__(f"{reason or code}: {message}")
         self.code = code
         self.reason = reason

@@ -33,6 +33,9 @@ class Monitor:
         self._names: set[tuple[str, str, str]] = set()
         self._specs: dict[str, deque[tuple[float, JSON]]] = {}  # by App uid: (until when it was current, spec)
         self._unavailable: dict[str, float] = {}  # pod uid -> since when (loop time)
+        self._apps: set[str] = set()  # the uids there have been
+        self._ended: dict[str, float] = {}  # App uid -> when it went, or its deletion began
+        self._ready: dict[str, float] = {}  # the same for those that are ready
         cluster.subscribers.append(self.committed)
 
     def committed(self, commit: Commit) -> None:
@@ -56,6 +59,10 @@ class Monitor:
     def _remember(self, commit: Commit) -> None:
         """Specs and readiness as they were a moment ago: the operator acts on what it has heard of."""
         now = self.loop.time()
+        if commit.resource == APPS:
+            self._apps.add(commit.new.meta["uid"])
+            if commit.type == "DELETED" or commit.new.meta.get("deletionTimestamp"):
+                self._ended.setdefault(commit.new.meta["uid"], now)
         if (
             commit.resource == APPS
             and commit.old is not None
@@ -66,7 +73,9 @@ class Monitor:
             return
         if commit.type != "DELETED" and is_ready(commit.new.object):
             self._unavailable.pop(commit.new.meta["uid"], None)
+            self._ready.setdefault(commit.new.meta["uid"], now)
         else:
+            self._ready.pop(commit.new.meta["uid"], None)
             self._unavailable.setdefault(commit.new.meta["uid"], now)
 
     def _recent_specs(self, app: Stored) -> list[JSON]:
@@ -104,14 +113,13 @@ class Monitor:
             self.wrong(commit, "a second pod of that name")
         self._names.add(ref)
         owner = controller_of(commit.new.meta)
-        app = self.cluster.find(APPS, commit.namespace, owner.name) if owner else None
-        if owner is None or app is None or app.meta["uid"] != owner.uid:
-            self.wrong(commit, "created for an App that is not there")
-        elif (
-            app.meta.get("deletionTimestamp")
-            and (parse_time(app.meta["deletionTimestamp"]) or 0) + 1 + self.lag < self.cluster.clock()
-        ):
-            self.wrong(commit, "created for an App that is being deleted")
+        ended = self._ended.get(owner.uid) if owner else 0.0
+        if owner is None:
+            self.wrong(commit, "created without an owner")
+        elif owner.uid not in self._apps:
+            self.wrong(commit, "created for an App that never was")
+        elif ended is not None and ended + self.lag < self.loop.time():
+            self.wrong(commit, f"created for an App that is gone or going since {ended:.3f}")
         if self.cluster.find(NAMESPACES, None, commit.namespace) is None:
             self.wrong(commit, "created in a namespace that is not there")
 
@@ -164,12 +172,17 @@ class Monitor:
     def _check_floor(self, commit: Commit, app: Stored) -> None:
         """An available pod may only go while enough others are available."""
         specs = self._recent_specs(app)
-        if any(spec["rollout"]["strategy"] == "Recreate" for spec in specs) or not self._counted(commit.old, specs):
+        if any(spec["rollout"]["strategy"] == "Recreate" for spec in specs) or not self._known_available(commit, specs):
             return
         floor = min(_least(spec) for spec in specs)
         left = sum(self._counted(pod, specs) for pod in self.pods_of(app))
         if left < floor:
             self.wrong(commit, f"{left} pods left available, at least {floor} are needed")
+
+    def _known_available(self, commit: Commit, specs: list[JSON]) -> bool:
+        """The deleted pod was available, and for so long that the operator must have heard of it."""
+        since = self._ready.get(commit.new.meta["uid"])
+        return since is not None and since + self.lag < self.loop.time() and self._counted(commit.old, specs)
 
     def _counted(self, pod: Stored | None, specs: list[JSON]) -> bool:
         """Available, or so until so recently that nobody can know."""

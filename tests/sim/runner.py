@@ -126,7 +126,13 @@ def crash_before(number: int) -> Trouble:
 
 
 def refuse(number: int, why: Callable[[Write], None]) -> Trouble:
-    return lambda _world: At(number, before=why)
+    """The write is sent again after a second or so, by what was known before."""
+
+    def arm(world: World) -> Faults:
+        world.monitor.lag += 2.0
+        return At(number, before=why)
+
+    return arm
 
 
 def lost_answer(number: int) -> Trouble:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -30,6 +30,8 @@ from fairlead.cli.kubeconfig import Access, ConfigError, Exec, Overrides
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import ApiError, Unreachable, from_status
 from fairlead.kube.resources import Resource
+
+T = TypeVar("T")
 
 PAGE = 500  # objects a request
 WATCH_SECONDS = 290
@@ -256,6 +258,21 @@ def environment_proxy(server: str) -> str:
 # ---------------------------------------------------------------- requests
 
 
+class _PageMeta(msgspec.Struct, frozen=True):
+    next: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    """One page of a list; its items are not looked into."""
+
+    items: list[msgspec.Raw] | None = None
+    metadata: _PageMeta = _PageMeta()
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
 class Cluster:
     """One API server. All methods raise `kube.errors.ApiError` subclasses, ConfigError where it never gets that far."""
 
@@ -311,7 +328,12 @@ class Cluster:
     def get(self, resource: Resource, name: str, *, namespace: str = "", subresource: str = "") -> JSON:
         return self._json("GET", resource.path(namespace or self.namespace, name, subresource))
 
-    def pages(
+    def pages(self, resource: Resource, **selection: Any) -> Iterator[list[JSON]]:
+        """As `raw_pages`, decoded."""
+        for page in self.raw_pages(resource, **selection):
+            yield [msgspec.json.decode(item) for item in page]
+
+    def raw_pages(
         self,
         resource: Resource,
         *,
@@ -320,17 +342,17 @@ class Cluster:
         fields: str = "",
         limit: int = 0,
         metadata_only: bool = False,
-    ) -> Iterator[list[JSON]]:
-        """The objects page by page, so that a caller keeps only what it needs; namespace None means all of them. With a
-        `limit` one page of at most so many."""
+    ) -> Iterator[list[bytes]]:
+        """The objects page by page as the server wrote them, so that a caller reads and keeps only what it needs; namespace
+        None means all of them. With a `limit` one page of at most so many."""
         scope = None if namespace is None else namespace or self.namespace
         query = _query(labelSelector=labels, fieldSelector=fields, limit=limit or PAGE)
         headers = {"Accept": METADATA_ONLY} if metadata_only else {}
         while True:
-            page = self._json("GET", resource.path(scope), query, headers=headers)
-            yield page.get("items") or []
-            query["continue"] = (page.get("metadata") or {}).get("continue") or ""
-            if limit or not query["continue"]:
+            page = self._decoded(_PAGE, self._request("GET", resource.path(scope), query, headers=headers))
+            yield [bytes(item) for item in page.items or ()]
+            query["continue"] = page.metadata.next
+            if limit or not page.metadata.next:
                 return
 
     def snapshot(self, resource: Resource, *, labels: str = "", fields: str = "") -> tuple[list[JSON], str]:
@@ -396,14 +418,14 @@ class Cluster:
         body: bytes | None = None,
         headers: JSON | None = None,
     ) -> JSON:
-        answer = self._request(method, path, query, body=body, headers=headers)
+        return self._decoded(_OBJECT, self._request(method, path, query, body=body, headers=headers))
+
+    def _decoded(self, decoder: msgspec.json.Decoder[T], answer: bytes) -> T:
         try:
-            decoded = json.loads(answer)
-        except ValueError:
-            decoded = None
-        if not isinstance(decoded, dict):
-            raise ApiError(0, "NotAnAPIServer", f"{self.access.server} does not answer like a Kubernetes API server")
-        return decoded
+            return decoder.decode(answer)
+        except msgspec.MsgspecError:
+            words = f"{self.access.server} does not answer like a Kubernetes API server"
+            raise ApiError(0, "NotAnAPIServer", words) from None
 
     def _request(
         self,

@@ -84,7 +84,7 @@ class Session:
     def pods(self, app: App) -> list[Pod]:
         """The App's pods, page by page into a few hundred bytes each."""
         found: list[Pod] = []
-        for page in self.cluster.pages(PODS, labels=f"{LABEL_APP}={app.name}"):
+        for page in self.cluster.raw_pages(PODS, labels=f"{LABEL_APP}={app.name}"):
             found += read_pods(page)
         return found
 

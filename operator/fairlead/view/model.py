@@ -5,6 +5,7 @@ What another version of the operator adds is ignored; what it leaves out reads a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from fairlead.core.conditions import parse_time
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.core.podstate import Pod, project_pod
-from fairlead.view.inert import inert_object
+from fairlead.view.inert import inert, inert_object
 
 T = TypeVar("T")
 
@@ -232,10 +233,17 @@ def read_all(raws: list[JSON], kind: type[T]) -> list[T]:
     return [read(raw, kind) for raw in raws]
 
 
-def read_pods(raws: list[JSON]) -> list[Pod]:
-    """Pods as the engine sees them: the same diagnosis, so that the operator and its users read the same reasons."""
-    pods = (project_pod(msgspec.json.encode(inert_object(raw))) for raw in raws)
-    return [pod for pod in pods if pod is not None]
+def read_pods(raws: Iterable[bytes]) -> list[Pod]:
+    """Pods as the engine sees them, from their JSON: the same diagnosis, so that the operator and its users read the same
+    reasons."""
+    pods = (project_pod(raw) for raw in raws)
+    return [_inert_pod(pod) for pod in pods if pod is not None]
+
+
+def _inert_pod(pod: Pod) -> Pod:
+    """What of a pod may hold anyone's text; names and labels cannot."""
+    words = {"problem": inert(pod.problem), "message": inert(pod.message), "container": inert(pod.container)}
+    return msgspec.structs.replace(pod, phase=inert(pod.phase), node=inert(pod.node), **words)
 
 
 def read_revisions(raws: list[JSON], app: App) -> list[Revision]:

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("conformance.suite", "conformance.api")
-
-from conformance.api import Api, config_map, lease, pod  # noqa: E402
-from conformance.suite import *  # noqa: E402, F403
-from fairlead.kube.errors import Conflict, Forbidden, Gone, Unreachable  # noqa: E402
-from fairlead.kube.fake import Admission, At, Crash, FakeClient, FakeCluster, faults, gc, schema  # noqa: E402
-from fairlead.kube.resources import APPS, CONFIG_MAPS, LEASES, NAMESPACES, PODS, REVISIONS  # noqa: E402
+from conformance.api import Api, config_map, lease, pod
+from conformance.suite import *  # noqa: F403
+from fairlead.kube.errors import Conflict, Forbidden, Gone, Unreachable
+from fairlead.kube.fake import Admission, At, Crash, FakeClient, FakeCluster, faults, gc, schema
+from fairlead.kube.resources import APPS, CONFIG_MAPS, LEASES, NAMESPACES, PODS, REVISIONS
 
 CRDS = Path(__file__).parents[2] / "crds"
 

@@ -8,15 +8,13 @@ from itertools import count
 import pytest
 import pytest_asyncio
 
-pytest.register_assert_rewrite("conformance.suite", "conformance.api")
-
-from conformance.api import Api, encode  # noqa: E402
-from conformance.suite import *  # noqa: E402, F403
-from fairlead.kube.config import Access, StaticLogin  # noqa: E402
-from fairlead.kube.http import HttpClient  # noqa: E402
-from fairlead.kube.resources import NAMESPACES  # noqa: E402
-from support.crds import install  # noqa: E402
-from support.lab import Lab  # noqa: E402
+from conformance.api import Api, encode
+from conformance.suite import *  # noqa: F403
+from fairlead.kube.config import Access, StaticLogin
+from fairlead.kube.http import HttpClient
+from fairlead.kube.resources import NAMESPACES
+from support.crds import install
+from support.lab import Lab
 
 # One loop and one client: a TLS connection that a watch leaves takes a moment to close.
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -194,7 +194,7 @@ def test_the_operators_own_defaults_are_those_of_the_definition() -> None:
 def test_what_the_operator_remembers_in_the_status_is_not_dropped() -> None:
     status = schema_of("App")["properties"]["status"]["properties"]
 
-    assert set(fields(Progress)) | {"waitingFor"} == set(status["rollout"]["properties"])
+    assert set(fields(Progress)) | {"waitingFor", "available"} == set(status["rollout"]["properties"])
     assert set(fields(Undo)) == set(status["undo"]["properties"])
     problem = Problem("Unschedulable", "no node", 1, "shop-a-b", "web", "shop-a", 1.0)
     assert set(problem.as_json()) == set(status["problems"]["items"]["properties"])

@@ -394,7 +394,7 @@ def report(
         words = f"spec.rollout.undoTo: revision {target.missing} is not kept any more (kept: {kept}); what runs is left as it is"
         conditions.append(Condition("Accepted", "False", "RevisionNotFound", words))
     rollout = msgspec.to_builtins(progress)
-    rollout["waitingFor"] = awaited
+    rollout |= {"waitingFor": awaited, "available": fleet.target.available}
     stable = name if complete else app.status.get("stableRevision")
     undo = revisions.recorded_undo(app, target)
     said: JSON = {

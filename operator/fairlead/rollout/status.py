@@ -225,8 +225,8 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
 
     >>> from fairlead.rollout.testing import make_app
     >>> counts = {"updatedReplicas": 3, "availableReplicas": 5, "problems": [{"reason": "ImagePullBackOff"}]}
-    >>> summary(make_app(replicas=6), counts, Condition("Ready", "False", "RevisionUpdating"), False)
-    'Rolling 3/6: ImagePullBackOff'
+    >>> summary(make_app(replicas=6), counts | {"rollout": {"available": 1}}, Condition("Ready", "False", "RevisionUpdating"), False)
+    'Rolling 1/6: ImagePullBackOff'
     """
     if ready.status == "True":
         return "Ready" if app.spec.replicas else "Scaled to zero"
@@ -234,16 +234,12 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
     tail = f": {worst}" if worst else ""
     if stalled:
         return f"Stuck{tail or ': ' + ready.reason}"
-    updated, available, replicas = (
-        joined.get("updatedReplicas", 0),
-        joined.get("availableReplicas", 0),
-        app.spec.replicas,
-    )
+    replicas = app.spec.replicas
     if app.spec.rollout.paused:
-        return f"Paused {updated}/{replicas}{tail}"
+        return f"Paused {joined.get('updatedReplicas', 0)}/{replicas}{tail}"
     if ready.reason == "PodsMissing":
-        return f"Degraded {available}/{replicas}{tail}"
-    return f"Rolling {min(updated, available)}/{replicas}{tail}"
+        return f"Degraded {joined.get('availableReplicas', 0)}/{replicas}{tail}"
+    return f"Rolling {(joined.get('rollout') or {}).get('available', 0)}/{replicas}{tail}"
 
 
 def of_revision(revision: Revision, pods: Sequence[Pod], min_ready_seconds: int, phase: Phase, now: float) -> JSON:

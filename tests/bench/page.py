@@ -31,6 +31,8 @@ _METHOD = """\
   rest on a rival's throttle alone, so both are shown. The scheduler's limit is lifted to 5000 for all.
 - **bare pods**: creates and deletes with nobody deciding anything, 50 in flight, what the API server can do at best: bound to
   a node at birth, and through the scheduler. A bare roll makes all new pods and deletes all old ones at once.
+- kube-controller-manager watches every pod for its other controllers whoever made it. Its CPU is shown for all contenders, so
+  that what a Deployment costs it on top can be told from what it costs anyway.
 - CPU is user and system time of the process, until it is quiet again after the case; memory its highest resident size.
 """
 

@@ -39,6 +39,9 @@ TITLES = {
     "cpu_create": "controller CPU: create",
     "cpu_roll": "controller CPU: roll",
     "cpu_scale_down": "controller CPU: scale to 0",
+    "kcm_cpu_create": "kube-controller-manager CPU: create",
+    "kcm_cpu_roll": "kube-controller-manager CPU: roll",
+    "kcm_cpu_scale_down": "kube-controller-manager CPU: scale to 0",
     "server_cpu_create": "API server and etcd CPU: create",
     "server_cpu_roll": "API server and etcd CPU: roll",
     "server_cpu_scale_down": "API server and etcd CPU: scale to 0",
@@ -73,6 +76,7 @@ def figures(turns: Sequence[Turn]) -> dict[str, Row]:
     figure: {case: {ours, stock, unthrottled, floor, …, ratio_unthrottled, ratio_stock, ratio_floor, unit}}."""
     table = {case: _row(turns, case, "s", lambda turn, sample: sample.seconds) for case in CASES}
     table |= {f"cpu_{case}": _row(turns, case, "µs per pod", _controller_cpu) for case in CASES}
+    table |= {f"kcm_cpu_{case}": _row(turns, case, "µs per pod", _kcm_cpu) for case in CASES}
     table |= {f"server_cpu_{case}": _row(turns, case, "µs per pod", _server_cpu) for case in CASES}
     table |= {
         f"writes_{case}": _row(turns, case, "per pod", lambda turn, sample: sample.writes / turn.pods) for case in CASES
@@ -151,6 +155,10 @@ def _ratio(ours: float | None, theirs: float | None) -> float | None:
 def _controller_cpu(turn: Turn, sample: Sample) -> float | None:
     name = _CONTROLLER.get(turn.contender)
     return sample.cpu[name] / turn.pods * 1e6 if name else None
+
+
+def _kcm_cpu(turn: Turn, sample: Sample) -> float | None:
+    return sample.cpu["kcm"] / turn.pods * 1e6
 
 
 def _server_cpu(turn: Turn, sample: Sample) -> float | None:

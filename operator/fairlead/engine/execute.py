@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -14,6 +15,7 @@ from prometheus_client import Counter, Histogram
 from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
 from fairlead.core.children import APPLIED
 from fairlead.core.meta import JSON, LABEL_APP, MANAGER, Key, owner_reference
+from fairlead.engine.burst import HEAD, Burst, Trust
 from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
@@ -37,6 +39,7 @@ from fairlead.kube.resources import BY_KIND
 from fairlead.metrics.collect import Metrics
 
 POD = "Pod"
+_TRUSTED = 5.0  # seconds after a burst of creates without a refusal in which the next one starts at full pace
 NAMESPACE_TERMINATING = "NamespaceTerminating"
 
 
@@ -184,7 +187,8 @@ class Executor:
         self._expectations = expectations
         self._own_writes = own_writes
         self._failures = failures
-        self._contention = Contention(lambda: asyncio.get_running_loop().time())
+        self._contention = Contention(_now)
+        self._trust = Trust(_TRUSTED, _now)
 
     async def run(self, job: Job) -> Outcome:
         creates, replacements = _pod_creates(job.actions)
@@ -195,63 +199,74 @@ class Executor:
             await self._one(job, action)
         if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
             creates, replacements, deletes = [], [], [a for a in deletes if a.kind != POD]
-        lanes = self._requests.lanes
-        async with asyncio.TaskGroup() as group:
-            if creates:
-                group.create_task(self._burst(job, creates, lanes.creates))
-            for kind in dict.fromkeys(action.kind for action in deletes):
-                group.create_task(self._burst(job, [a for a in deletes if a.kind == kind], lanes.deletes))
-            if changes:
-                group.create_task(self._burst(job, changes, lanes.others))
-        made_way = sum(verb == "delete" and kind == POD for verb, kind, _ in job.done)
-        if replacements[:made_way]:
-            await self._burst(job, replacements[:made_way], lanes.creates)
+        if creates or replacements or deletes or changes:
+            await self._bursts(job, creates, replacements, deletes, changes)
         self._settle(job)
         return job.outcome
 
     # ------------------------------------------------------------ pace
 
-    async def _burst(self, job: Job, actions: Sequence[Action], lane: Limiter) -> None:
-        """Slow start: at most twice as many begun as have succeeded, plus one. So a quota that is used up costs one
-        refused request, and 1000 pods are under way after ten round trips. The first refusal ends it."""
-        waiting = iter(actions)
-        started = succeeded = running = 0
-        stopped = False
+    async def _bursts(
+        self,
+        job: Job,
+        creates: Sequence[Create],
+        replacements: Sequence[Create],
+        deletes: Sequence[Delete],
+        changes: Sequence[Action],
+    ) -> None:
+        """All at once. Creates start slowly, at most twice as many begun as have succeeded, plus one: so a quota that is
+        used up costs one refused request, and 1000 pods are under way after ten round trips. A replacement begins when
+        a deletion has made room for it."""
+        lanes = self._requests.lanes
+        head = self._trust.head(job.key)
+        room = len(creates)
 
-        def take() -> Action | None:
-            nonlocal started, stopped
-            if stopped or started > 2 * succeeded:
-                return None
-            if job.interrupted():
-                job.outcome.unfinished = stopped = True
-                return None
-            action = next(waiting, None)
-            if action is None:
-                stopped = True
-            started += action is not None
-            return action
+        def interrupted() -> bool:
+            job.outcome.unfinished = job.outcome.unfinished or job.interrupted()
+            return job.outcome.unfinished
 
-        with lane.burst() as share:
+        async def write(action: Action) -> bool:
+            return await self._one(job, action)
+
+        def made_room() -> None:
+            nonlocal room
+            room += 1
+            new.launch()
+
+        def at_once(succeeded: int) -> int:
+            return HEAD + 2 * succeeded
+
+        with ExitStack() as shares:
             async with asyncio.TaskGroup() as group:
 
-                def launch() -> None:
-                    nonlocal running
-                    while running < share() and (action := take()) is not None:
-                        running += 1
-                        group.create_task(work(action))
+                def burst(
+                    actions: Sequence[Action],
+                    lane: Limiter,
+                    allowed: Callable[[int], int] = at_once,
+                    succeeded: Callable[[], None] = lambda: None,
+                ) -> Burst:
+                    share = shares.enter_context(lane.burst()) if actions else lambda: 0
+                    return Burst(
+                        group,
+                        actions,
+                        write,
+                        share=share,
+                        allowed=allowed,
+                        interrupted=interrupted,
+                        succeeded=succeeded,
+                    )
 
-                async def work(action: Action | None) -> None:
-                    nonlocal running, succeeded, stopped
-                    while action is not None:
-                        if await self._one(job, action):
-                            succeeded += 1
-                        else:
-                            stopped = True
-                        action = take() if running <= share() else None
-                        launch()
-                    running -= 1
-
-                launch()
+                pods = [*creates, *replacements]
+                new = burst(pods, lanes.creates, lambda succeeded: min(room, head + 2 * succeeded))
+                new.launch()
+                burst([a for a in deletes if a.kind == POD], lanes.deletes, succeeded=made_room).launch()
+                for kind in dict.fromkeys(action.kind for action in deletes if action.kind != POD):
+                    burst([a for a in deletes if a.kind == kind], lanes.deletes).launch()
+                burst(changes, lanes.others).launch()
+        if any((verb, kind) == ("create", POD) for verb, kind, _ in job.refusals):
+            self._trust.lost(job.key)
+        elif any((verb, kind) == ("create", POD) for verb, kind, _ in job.done):
+            self._trust.earned(job.key)
 
     async def _one(self, job: Job, action: Action) -> bool:
         """Whether the action is done."""
@@ -532,6 +547,10 @@ class Refusal(ApiError):
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(409, reason, message)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _pod_creates(actions: Sequence[Action]) -> tuple[list[Create], list[Create]]:

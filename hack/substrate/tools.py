@@ -109,6 +109,7 @@ _ROWS = (
     Tool(
         "helm", "helm.sh/helm/v3/cmd/helm", versions.HELM, variables=_HELM_DEFAULTS, accepts=r"v3\.(1[4-9]|[2-9]\d)\."
     ),
+    Tool("helm4", "helm.sh/helm/v4/cmd/helm", versions.HELM4),
     _containerd("containerd"),
     _containerd("ctr"),
     _containerd("containerd-shim-runc-v2"),

@@ -6,6 +6,7 @@ GO_MINIMUM = (1, 26)
 KUBERNETES = "v1.36.3"
 KIND = "v0.33.0"
 HELM = "v3.22.0"
+HELM4 = "v4.3.1"  # its --wait reads conditions (kstatus), which Helm 3 does for built-in kinds only
 KWOK = "v0.8.0"
 METRICS_SERVER = "v0.9.0"
 

@@ -68,7 +68,7 @@ def _beside(profiler: Sequence[str], pid: int) -> Iterator[None]:
 
 
 def _command() -> list[str]:
-    return [sys.executable, "-m", "fairlead", "run", "workloads"]
+    return [sys.executable, *os.environ.get("BENCH_OPERATOR", "-m fairlead run workloads").split()]
 
 
 def _install(state: State) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from e2e.dsl import Cluster, Given, Operator, Scene, Then, When
+from e2e.dsl import Cluster, Given, Operator, Scene, Then, When, figures
 from e2e.dsl.cluster import chosen, hack
 from e2e.dsl.evidence import keep
 
@@ -29,6 +29,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := figures.told():
+        terminalreporter.section("end-to-end figures")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

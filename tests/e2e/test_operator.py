@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from e2e.dsl import Given, Operator, Then, When, apps
+from e2e.dsl import Given, Operator, Then, When, apps, figures
 from e2e.dsl.operator import NAMESPACE
 
 
@@ -60,7 +60,7 @@ def test_the_standby_takes_over_within_seconds_when_the_leader_goes(
     when.scaled_to(3)
     then.pods_ready(3)
 
-    print(f"the lead was handed over in {handed_over:.1f} s")
+    figures.tell(f"the lead was handed over in {handed_over:.1f} s")
     assert follower == standby, "the one with warm caches"
     assert handed_over < 10
     operator.until_ready()
@@ -78,7 +78,7 @@ def test_the_standby_takes_over_when_the_leader_is_killed(
     when.scaled_to(3)
     then.pods_ready(3)
 
-    print(f"work went on after {time.monotonic() - began:.1f} s")
+    figures.tell(f"work went on {time.monotonic() - began:.1f} s after the leader was killed")
     assert operator.leader() != leader
     operator.until_ready()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, TypeVar
 
-from e2e.dsl import apps
+from e2e.dsl import apps, figures
 from e2e.dsl.cluster import Cluster
 from e2e.dsl.traffic import Report, Traffic
 from e2e.dsl.watch import Objects, PodHistory, is_ready
@@ -142,7 +142,7 @@ class When:
         reports: list[Report] = []
         yield reports
         reports.append(traffic.stop())
-        print(f"requests: {reports[0]}")
+        figures.tell(f"{self._scene.namespace}: {reports[0]}")
 
 
 class Then:

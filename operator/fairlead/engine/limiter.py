@@ -19,7 +19,7 @@ _DECREASE = 0.7
 # Of a cap of 64, slow answers alone never take it below this: a machine that is busy with something else is slow for
 # everyone, and who then sends ever less gets ever less done (200 pods rolled in 45 s beside upstream's 14, with 8 in
 # flight at a second each). Only a refusal says that even so few are too many.
-_PATIENCE = 24
+_PATIENCE = 32
 _BASELINE_LIFE = 60.0  # seconds after which the best latency is measured anew: the path may have changed
 
 

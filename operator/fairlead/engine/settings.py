@@ -37,7 +37,7 @@ class EngineSettings:
     """First and longest pause before a list or watch is tried again."""
     window: float = 0.005
     """Events of one parent within this time make one reconcile."""
-    window_factor: float = 2.0
+    window_factor: float = 4.0
     """The window grows with the parent: this many times what its last plan took."""
     window_limit: float = 0.25
     """The longest window."""

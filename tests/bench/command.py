@@ -11,13 +11,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 import uvloop
 from rich.console import Console
 
-from bench import contenders, labs, machine, page, process, reporting
+from bench import contenders, labs, machine, page, process, replay, reporting
 from bench.contenders import Contender
 from bench.measuring import Course
 from bench.reporting import OURS, STOCK, UNSPREAD, Turn
@@ -33,6 +33,8 @@ BUILD = paths.REPOSITORY / "build"
 FIGURES = BUILD / "bench.json"
 RUN = BUILD / "bench-run.json"
 PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
+
+Lines = tuple[bytes, ...]
 
 _ROUNDS = 3
 _ONCE = (STOCK, UNSPREAD)  # a throttle is the same every time, and minutes long
@@ -145,18 +147,20 @@ def _turn(name: str, wish: Wish) -> Turn:
     with labs.fresh(name.replace("_", "-"), "stock" if name == STOCK else "unthrottled") as state:
         pids = {**labs.pids(state), "bench": os.getpid()}
         if name not in (OURS, UNSPREAD):
-            return uvloop.run(_measured(name, wish, state, pids, controller="kcm"))
+            return uvloop.run(_measured(name, wish, state, pids, controller="kcm"))[0]
         with process.running(state, BUILD / "bench-operator.log", wish.profiler) as pid:
-            return uvloop.run(_measured(name, wish, state, {**pids, "fairlead": pid}, controller="fairlead"))
+            turn, lines = uvloop.run(_measured(name, wish, state, {**pids, "fairlead": pid}, controller="fairlead"))
+    return replace(turn, event=replay.cost(lines))
 
 
-async def _measured(name: str, wish: Wish, state: State, pids: dict[str, int], controller: str) -> Turn:
+async def _measured(name: str, wish: Wish, state: State, pids: dict[str, int], controller: str) -> tuple[Turn, Lines]:
     access = Access(server=state.url, authorization=f"Bearer {state.token}", ca_file=state.ca)
     client, requests = HttpClient(StaticLogin(access), access), Counter(state)
     try:
         async with Referee(client) as referee:
             course = Course(referee, pids, requests, controller, wish.cores, _CASE_LIMIT)
-            return Turn(name, wish.pods, await course.run(_contender(name, client), wish.pods))
+            samples = await course.run(_contender(name, client), wish.pods)
+            return Turn(name, wish.pods, samples), tuple(referee.lines)
     finally:
         await client.close()
         requests.close()

@@ -48,6 +48,7 @@ TITLES = {
     "writes_create": "API writes: create",
     "writes_roll": "API writes: roll",
     "writes_scale_down": "API writes: scale to 0",
+    "event_cpu": "a pod event, to the queue",
     "memory": "controller memory at its highest",
 }
 
@@ -66,6 +67,8 @@ class Turn:
     contender: str
     pods: int
     samples: Sequence[Sample]
+    event: float | None = None
+    """CPU seconds that one pod event costs Fairlead, where it was measured."""
 
 
 Figure = Callable[[Turn, Sample], float | None]
@@ -81,6 +84,7 @@ def figures(turns: Sequence[Turn]) -> dict[str, Row]:
     table |= {
         f"writes_{case}": _row(turns, case, "per pod", lambda turn, sample: sample.writes / turn.pods) for case in CASES
     }
+    table["event_cpu"] = _row(turns, CASES[-1], "µs per event", lambda turn, _: turn.event and turn.event * 1e6)
     table["memory"] = _row(turns, CASES[-1], "MB", _memory)
     return table
 

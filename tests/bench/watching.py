@@ -1,7 +1,7 @@
 """The referee: one watch on the pods, the same for every contender, that says when a goal is reached."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -51,6 +51,7 @@ class _List(msgspec.Struct):
     items: list[_Pod] = []
 
 
+_KEPT = 4000  # of the last lines, to play them once more
 _event = msgspec.json.Decoder(_Event)
 _list = msgspec.json.Decoder(_List)
 
@@ -89,6 +90,7 @@ class Referee:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.census = Census()
+        self.lines: deque[bytes] = deque(maxlen=_KEPT)
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._listed = asyncio.Event()
@@ -164,6 +166,7 @@ class Referee:
             if event.type == "BOOKMARK":
                 continue
             self.census.events += 1
+            self.lines.append(line)
             if event.type == "DELETED":
                 self.census.drop(event.object.metadata.name)
             else:

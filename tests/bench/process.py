@@ -68,7 +68,7 @@ def _beside(profiler: Sequence[str], pid: int) -> Iterator[None]:
 
 
 def _command() -> list[str]:
-    return [sys.executable, *os.environ.get("BENCH_OPERATOR", "-m fairlead run workloads").split()]
+    return [sys.executable, "-m", "fairlead", "run", "workloads"]
 
 
 def _install(state: State) -> None:

@@ -186,7 +186,7 @@ class TestForOneNamespace:
             then.status(lambda status: status["updatedReplicas"] == 3)
             then.ready()
 
-            assert "status" not in cluster.get("fapp", "left-alone", "-n", elsewhere)
+            assert cluster.get("fapp", "left-alone", "-n", elsewhere)["status"]["summary"] == "Waiting for Fairlead"
             assert cluster.get("pods", "-n", elsewhere)["items"] == []
         finally:
             cluster.kubectl("delete", "namespace", elsewhere, "--wait=false")

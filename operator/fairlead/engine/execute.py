@@ -29,13 +29,14 @@ from fairlead.kube.errors import (
     ApiError,
     Conflict,
     Forbidden,
+    Invalid,
     NotFound,
     TooManyRequests,
     Unauthorized,
     Unavailable,
     Unreachable,
 )
-from fairlead.kube.resources import BY_KIND
+from fairlead.kube.resources import BY_KIND, Resource
 from fairlead.metrics.collect import Metrics
 
 POD = "Pod"
@@ -290,7 +291,9 @@ class Executor:
         return done
 
     def _note(self, job: Job, verb: str, kind: str, name: str, error: ApiError) -> None:
-        stale = isinstance(error, Conflict) or (isinstance(error, NotFound) and verb != "create")
+        stale = (
+            isinstance(error, Conflict) or (isinstance(error, NotFound) and verb != "create") or names_another(error)
+        )
         if stale or isinstance(error, TooManyRequests | Unauthorized | Unreachable):
             job.outcome.conflict = True
             return
@@ -365,7 +368,7 @@ class Executor:
     async def _already_there(self, job: Job, action: Create) -> bool:
         """The name is taken: by ourselves (a request that timed out and was carried out all the same), or by another."""
         try:
-            body = await self._client.get(BY_KIND[action.kind], action.namespace, action.name)
+            body = await self._read(BY_KIND[action.kind], action.namespace, action.name)
         except NotFound:
             job.outcome.conflict = True  # it was just going: the next pass makes it
             return False
@@ -432,7 +435,7 @@ class Executor:
     async def _who_else(self, action: Apply) -> str:
         """Who writes to the object beside us, by its managedFields."""
         try:
-            live = msgspec.json.decode(await self._client.get(BY_KIND[action.kind], action.namespace, action.name))
+            live = msgspec.json.decode(await self._read(BY_KIND[action.kind], action.namespace, action.name))
         except NotFound:
             return f"{action.kind} {action.name} is deleted as often as it is made"
         writers = {entry.get("manager", "") for entry in live["metadata"].get("managedFields") or ()} - {MANAGER, ""}
@@ -445,7 +448,7 @@ class Executor:
         if known is not None and getattr(known, "owner_uid", None) == action.owner_uid:
             return
         try:
-            body = await self._client.get(BY_KIND[action.kind], action.namespace, action.name)
+            body = await self._read(BY_KIND[action.kind], action.namespace, action.name)
         except NotFound:
             return
         live = _owned.decode(body).metadata
@@ -498,7 +501,7 @@ class Executor:
         """Rewrite the owner references of exactly the object that was read: its uid and resourceVersion go along."""
         resource = BY_KIND[action.kind]
         try:
-            live = msgspec.json.decode(await self._client.get(resource, action.namespace, action.name))
+            live = msgspec.json.decode(await self._read(resource, action.namespace, action.name))
         except NotFound:
             return True
         meta: JSON = live["metadata"]
@@ -529,13 +532,21 @@ class Executor:
         """Read once per pass: nothing is adopted for a parent that is being deleted, or is another one by now."""
         if job.parent_lives is None:
             try:
-                body = await self._client.get(BY_KIND[action.owner_kind], action.namespace, action.owner_name)
+                body = await self._read(BY_KIND[action.owner_kind], action.namespace, action.owner_name)
             except NotFound:
                 job.parent_lives = False
             else:
                 meta = _envelope.decode(body).metadata
                 job.parent_lives = meta.uid == action.owner_uid and meta.deletion_timestamp is None
         return job.parent_lives
+
+    async def _read(self, resource: Resource, namespace: str, name: str) -> bytes:
+        """The live object. A server in trouble has refused nothing yet: the write it is read for is tried again soon,
+        and no status calls it refused."""
+        try:
+            return await self._client.get(resource, namespace, name)
+        except Unavailable as error:
+            raise Unreachable(error.code, error.reason, error.message, retry_after=error.retry_after) from error
 
     def _wrote(self, key: Key, kind: str, answer: bytes) -> None:
         if kind in self._tables:
@@ -587,6 +598,17 @@ def reason_of(error: ApiError) -> str:
     if isinstance(error, Forbidden) and any(cause.get("reason") == NAMESPACE_TERMINATING for cause in causes):
         return NAMESPACE_TERMINATING
     return error.reason or type(error).__name__
+
+
+def names_another(error: ApiError) -> bool:
+    """Whether a patch met another object of that name: the API server does not call the uid in it a conflict but a field
+    that may not change.
+
+    >>> names_another(Invalid(422, "Invalid", "no", details={"causes": [{"field": "metadata.uid"}]}))
+    True
+    """
+    causes = error.details.get("causes") or ()
+    return isinstance(error, Invalid) and any(cause.get("field") == "metadata.uid" for cause in causes)
 
 
 def _belongs(controller: _Reference | None) -> str:

@@ -260,6 +260,7 @@ class Reconciler:
     async def _carry_out(self, key: Key, record: Any, generation: int, decision: Decision) -> str:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.settings.slice
+        refusals = self.failures.of(key)
 
         def interrupted() -> bool:
             if self._stopping or loop.time() >= deadline:
@@ -279,7 +280,9 @@ class Reconciler:
         if self._stopping:
             return "stopped"
         told = await self._tell(key, record, decision)
-        wishes = [decision.requeue_after, told, self.failures.wait(key)]
+        # A refusal that the status was just told of may be over by now, and no event will say so.
+        over = 0.0 if self.failures.of(key) != refusals else None
+        wishes = [decision.requeue_after, told, self.failures.wait(key), over]
         if outcome.conflict:
             self.queue.retry(key)
             return "conflict"

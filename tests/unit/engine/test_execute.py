@@ -23,7 +23,7 @@ from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import Store
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, Unavailable, Unreachable
 from fairlead.kube.fake import FakeClient, FakeCluster, Faults, Write
-from fairlead.kube.resources import APPS, NAMESPACES, PODS, REVISIONS, SERVICES
+from fairlead.kube.resources import APPS, NAMESPACES, PODS, REVISIONS, SERVICES, Resource
 from fairlead.metrics.collect import Metrics
 from support.rig import KEY, NAMESPACE, clock, new_cluster, pod_body, project
 
@@ -422,6 +422,25 @@ async def test_a_patch_that_finds_the_object_changed_is_a_conflict(bench: Bench)
     body = msgspec.json.encode({"metadata": {"resourceVersion": meta["resourceVersion"], "labels": {"x": "z"}}})
     outcome = await bench.run(Patch("Pod", NAMESPACE, "web-0", body))
     assert (outcome.conflict, outcome.refused) == (True, False)
+
+
+async def test_a_patch_that_finds_another_object_of_that_name_is_a_conflict(bench: Bench) -> None:
+    bench.existing("web-0")
+    body = msgspec.json.encode({"metadata": {"uid": "another-uid", "labels": {"x": "z"}}})
+    outcome = await bench.run(Patch("Pod", NAMESPACE, "web-0", body))
+    assert (outcome.conflict, outcome.refused) == (True, False)
+
+
+async def test_a_server_that_cannot_be_asked_has_refused_nothing(bench: Bench) -> None:
+    """A Service was called refused, and the App stalled, because one read met an API server that was restarting."""
+
+    def down(verb: str, resource: Resource) -> None:
+        raise Unavailable(503, "ServiceUnavailable", "apiserver is shutting down")
+
+    bench.trouble.read = down  # type: ignore[method-assign]
+    outcome = await bench.run(service(bench))
+    assert (outcome.conflict, outcome.refused) == (True, False)
+    assert bench.failures.of(KEY) == ()
 
 
 # -------------------------------------------------------------------- adopting and releasing

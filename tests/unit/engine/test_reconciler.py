@@ -196,6 +196,27 @@ async def test_the_next_plan_sees_the_refusal_and_the_status_says_it() -> None:
         assert len(r.writes("patch", APPS, "status")) == 1, "and nothing new to say"
 
 
+async def test_a_refusal_that_is_over_is_taken_out_of_the_status_without_an_event() -> None:
+    """The plan stops to want what was refused: nothing happens in the cluster that would wake the key."""
+
+    class Closed(Faults):
+        def before(self, write: Write) -> None:
+            if write.verb == "create":
+                raise Forbidden(403, "Forbidden", "exceeded quota")
+
+    def tries_once(seen: Seen, now: float) -> Plan:
+        refusals = [failure.message for failure in seen.failures]
+        tries.append(bool(refusals))
+        actions = () if any(tries) else (create_pod(seen.app, "web-0"),)
+        return Plan(actions=actions, status={"refusals": refusals})
+
+    tries: list[bool] = []
+    async with rig(tries_once, client=lambda cluster: FakeClient(cluster, faults=Closed())) as r:
+        r.app(replicas=1)
+        await r.until(lambda: r.status() == {"refusals": ["exceeded quota"]})
+        await r.until(lambda: r.status() == {"refusals": []})
+
+
 async def test_a_status_that_is_refused_is_not_sent_with_every_event(caplog: pytest.LogCaptureFixture) -> None:
     class NoStatus(Faults):
         def before(self, write: Write) -> None:

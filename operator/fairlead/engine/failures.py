@@ -86,7 +86,7 @@ class Failures:
         entries = self._held.get(key)
         if not entries:
             return
-        still, now = set(wanted), self._monotonic()
+        still, now = set(wanted), self._monotonic() + RESOLUTION  # as `wait`, or nobody would come back for it
         for slot, held in list(entries.items()):
             if slot[:2] not in still and (now >= held.until or held.generation != generation):
                 del entries[slot]

@@ -21,7 +21,6 @@ from tour.traffic import Traffic
 
 _CONTEXT = "kind-fairlead"
 _NAMESPACE = "demo"
-_SYSTEM = "fairlead-system"
 _RATE = 50
 _EXAMPLE = paths.REPOSITORY / "examples" / "shop.yaml"
 _FOLDER = paths.REPOSITORY / "build" / "demo"
@@ -228,7 +227,7 @@ It is still there. To go on by yourself:
   fairlead tree shop                                     the app, its revisions and pods
   kubectl scale fapp shop --replicas=10                  then: fairlead status shop --watch
   kubectl drain fairlead-worker --ignore-daemonsets      its pods move; then: kubectl uncordon fairlead-worker
-  kubectl delete pod -n {_SYSTEM} --all          the operator starts anew, the app does not notice
+  kubectl delete pod -n fairlead-system --all            the operator starts anew, the app does not notice
   kubectl explain app.spec.rollout                       every field is explained
   examples/, docs/quickstart.md                          more apps, and what to read next
   make down                                              takes the cluster away"""

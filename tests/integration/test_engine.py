@@ -38,7 +38,7 @@ async def engine_on(lab: Lab, namespace: str) -> AsyncIterator[tuple[Engine, Htt
 
 async def until(condition: Callable[[], bool], within: float = 120) -> None:
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
+        while not condition():
             await asyncio.sleep(0.05)
 
 

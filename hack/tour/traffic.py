@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,15 @@ class Traffic:
         self._env = environment(KUBECONFIG=str(kubeconfig))
         self._image = image
         self._said: subprocess.Popen[str] | None = None
+        self._begun = False
         self._first = threading.Event()
         self.latest: dict[str, Any] = {}
 
     def start(self, url: str, rate: int) -> None:
         """Returns when the first second's requests were answered."""
-        manifest = run("python3", _CLIENT, "as-pod", f"--image={self._image}", "--", f"--rate={rate}", url)
+        manifest = run(sys.executable, _CLIENT, "as-pod", f"--image={self._image}", "--", f"--rate={rate}", url)
         self._kubectl("delete", "pod", "traffic", "--now", "--ignore-not-found")
+        self._begun = True
         self._kubectl("apply", "-f", "-", text=manifest)
         self._kubectl("wait", "--for=condition=Ready", "pod/traffic", "--timeout=60s")
         self._said = subprocess.Popen(
@@ -41,11 +44,6 @@ class Traffic:
         """'1204 requests so far, 0 lost.'"""
         return f"{self.latest['sent']:,} requests so far, {self.latest['lost']} lost."
 
-    def answering(self) -> list[str]:
-        """The revisions whose pods answered in the last second, most answers first."""
-        by: dict[str, int] = self.latest["by"]
-        return sorted(by, key=lambda name: -by[name])
-
     def stop(self) -> dict[str, Any]:
         """Let the last ones be answered, and count."""
         self._kubectl("exec", "traffic", "--", "python3", "-c", _STOP)
@@ -56,11 +54,12 @@ class Traffic:
 
     def drop(self) -> None:
         """Without counting: for when something went wrong."""
-        if self._said is None:
+        if not self._begun:
             return
-        self._said.kill()
-        self._said.wait()
-        self._said = None
+        self._begun = False
+        if self._said is not None:
+            self._said.kill()
+            self._said.wait()
         self._kubectl("delete", "pod", "traffic", "--now", "--ignore-not-found", "--wait=false")
 
     def _read(self, said: "subprocess.Popen[str]") -> None:

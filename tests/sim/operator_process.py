@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fairlead.app import app_controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.leader import LeadershipLost
-from fairlead.engine.settings import LeaseSettings
+from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.fake import FakeClient, FakeCluster, Faults
 from fairlead.kube.fake.faults import Write
 
@@ -30,8 +30,11 @@ class Process:
         *,
         identity: str = "operator",
         lease: LeaseSettings | None = None,
+        settings: EngineSettings | None = None,
+        namespaces: tuple[str, ...] = (),
         prepare: Callable[[FakeClient], None] = lambda _client: None,
     ):
+        self._settings, self._namespaces = settings, namespaces
         self._prepare = prepare
         self.cluster, self.clock, self.identity, self.lease = cluster, clock, identity, lease
         self.faults = Faults()
@@ -61,6 +64,8 @@ class Process:
             clock=self.clock,
             identity=self.identity,
             lease=self.lease,
+            settings=self._settings,
+            namespaces=self._namespaces,
             rng=random.Random(1),
         )
 

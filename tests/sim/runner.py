@@ -81,6 +81,7 @@ async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Ou
     failure = ""
     try:
         await scenario.body(world)
+        await asyncio.sleep(max(0.0, world.calm_at - world.loop.time()))
         await world.until(lambda: _ended(world, scenario), "the end of the story", within=700)
         await world.rest()
         await world.resyncs()

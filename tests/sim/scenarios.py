@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
-from fairlead.engine.settings import LeaseSettings
 from fairlead.kube.errors import Forbidden
 from fairlead.kube.fake import Admission
-from fairlead.kube.resources import APPS, BUDGETS, NAMESPACES, PODS, REVISIONS, SERVICES
+from fairlead.kube.resources import BUDGETS, NAMESPACES, PODS, SERVICES
 from sim.monitor import LAG
 from sim.runner import Body, Scenario
+from sim.weather import LEASE
 from sim.world import NAMESPACE, World
 
 SCENARIOS: dict[str, Scenario] = {}
@@ -520,8 +520,6 @@ async def the_services_name_is_taken(world: World) -> None:
 
 # ---------------------------------------------------------------- two operators
 
-LEASE = LeaseSettings(namespace="default")
-
 
 @scenario(faulted=False, operator=False)
 async def the_leader_dies_and_the_standby_takes_over(world: World) -> None:
@@ -555,4 +553,25 @@ async def a_leader_that_was_cut_off_does_not_write_when_it_is_back(world: World)
     assert len(first.writes) == before, "two leaders wrote"
 
 
-__all__ = ["APPS", "REVISIONS", "SCENARIOS"]
+# ---------------------------------------------------------------- etcd
+
+
+@scenario(faulted=False)
+async def etcd_is_restored_from_a_backup(world: World) -> None:
+    """Everything goes back in time, resourceVersions too; the operator remembers a future that never was."""
+    world.apply(replicas=3)
+    await world.complete()
+    restore = world.cluster.backup()
+    world.image("shop:2")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 3, "rolled")
+    await world.rest()
+    restore()
+    world.operators[0].client.close_watches()
+    made = world.monitor.creates
+    await asyncio.sleep(300)
+    assert len(world.ready(image="shop:1")) == 3 and world.monitor.creates == made, "running pods were touched"
+    world.image("shop:3")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 3, "rolled again")
+
+
+__all__ = ["SCENARIOS"]

@@ -8,11 +8,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from fairlead.engine.settings import EngineSettings, LeaseSettings
+from fairlead.kube.errors import Gone, TooManyRequests, Unavailable, Unreachable
 from fairlead.kube.fake import FakeClient, Faults, Write, faults
+from fairlead.kube.resources import Resource
 from sim.runner import Trouble
-from sim.world import World
+from sim.world import NAMESPACE, World
 
 LASTS = 45.0
+LEASE = LeaseSettings(namespace="default")
 
 
 def _connection(change: Callable[[FakeClient], None], lag: float) -> Trouble:
@@ -43,6 +47,7 @@ def _slow_requests(client: FakeClient) -> None:
 def _every(seconds: float, act: Callable[[World], None], lag: float = 0.0) -> Trouble:
     def arm(world: World) -> Faults:
         world.monitor.lag += lag
+        world.calm_at = LASTS
 
         def again() -> None:
             act(world)
@@ -53,6 +58,66 @@ def _every(seconds: float, act: Callable[[World], None], lag: float = 0.0) -> Tr
         return Faults()
 
     return arm
+
+
+class DeafNow(Faults):
+    """Reads go wrong now and then, by a seed."""
+
+    def __init__(self, world: World):
+        self._world, self._random = world, random.Random(7)
+
+    def read(self, verb: str, resource: Resource) -> None:
+        if self._world.loop.time() < LASTS and self._random.random() < 0.3:
+            raise self._random.choice(_READ_ERRORS)
+
+
+_READ_ERRORS = (
+    Unavailable(503, "ServiceUnavailable", "apiserver is shutting down", retry_after=1.0),
+    TooManyRequests(429, "TooManyRequests", "the server is currently overloaded", retry_after=1.0),
+    Unreachable(0, "Timeout", "no answer within 30 s"),
+    Gone(410, "Expired", "the provided continue parameter is too old"),
+)
+
+
+def _failing_reads(world: World) -> Faults:
+    world.monitor.lag += 6
+    world.calm_at = LASTS
+    trouble = DeafNow(world)
+    world.prepare = lambda client: setattr(client, "faults", trouble)
+    return trouble
+
+
+def _short_pages(world: World) -> Faults:
+    """Lists come two at a time, and every now and then their token is too old for the second page."""
+    world.settings = EngineSettings(page_size=2)
+    return _every(0.5, lambda world: world.operators[0].client.lose_watches(), lag=2.0)(world)
+
+
+def _one_namespace(world: World) -> Faults:
+    world.namespaces = (NAMESPACE,)
+    return Faults()
+
+
+def _two_operators(world: World) -> Faults:
+    """A lease, a standby, and a leader that is killed twice, then cut off."""
+    world.lease = LEASE
+    world.monitor.lag += 25
+    world.calm_at = 100.0
+
+    def kill() -> None:
+        for process in world.operators:
+            if process.engine.leads:
+                process.crash()
+
+    def cut(on: bool) -> None:
+        world.operators[0].client.cut = on
+
+    world.loop.call_soon(lambda: world.start(identity="second"))
+    for when in (2.2, 30.0):
+        world.loop.call_later(when, kill)
+    world.loop.call_later(50.0, cut, True)
+    world.loop.call_later(90.0, cut, False)
+    return Faults()
 
 
 class Now(Faults):
@@ -85,6 +150,7 @@ def mixed(seed: int) -> Trouble:
 
     def arm(world: World) -> Faults:
         world.monitor.lag += 6
+        world.calm_at = LASTS
         trouble = Now(world, seed)
         world.prepare = lambda client: setattr(client, "faults", trouble)
         return trouble
@@ -99,5 +165,9 @@ WEATHER: dict[str, Trouble] = {
     "slow requests": _connection(_slow_requests, 2.0),
     "streams that keep closing": _every(0.3, lambda world: world.operators[0].client.close_watches(), lag=2.0),
     "history that is always forgotten": _every(0.7, lambda world: world.operators[0].client.lose_watches(), lag=2.0),
+    "reads that fail": _failing_reads,
+    "pages of two": _short_pages,
+    "one namespace only": _one_namespace,
+    "two operators": _two_operators,
     "an operator that keeps dying": _every(1.7, lambda world: world.operators[0].crash(), lag=3.0),
 }

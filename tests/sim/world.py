@@ -11,7 +11,7 @@ from typing import Any
 
 from fairlead.core.conditions import find, timestamp
 from fairlead.core.meta import JSON
-from fairlead.engine.settings import LeaseSettings
+from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.errors import ApiError
 from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, schema
 from fairlead.kube.resources import APPS, BUDGETS, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
@@ -46,6 +46,10 @@ class World:
         self.prepare: Callable[[FakeClient], None] = lambda _client: (
             None
         )  # each operator's connection, before it is used
+        self.calm_at = 0.0  # loop time: until then there is weather
+        self.lease: LeaseSettings | None = None  # how operators are started, where `start` is not told
+        self.settings: EngineSettings | None = None
+        self.namespaces: tuple[str, ...] = ()
         self._changed = asyncio.Event()
         self.trace: deque[str] = deque(maxlen=80)
         self.cluster.subscribers.append(self._committed)
@@ -83,7 +87,9 @@ class World:
             self.clock,
             lambda error: self.monitor.violations.append(f"the operator ended: {error!r}"),
             identity=identity,
-            lease=lease,
+            lease=lease or self.lease,
+            settings=self.settings,
+            namespaces=self.namespaces,
             prepare=lambda client: self.prepare(client),
         )
         self.operators.append(process)

@@ -98,6 +98,7 @@ class FakeClient:
 
     async def get(self, resource: Resource, namespace: str | None, name: str, *, subresource: str = "") -> bytes:
         await self._travel()
+        self.faults.read("get", resource)
         stored = self.cluster.get(resource, namespace, name)
         if subresource == "scale":
             return encode(scale.of(resource, stored.object))
@@ -117,6 +118,7 @@ class FakeClient:
         metadata_only: bool = False,
     ) -> bytes:
         await self._travel()
+        self.faults.read("list", resource)
         cached = resource_version == "0" and not continue_token
         if resource_version and not cached and int(resource_version) > self.cluster.rv:
             raise Unavailable(504, "Timeout", "Too large resource version", retry_after=1.0)
@@ -143,6 +145,7 @@ class FakeClient:
         metadata_only: bool = False,
     ) -> AsyncIterator[Lines]:
         await self._travel()
+        self.faults.read("watch", resource)
         self.cluster.table(resource)
         match = both(resource.kind, label_selector, field_selector)
         body: Callable[[Stored], bytes] = _partial if metadata_only else _whole

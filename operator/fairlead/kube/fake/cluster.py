@@ -188,6 +188,18 @@ class FakeCluster:
         self.history = self.since(until)
         self.compacted = max(until, self.compacted)
 
+    def backup(self) -> Callable[[], None]:
+        """Everything as it is now. Calling what is returned restores it, as an etcd backup is: resourceVersions go back
+        too, and what watches there are must be ended by the caller."""
+        rv, tables = self.rv, {resource: dict(table) for resource, table in self._tables.items()}
+
+        def restore() -> None:
+            self.rv = self.compacted = rv
+            self.history = []
+            self._tables = {resource: dict(table) for resource, table in tables.items()}
+
+        return restore
+
     # ------------------------------------------------------------ creating
 
     def create(

@@ -30,7 +30,7 @@ class Write(NamedTuple):
 
 
 class Faults:
-    """Asked around every write of a client. The base lets everything pass; subclasses raise.
+    """Asked around every write of a client, and before every read. The base lets everything pass; subclasses raise.
 
     before: an ApiError refuses the write, `Crash` ends the process before it.
     after:  the write is committed. An ApiError is what the client sees instead of the answer; `Crash` ends the process.
@@ -39,6 +39,9 @@ class Faults:
 
     def counts(self, write: Write) -> bool:
         return write.resource.kind not in ("Lease", "Event")
+
+    def read(self, verb: str, resource: Resource) -> None:
+        """Asked before every get, list and watch; may raise an ApiError."""
 
     def before(self, write: Write) -> None:
         pass

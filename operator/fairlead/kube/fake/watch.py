@@ -79,7 +79,8 @@ class Stream:
                 due = self._due_in()
             if loop.time() >= self._bookmark:
                 self._bookmark = loop.time() + BOOKMARK_SECONDS
-                if not self.held and due is None and self._horizon() is None:
+                # A watch from a version that is yet to come (etcd was restored) hears nothing at all until then.
+                if not self.held and due is None and self._horizon() is None and self.cursor <= self.cluster.rv:
                     return [self._bookmark_line()]
             await self._wait(min(self._ends, self._bookmark, self._ends if due is None else loop.time() + due))
         return None

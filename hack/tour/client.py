@@ -127,6 +127,12 @@ class Client:
         self.tally = Tally()
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
 
+    async def run(self, rate: float, kept_rate: float, stop: asyncio.Event) -> None:
+        """Both lanes, until told to stop."""
+        await asyncio.gather(self.lane("fresh", rate, stop), self.lane("kept", kept_rate, stop))
+        for _, writer in self._idle:
+            writer.close()
+
     async def lane(self, lane: str, rate: float, stop: asyncio.Event) -> None:
         """Send until told to stop, then see the last ones through."""
         loop = asyncio.get_running_loop()
@@ -217,7 +223,7 @@ async def send(arguments: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     client = Client(arguments.url, arguments.timeout)
     reporter = asyncio.create_task(report(client.tally))
-    await asyncio.gather(client.lane("fresh", arguments.rate, stop), client.lane("kept", arguments.kept_rate, stop))
+    await client.run(arguments.rate, arguments.kept_rate, stop)
     reporter.cancel()
     say(client.tally.summary())
 

@@ -36,10 +36,10 @@ class NotKind(Exception):
 class Cluster:
     """All commands name the context, so that whatever context is current is never touched.
 
-    >>> Cluster("production")
+    >>> Cluster("production")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
     ...
-    e2e.dsl.cluster.NotKind: the context 'production' is refused: only kind clusters (kind-…) are for end-to-end tests
+    NotKind: the context 'production' is refused: only kind clusters (kind-…) are for end-to-end tests
     """
 
     def __init__(self, context: str) -> None:
@@ -54,7 +54,7 @@ class Cluster:
         """Have it: the project's own is made or repaired, somebody else's has to be there."""
         if self.context == OWN:
             hack("cluster", "up")
-        execute(["kubectl", "--context", self.context, "get", "nodes"], timeout=30)
+        self.kubectl("uncordon", *self.workers())  # a run that was killed may have left one cordoned
 
     def load(self, image: str) -> None:
         if self.context == OWN:

@@ -193,6 +193,14 @@ class Then:
         """No pod of the App is left, being ended or not."""
         self._scene.until_pods(lambda pods: not pods, within)
 
+    def serves(self, requests: int) -> None:
+        """So many requests through the Service, and each is answered."""
+        traffic = Traffic(self._scene.cluster, self._scene.namespace, self._scene.image)
+        traffic.start(self._scene.url, rate=50)
+        traffic.until_answered(requests)
+        report = traffic.stop()
+        assert report.lost == 0, report
+
     def history(self) -> PodHistory:
         """The App's pods from now on: use it with `with`."""
         labels = f"fairlead.dev/app={self._scene.name}"

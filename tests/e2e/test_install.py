@@ -50,6 +50,7 @@ def test_nothing_the_operator_asks_for_is_refused(
     operator: Operator, given: Given, when: When, then: Then, scene: Scene
 ) -> None:
     """Least privilege is enough privilege: an App's whole life, and no 403 in all of it."""
+    namespaces_that_are_leaving_are_gone(operator.cluster)
     before = refusals(operator)
 
     given.a_ready_app(FULL)
@@ -69,6 +70,14 @@ def test_nothing_the_operator_asks_for_is_refused(
     then.gone()
 
     assert refusals(operator) == before
+
+
+def namespaces_that_are_leaving_are_gone(cluster: Cluster) -> None:
+    """Pods that are made anew where a namespace is being deleted are refused, and rightly so."""
+    found = json.loads(cluster.kubectl("get", "namespaces", "-o", "json"))["items"]
+    leaving = [f"namespace/{n['metadata']['name']}" for n in found if n["status"]["phase"] == "Terminating"]
+    if leaving:
+        cluster.kubectl("wait", "--for=delete", *leaving, "--timeout=120s", timeout=150)
 
 
 def refusals(operator: Operator) -> list[str]:

@@ -42,7 +42,7 @@ e2e: .venv/ready ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e
 
 bench: .venv/ready ## create, roll and scale 1000 pods beside upstream and the floor
-	@hack/bench
+	@$(PY) hack/bench
 
 up: .venv/ready ## the kind cluster
 	@hack/cluster up

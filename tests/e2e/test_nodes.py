@@ -1,4 +1,4 @@
-"""A node goes without a word, and comes back."""
+"""Nodes: pods are spread over them, and one of them goes without a word and comes back."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,16 @@ from e2e.dsl.cluster import Cluster
 
 NOTICED = 180.0
 """Seconds: a kubelet is missed after 50, its pods are given up 5 later, and all of it on a busy machine."""
+
+
+# Strictly, so that the lost node has some; a node that is given up does not count.
+_EVENLY = {
+    "maxSkew": 1,
+    "topologyKey": "kubernetes.io/hostname",
+    "whenUnsatisfiable": "DoNotSchedule",
+    "nodeTaintsPolicy": "Honor",
+    "labelSelector": {"matchLabels": {"fairlead.dev/app": "shop"}},
+}
 
 
 @pytest.fixture
@@ -26,7 +36,10 @@ def test_pods_of_a_node_that_stopped_are_replaced_and_all_is_well_when_it_is_bac
     node: str, given: Given, then: Then, scene: Scene
 ) -> None:
     app = apps.web(replicas=4)
-    app["spec"]["template"]["spec"]["tolerations"] = apps.leaving_lost_nodes(5)
+    app["spec"]["template"]["spec"] |= {
+        "tolerations": apps.leaving_lost_nodes(5),
+        "topologySpreadConstraints": [_EVENLY],
+    }
     given.a_ready_app(app)
     before = {pod["metadata"]["uid"]: pod["spec"]["nodeName"] for pod in scene.pods()}
     lost = {uid for uid, where in before.items() if where == node}
@@ -46,3 +59,11 @@ def test_pods_of_a_node_that_stopped_are_replaced_and_all_is_well_when_it_is_bac
     scene.until_pods(lambda pods: len(pods) == 4, within=NOTICED)  # what the node still had of the lost ones has ended
     then.ready()
     assert {pod["metadata"]["uid"] for pod in scene.pods()} == {pod["metadata"]["uid"] for pod in replaced}
+
+
+def test_pods_are_spread_over_the_nodes_without_a_word_in_the_template(given: Given, scene: Scene) -> None:
+    """Also of an App without a Service, and in a cluster without zones."""
+    given.a_ready_app(apps.idle(replicas=6))
+
+    nodes = [pod["spec"]["nodeName"] for pod in scene.pods()]
+    assert all(nodes.count(worker) >= 2 for worker in scene.cluster.workers()), nodes

@@ -125,11 +125,11 @@ def test_pods_are_rendered_with_what_a_bare_pod_would_lack(team: Team) -> None:
     assert container["lifecycle"]["preStop"] == {"sleep": {"seconds": 5}}
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
     assert pod["spec"]["terminationGracePeriodSeconds"] == 35
-    assert {c["topologyKey"] for c in pod["spec"]["topologySpreadConstraints"]} == {
-        "kubernetes.io/hostname",
-        "topology.kubernetes.io/zone",
-    }
-    assert all("fairlead.dev/revision" in c["matchLabelKeys"] for c in pod["spec"]["topologySpreadConstraints"])
+    (nodes,) = pod["spec"]["topologySpreadConstraints"]
+    (zones,) = pod["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert nodes["topologyKey"] == "kubernetes.io/hostname"
+    assert zones["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
+    assert nodes["matchLabelKeys"] == zones["podAffinityTerm"]["matchLabelKeys"] == ["fairlead.dev/revision"]
     assert pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "fairlead"
     (owner,) = pod["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["controller"]) == ("App", True)

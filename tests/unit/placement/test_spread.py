@@ -1,0 +1,50 @@
+"""What is added for spreading, and what a template keeps for itself."""
+
+from typing import Any
+
+from fairlead.placement.model import Placement
+from fairlead.placement.plan import NODE, ZONE, add_spread
+
+ANTI = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": NODE, "labelSelector": {}}]}
+
+
+def zones(spec: dict[str, Any]) -> list[str]:
+    anti = spec["affinity"]["podAntiAffinity"]
+    return [
+        one["podAffinityTerm"]["topologyKey"] for one in anti.get("preferredDuringSchedulingIgnoredDuringExecution", ())
+    ]
+
+
+def test_a_constraint_names_nodes_only_since_a_cluster_may_have_no_zones() -> None:
+    spec = add_spread(Placement(), "shop", {"containers": []})
+
+    assert [one["topologyKey"] for one in spec["topologySpreadConstraints"]] == [NODE]
+    assert zones(spec) == [ZONE]
+
+
+def test_constraints_of_the_template_are_all_there_is() -> None:
+    own = {"topologySpreadConstraints": [{"topologyKey": NODE, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}
+
+    assert add_spread(Placement(), "shop", own) == own
+
+
+def test_anti_affinity_of_the_template_stays_as_it_is() -> None:
+    spec = add_spread(Placement(), "shop", {"affinity": {"podAntiAffinity": ANTI}})
+
+    assert spec["affinity"] == {"podAntiAffinity": ANTI}
+    assert spec["topologySpreadConstraints"]
+
+
+def test_other_affinity_of_the_template_is_kept_beside_ours() -> None:
+    spec = add_spread(Placement(), "shop", {"affinity": {"nodeAffinity": {"x": 1}}})
+
+    assert spec["affinity"]["nodeAffinity"] == {"x": 1}
+    assert zones(spec) == [ZONE]
+
+
+def test_the_template_is_not_changed_in_place() -> None:
+    own: dict[str, Any] = {"affinity": {"nodeAffinity": {}}}
+
+    add_spread(Placement(), "shop", own)
+
+    assert own == {"affinity": {"nodeAffinity": {}}}

@@ -187,6 +187,9 @@ class Client:
         reader, writer = await asyncio.open_connection(self.address, self.port)
         try:
             answer = await self._ask(reader, writer, "keep-alive")
+        except ClosedUnused:
+            writer.close()
+            raise Lost("closed without an answer") from None  # a new connection was not idle: nothing excuses that
         except BaseException:
             writer.close()
             raise

@@ -190,6 +190,10 @@ class Kubelets(Machine):
     def _ready(self, namespace: str, name: str, uid: str) -> None:
         self._report(namespace, name, uid, ready=True, state={"running": {}})
 
+    def probe(self, namespace: str, name: str, uid: str, *, ready: bool) -> None:
+        """The readiness probe has another result now."""
+        self._report(namespace, name, uid, ready=ready)
+
     def _crash(self, namespace: str, name: str, uid: str, times: int) -> None:
         ended = {"exitCode": 3, "reason": "Error", "message": "starting\ncannot open /etc/shop"}
         waiting = {"reason": "CrashLoopBackOff", "message": "back-off restarting failed container"}

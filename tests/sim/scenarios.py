@@ -367,6 +367,23 @@ async def a_pod_that_fits_nowhere(world: World) -> None:
     await world.complete()
 
 
+@scenario(faulted=False)
+async def a_scale_to_zero_that_was_taken_back_is_not_obeyed(world: World) -> None:
+    """The operator hears of both late: it must look at the App itself before the last pods go."""
+    world.apply(replicas=3)
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    client = world.operators[0].client
+    client.lags["App"] = 3.0
+    client.close_watches("App")
+    await asyncio.sleep(1)
+    world.scale(0)
+    await asyncio.sleep(1)
+    world.scale(3)
+    await asyncio.sleep(20)
+    assert before == {pod.meta["uid"] for pod in world.pods()}, "pods were deleted by an old spec"
+
+
 # ---------------------------------------------------------------- refusals
 
 

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.meta import JSON, LABEL_APP, controller_of
+from fairlead.kube.fake import Stored
 from fairlead.kube.resources import BUDGETS as PDBS
 from fairlead.kube.resources import PODS, SERVICES
 from sim.runner import Scenario, run
@@ -27,11 +28,15 @@ EXHAUSTIVE = os.environ.get("FAIRLEAD_SIM") == "all"
 
 
 class Act(NamedTuple):
-    """Something that happens `after` so many seconds."""
+    """Something that happens `after` so many seconds, to one of two Apps whose names are easily mixed up."""
 
     after: float
     what: str
     value: Any = None
+    app: str = "shop"
+
+
+APPS = ("shop", "shop-w7fr2fkg84")
 
 
 IMAGES = ["shop:1", "shop:2", "shop:3", "shop:bad", "shop:crash", "shop:slow", "shop:unready"]
@@ -50,7 +55,7 @@ EXPOSE: list[JSON | None] = [
 
 delays = st.sampled_from([0.0, 0.01, 0.2, 0.7, 1.5, 4.0, 31.0])
 pods = st.integers(0, 4)
-acts = st.one_of(
+_acts = st.one_of(
     st.builds(Act, delays, st.just("scale"), st.integers(0, 5)),
     st.builds(Act, delays, st.just("image"), st.sampled_from(IMAGES)),
     st.builds(Act, delays, st.just("budget"), st.sampled_from(BUDGETS)),
@@ -74,22 +79,26 @@ acts = st.one_of(
 )
 
 
+acts = st.builds(lambda act, app: act._replace(app=app), _acts, st.sampled_from((*APPS[:1] * 3, APPS[1])))
+
+
 def perform(world: World, act: Act, quota: Quota) -> None:
-    if not world.apps():
-        world.apply(replicas=3)
+    name = act.app
+    if name not in {app.meta["name"] for app in world.apps()}:
+        world.apply(name, replicas=2)
     does: dict[str, Callable[[Any], object]] = {
-        "scale": world.scale,
-        "image": world.image,
-        "budget": lambda budget: world.patch({"rollout": budget}),
-        "strategy": lambda name: world.patch({"rollout": {"strategy": name}}),
-        "paused": lambda on: world.patch({"rollout": {"paused": on}}),
-        "min ready": lambda seconds: world.patch({"rollout": {"minReadySeconds": seconds}}),
-        "undo": lambda number: world.patch({"rollout": {"undoTo": number}}),
-        "history": lambda limit: world.patch({"rollout": {"revisionHistoryLimit": limit}}),
-        "restart": lambda _: world.restart(),
-        "expose": lambda wish: world.patch({"expose": None}) and world.patch({"expose": wish}),
-        "disruption": lambda wish: world.patch({"disruption": wish}),
-        "delete app": lambda propagation: world.delete(propagation=propagation),
+        "scale": lambda count: world.scale(count, name),
+        "image": lambda image: world.image(image, name),
+        "budget": lambda budget: world.patch({"rollout": budget}, name),
+        "strategy": lambda strategy: world.patch({"rollout": {"strategy": strategy}}, name),
+        "paused": lambda on: world.patch({"rollout": {"paused": on}}, name),
+        "min ready": lambda seconds: world.patch({"rollout": {"minReadySeconds": seconds}}, name),
+        "undo": lambda number: world.patch({"rollout": {"undoTo": number}}, name),
+        "history": lambda limit: world.patch({"rollout": {"revisionHistoryLimit": limit}}, name),
+        "restart": lambda _: world.restart(name),
+        "expose": lambda wish: world.patch({"expose": None}, name) and world.patch({"expose": wish}, name),
+        "disruption": lambda wish: world.patch({"disruption": wish}, name),
+        "delete app": lambda propagation: world.delete(name, propagation=propagation),
         "node dies": world.nodes.kill,
         "node comes back": world.nodes.revive,
         "quota": lambda limit: setattr(quota, "limit", limit),
@@ -97,7 +106,7 @@ def perform(world: World, act: Act, quota: Quota) -> None:
     }
     if act.what in does:
         does[act.what](act.value)
-    elif found := world.pods():
+    elif found := world.pods(name):
         harm(world, act.what, found[act.value % len(found)].meta)
 
 
@@ -128,24 +137,31 @@ def story(script: list[Act]) -> Scenario:
         await world.until(lambda: all(not app.meta.get("deletionTimestamp") for app in world.apps()), "deletions done")
         if not world.apps():
             world.apply(replicas=3)
-        world.patch({"rollout": {"paused": None, "undoTo": None}})
-        world.image("shop:9")
+        for app in world.apps():
+            world.patch({"rollout": {"paused": None, "undoTo": None}}, app.meta["name"])
+            world.image("shop:9", app.meta["name"])
         await world.until(lambda: wanted(world), "the last word", within=900)
 
     return Scenario("wild", body, ends=wanted)
 
 
 def wanted(world: World) -> bool:
-    """All pods run the last image, and the Service and budget are as the spec has them."""
-    spec = world.app().object["spec"]
-    services, budgets = (
-        [o for o in world.cluster.all(r, NAMESPACE) if controller_of(o.meta)] for r in (SERVICES, PDBS)
-    )
-    if bool(spec.get("expose")) != bool(services) or bool(spec.get("disruption")) != bool(budgets):
+    """All pods run the last image, and Services and budgets are as the specs have them."""
+    return all(as_asked(world, app.meta["name"], app.object["spec"]) for app in world.apps())
+
+
+def as_asked(world: World, name: str, spec: JSON) -> bool:
+    service, budget = (world.cluster.find(resource, NAMESPACE, name) for resource in (SERVICES, PDBS))
+    if bool(spec.get("expose")) != ours(service) or bool(spec.get("disruption")) != ours(budget):
         return False
-    if services and services[0].object["spec"]["type"] != spec["expose"]["type"]:
+    if service and spec.get("expose") and service.object["spec"]["type"] != spec["expose"]["type"]:
         return False
-    return world.rolled_out() and len(world.ready(image="shop:9")) == spec["replicas"]
+    return world.rolled_out(name) and len(world.ready(name, image="shop:9")) == spec["replicas"]
+
+
+def ours(found: Stored | None) -> bool:
+    """There, and not left behind by an App that was deleted with its children orphaned."""
+    return found is not None and controller_of(found.meta) is not None
 
 
 WEATHERS = {"fine": None, **WEATHER, **{f"seed {n}": mixed(n) for n in range(20)}}
@@ -163,7 +179,7 @@ def test_whatever_happens_it_ends_as_asked(kind: str) -> None:
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(st.lists(acts, min_size=1, max_size=8), weathers)
+    @given(st.lists(acts, min_size=1, max_size=20 if EXHAUSTIVE else 8), weathers)
     def play(script: list[Act], weather: str) -> None:
         outcome = run(story(script), WEATHERS[weather])
         assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])

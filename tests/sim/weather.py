@@ -87,6 +87,43 @@ def _failing_reads(world: World) -> Faults:
     return trouble
 
 
+class Blackout(Faults):
+    """Two seconds in four nothing can be asked and nothing is heard, and what happened meanwhile is forgotten."""
+
+    def __init__(self, world: World):
+        self._world = world
+        self.dark = False
+        self._turn()
+
+    def _turn(self) -> None:
+        self.dark = not self.dark and self._world.loop.time() < LASTS
+        if self._world.operators:
+            self._world.operators[0].client.lose_watches()
+        if self._world.loop.time() < LASTS:
+            self._world.loop.call_later(2.0, self._turn)
+
+    def read(self, verb: str, resource: Resource) -> None:
+        self._refuse()
+
+    def before(self, write: Write) -> None:
+        self._refuse()
+
+    def counts(self, write: Write) -> bool:
+        return super().counts(write) and not self.dark
+
+    def _refuse(self) -> None:
+        if self.dark:
+            raise Unreachable(0, "Unreachable", "connection refused")
+
+
+def _blackouts(world: World) -> Faults:
+    world.monitor.lag += 6
+    world.calm_at = LASTS
+    trouble = Blackout(world)
+    world.prepare = lambda client: setattr(client, "faults", trouble)
+    return trouble
+
+
 def _short_pages(world: World) -> Faults:
     """Lists come two at a time, and every now and then their token is too old for the second page."""
     world.settings = EngineSettings(page_size=2)
@@ -166,6 +203,7 @@ WEATHER: dict[str, Trouble] = {
     "streams that keep closing": _every(0.3, lambda world: world.operators[0].client.close_watches(), lag=2.0),
     "history that is always forgotten": _every(0.7, lambda world: world.operators[0].client.lose_watches(), lag=2.0),
     "reads that fail": _failing_reads,
+    "long blackouts": _blackouts,
     "pages of two": _short_pages,
     "one namespace only": _one_namespace,
     "two operators": _two_operators,

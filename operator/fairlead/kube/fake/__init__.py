@@ -5,7 +5,8 @@ client = FakeClient(cluster, faults=At(3, after=crash))      the operator's door
 """
 
 from fairlead.kube.fake.client import FakeClient
-from fairlead.kube.fake.cluster import Admission, Commit, FakeCluster, Origin, Stored
+from fairlead.kube.fake.cluster import FakeCluster
 from fairlead.kube.fake.faults import At, Crash, Faults, Write
+from fairlead.kube.fake.records import Admission, Commit, Origin, Stored
 
 __all__ = ["Admission", "At", "Commit", "Crash", "FakeClient", "FakeCluster", "Faults", "Origin", "Stored", "Write"]

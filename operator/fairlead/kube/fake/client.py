@@ -12,9 +12,10 @@ from fairlead.core.meta import JSON
 from fairlead.kube.client import Lines, PatchType
 from fairlead.kube.errors import Invalid, NotFound, Unavailable, Unreachable
 from fairlead.kube.fake import kinds, scale
-from fairlead.kube.fake.cluster import FakeCluster, Origin, Stored, decode, encode
+from fairlead.kube.fake.cluster import FakeCluster
 from fairlead.kube.fake.eviction import bind, evict
 from fairlead.kube.fake.faults import Crash, Faults, Write
+from fairlead.kube.fake.records import Origin, Stored, decode, encode
 from fairlead.kube.fake.selectors import both
 from fairlead.kube.fake.watch import Stream
 from fairlead.kube.resources import Resource

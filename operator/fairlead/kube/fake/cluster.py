@@ -7,87 +7,18 @@ it; the tests' users, kubelets and schedulers call it directly.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON, safe_digits
 from fairlead.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
-from fairlead.kube.fake import fields, kinds, patches, services
+from fairlead.kube.fake import fields, kinds, patches, rules, services
 from fairlead.kube.fake.fields import Owners, Writer
+from fairlead.kube.fake.records import Admission, Commit, Hook, Origin, Page, Stored, Table, decode, encode
 from fairlead.kube.fake.selectors import Match, both
 from fairlead.kube.resources import BY_KIND, NAMESPACES, PODS, Resource
 
 OBJECT_LIMIT = 1_572_864  # bytes: etcd's request limit
-
-encode = msgspec.json.encode
-decode = msgspec.json.decode
-
-
-class Origin(NamedTuple):
-    """Where a request came from and what it asked."""
-
-    verb: str = "update"  # create, update, patch, apply, delete
-    identity: str = ""
-    manager: str = ""
-    subresource: str = ""
-    dry_run: bool = False
-
-
-class Stored(NamedTuple):
-    """One object as it is kept: `object` is read-only, `copy()` is not."""
-
-    object: JSON
-    data: bytes
-    owners: Owners
-    times: dict[Writer, str]
-
-    def copy(self) -> JSON:
-        return decode(self.data)  # type: ignore[no-any-return]
-
-    @property
-    def meta(self) -> JSON:
-        return self.object["metadata"]  # type: ignore[no-any-return]
-
-
-class Commit(NamedTuple):
-    """One committed write. For a deletion `new` is the last state, with the deletion's resourceVersion. `at` is when, by
-    the cluster's clock."""
-
-    rv: int
-    at: float
-    type: str  # ADDED, MODIFIED, DELETED
-    resource: Resource
-    namespace: str
-    name: str
-    new: Stored
-    old: Stored | None
-    origin: Origin
-
-
-class Admission(NamedTuple):
-    """What an admission hook gets. It may change `object`, or raise an ApiError."""
-
-    origin: Origin
-    resource: Resource
-    namespace: str
-    name: str
-    object: JSON
-    old: JSON | None
-
-
-Ref = tuple[str, str]
-Table = dict[Ref, Stored]
-Hook = Callable[[Admission], None]
-
-
-class Page(NamedTuple):
-    """One page of a list."""
-
-    items: list[Stored]
-    rv: int
-    token: str
 
 
 class FakeCluster:
@@ -122,19 +53,19 @@ class FakeCluster:
         return self._tables.setdefault(resource, {})
 
     def find(self, resource: Resource, namespace: str | None, name: str) -> Stored | None:
-        return self.table(resource).get((_scope(resource, namespace), name))
+        return self.table(resource).get((rules.scope(resource, namespace), name))
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> Stored:
         stored = self.find(resource, namespace, name)
         if stored is None:
-            raise _not_found(resource, name)
+            raise rules.not_found(resource, name)
         return stored
 
     def all(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", field_selector: str = ""
     ) -> list[Stored]:
         """Everything that matches, in the server's order: by namespace and name."""
-        return _select(self.table(resource), namespace, both(resource.kind, labels, field_selector))
+        return rules.select(self.table(resource), namespace, both(resource.kind, labels, field_selector))
 
     def page(
         self,
@@ -151,12 +82,12 @@ class FakeCluster:
         if token:
             number, _, rest = token.partition("|")
             rv, after = int(number), tuple(rest.split("|", 1))
-        found = _select(self._table_at(resource, rv), namespace, match)
+        found = rules.select(self._table_at(resource, rv), namespace, match)
         if after is not None:
-            found = [stored for stored in found if _ref(stored) > after]
+            found = [stored for stored in found if rules.ref(stored) > after]
         if not limit or len(found) <= limit:
             return Page(found, rv, "")
-        namespace_, name = _ref(found[limit - 1])
+        namespace_, name = rules.ref(found[limit - 1])
         return Page(found[:limit], rv, f"{rv}|{namespace_}|{name}")
 
     def _table_at(self, resource: Resource, rv: int) -> Table:
@@ -215,7 +146,7 @@ class FakeCluster:
             meta["name"] = meta["generateName"] + safe_digits(self._names * 7919, 5)
         if not meta.get("name"):
             raise kinds.invalid(resource, "", "metadata.name", "Required value: name or generateName is required")
-        return self._insert(resource, _scope(resource, namespace), obj, origin, None)
+        return self._insert(resource, rules.scope(resource, namespace), obj, origin, None)
 
     def _insert(self, resource: Resource, namespace: str, obj: JSON, origin: Origin, owners: Owners | None) -> Stored:
         name = obj["metadata"]["name"]
@@ -224,7 +155,7 @@ class FakeCluster:
             raise AlreadyExists(
                 409,
                 "AlreadyExists",
-                f'{_plural(resource)} "{name}" already exists',
+                f'{rules.plural(resource)} "{name}" already exists',
                 details={"name": name, "group": resource.group, "kind": resource.plural},
             )
         self._system_metadata(resource, namespace, obj, None)
@@ -263,12 +194,12 @@ class FakeCluster:
             return
         holder = self.find(NAMESPACES, None, namespace)
         if holder is None:
-            raise _not_found(NAMESPACES, namespace)
+            raise rules.not_found(NAMESPACES, namespace)
         if holder.meta.get("deletionTimestamp"):
             raise Forbidden(
                 403,
                 "Forbidden",
-                f'{_plural(resource)} "{name}" is forbidden: unable to create new content in namespace {namespace} because it is being terminated',
+                f'{rules.plural(resource)} "{name}" is forbidden: unable to create new content in namespace {namespace} because it is being terminated',
                 details={
                     "name": name,
                     "kind": resource.plural,
@@ -304,7 +235,7 @@ class FakeCluster:
                 "BadRequest",
                 f"the name of the object ({obj['metadata']['name']}) does not match the name on the URL ({name})",
             )
-        _check_uid(resource, old, obj["metadata"].get("uid") or "")
+        rules.check_uid(resource, old, obj["metadata"].get("uid") or "")
         if resource.kind in kinds.CONDITIONAL_UPDATE and not obj["metadata"].get("resourceVersion"):
             raise kinds.invalid(
                 resource, name, "metadata.resourceVersion", "Invalid value: 0: must be specified for an update"
@@ -358,7 +289,7 @@ class FakeCluster:
         self._check_target(resource, namespace, config)
         old = self.find(resource, namespace, name)
         writer = Writer(origin.manager, "Apply", origin.subresource)
-        part = fields.relevant(config, **_writes(resource, origin.subresource))
+        part = fields.relevant(config, **rules.writes(resource, origin.subresource))
         if old is None:
             return self._apply_new(resource, namespace, config, part, writer, origin)
         live = fields.relevant(old.copy(), status=True, main=True)
@@ -381,7 +312,7 @@ class FakeCluster:
     ) -> Stored:
         meta = config["metadata"]
         if origin.subresource:
-            raise _not_found(resource, meta["name"])
+            raise rules.not_found(resource, meta["name"])
         if meta.get("uid"):
             raise Conflict(
                 409,
@@ -389,23 +320,23 @@ class FakeCluster:
                 f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found",
             )
         if meta.get("resourceVersion"):
-            raise _not_found(resource, meta["name"])
+            raise rules.not_found(resource, meta["name"])
         owners = {writer: frozenset(fields.flatten(resource.kind, part))}
-        return self._insert(resource, _scope(resource, namespace), config, origin, owners)
+        return self._insert(resource, rules.scope(resource, namespace), config, origin, owners)
 
     def _update(
         self, resource: Resource, old: Stored, obj: JSON, origin: Origin, owners: Owners | None = None
     ) -> Stored:
-        namespace, _name = _ref(old)
-        _check_version(resource, old, str(obj["metadata"].get("resourceVersion") or ""))
+        namespace, _name = rules.ref(old)
+        rules.check_version(resource, old, str(obj["metadata"].get("resourceVersion") or ""))
         self._check_identity(resource, old, obj, origin.subresource)
         self._system_metadata(resource, namespace, obj, old)
         obj = self._only_subresource(resource, old, obj, origin.subresource)
-        _check_finalizers(resource, old, obj)
+        rules.check_finalizers(resource, old, obj)
         self._prepare(resource, namespace, obj, old, origin)
         self.addresses.fill(resource, obj, old.object)
         kinds.check_update(resource, old.object, obj)
-        if _same(old.object, obj) and (owners is None or owners == old.owners):
+        if rules.same(old.object, obj) and (owners is None or owners == old.owners):
             return old
         if resource.kind in kinds.WITH_GENERATION and kinds.desired_part(resource, old.object) != kinds.desired_part(
             resource, obj
@@ -461,20 +392,20 @@ class FakeCluster:
     ) -> Stored:
         """The object as it is after the request: being deleted, or gone."""
         old = self.get(resource, namespace, name)
-        _check_uid(resource, old, uid)
-        _check_version(resource, old, resource_version)
+        rules.check_uid(resource, old, uid)
+        rules.check_version(resource, old, resource_version)
         obj = old.copy()
         for hook in self.admission:
-            hook(Admission(origin, resource, _ref(old)[0], name, obj, old.object))
+            hook(Admission(origin, resource, rules.ref(old)[0], name, obj, old.object))
         meta = obj["metadata"]
-        _set_finalizers(meta, propagation)
-        grace = _grace(resource, obj, grace_period_seconds)
+        rules.set_finalizers(meta, propagation)
+        grace = rules.grace(resource, obj, grace_period_seconds)
         if resource.kind == "Namespace":
             obj.setdefault("status", {})["phase"] = "Terminating"
         elif not meta.get("finalizers") and grace == 0:
             if resource.kind == "Pod":  # shown as being deleted first, even where nothing waits
                 old = self._mark_deleted(resource, old, obj, 0, origin)
-            return self._commit("DELETED", resource, _ref(old)[0], old.copy(), old, old.owners, origin)
+            return self._commit("DELETED", resource, rules.ref(old)[0], old.copy(), old, old.owners, origin)
         return self._mark_deleted(resource, old, obj, grace, origin)
 
     def _mark_deleted(self, resource: Resource, old: Stored, obj: JSON, grace: int, origin: Origin) -> Stored:
@@ -488,14 +419,14 @@ class FakeCluster:
         if grace >= 0:
             meta["deletionTimestamp"] = timestamp(self.clock() + grace)
             meta["deletionGracePeriodSeconds"] = grace
-        if _same(old.object, obj):
+        if rules.same(old.object, obj):
             return old
-        return self._commit("MODIFIED", resource, _ref(old)[0], obj, old, old.owners, origin)
+        return self._commit("MODIFIED", resource, rules.ref(old)[0], obj, old, old.owners, origin)
 
     def remove(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Take an object away whatever holds it: the last step of a namespace's deletion, or an etcd accident."""
         old = self.get(resource, namespace, name)
-        self._commit("DELETED", resource, _ref(old)[0], old.copy(), old, old.owners, Origin("delete"))
+        self._commit("DELETED", resource, rules.ref(old)[0], old.copy(), old, old.owners, Origin("delete"))
 
     def assign(self, namespace: str, name: str, node: str, origin: Origin = Origin("create", "scheduler")) -> Stored:
         """Bind a pod to a node: the one change of a pod's spec that only /binding makes."""
@@ -605,101 +536,3 @@ class FakeCluster:
         return {
             writer: before[1][writer] if before[0].get(writer) == paths else now for writer, paths in owners.items()
         }
-
-
-def _scope(resource: Resource, namespace: str | None) -> str:
-    return (namespace or "") if resource.namespaced else ""
-
-
-def _ref(stored: Stored) -> Ref:
-    return stored.meta.get("namespace", ""), stored.meta["name"]
-
-
-def _select(table: Table, namespace: str | None, match: Match | None) -> list[Stored]:
-    return [
-        table[ref]
-        for ref in sorted(table)
-        if (not namespace or ref[0] == namespace) and (match is None or match(table[ref].object))
-    ]
-
-
-def _plural(resource: Resource) -> str:
-    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-
-
-def _not_found(resource: Resource, name: str) -> NotFound:
-    return NotFound(
-        404,
-        "NotFound",
-        f'{_plural(resource)} "{name}" not found',
-        details={"name": name, "group": resource.group, "kind": resource.plural},
-    )
-
-
-def _writes(resource: Resource, subresource: str) -> dict[str, bool]:
-    """Which half of the object a request to this subresource writes."""
-    if resource.kind not in kinds.WITH_STATUS:
-        return {"status": True, "main": True}
-    return {"status": subresource == "status", "main": subresource != "status"}
-
-
-def _same(old: JSON, new: JSON) -> bool:
-    """Equal but for what the server counts itself."""
-    if kinds.without(old, "metadata", "kind", "apiVersion") != kinds.without(new, "metadata", "kind", "apiVersion"):
-        return False
-    return kinds.without(old["metadata"], "resourceVersion", "managedFields") == kinds.without(
-        new["metadata"], "resourceVersion", "managedFields"
-    )
-
-
-def _check_version(resource: Resource, old: Stored, rv: str) -> None:
-    if rv and rv != old.meta["resourceVersion"]:
-        raise Conflict(
-            409,
-            "Conflict",
-            f"{_cannot(resource, old)}the object has been modified; please apply your changes to the latest version and try again",
-        )
-
-
-def _check_uid(resource: Resource, old: Stored, uid: str) -> None:
-    if uid and uid != old.meta["uid"]:
-        raise Conflict(
-            409,
-            "Conflict",
-            f"{_cannot(resource, old)}Precondition failed: UID in precondition: {uid}, UID in object meta: {old.meta['uid']}",
-        )
-
-
-def _cannot(resource: Resource, old: Stored) -> str:
-    return f'Operation cannot be fulfilled on {_plural(resource)} "{old.meta["name"]}": '
-
-
-def _check_finalizers(resource: Resource, old: Stored, obj: JSON) -> None:
-    if not old.meta.get("deletionTimestamp"):
-        return
-    added = set(obj["metadata"].get("finalizers") or ()) - set(old.meta.get("finalizers") or ())
-    if added:
-        why = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
-        raise kinds.invalid(resource, old.meta["name"], "metadata.finalizers", why)
-
-
-def _set_finalizers(meta: JSON, propagation: str) -> None:
-    """The finalizers by which the garbage collector knows what was asked."""
-    finalizers = [name for name in meta.get("finalizers") or () if name not in ("orphan", "foregroundDeletion")]
-    finalizers += {"Orphan": ["orphan"], "Foreground": ["foregroundDeletion"]}.get(propagation, [])
-    meta["finalizers"] = finalizers
-    if not finalizers:
-        del meta["finalizers"]
-
-
-def _grace(resource: Resource, obj: JSON, asked: int | None) -> int:
-    """Seconds until a deleted object goes: only a pod that runs on a node has any (pod strategy CheckGracefulDelete)."""
-    if resource.kind != "Pod":
-        return 0
-    spec = obj["spec"]
-    if not spec.get("nodeName") or obj.get("status", {}).get("phase") in ("Succeeded", "Failed"):
-        return 0
-    return int(spec.get("terminationGracePeriodSeconds", 30)) if asked is None else asked
-
-
-__all__ = ["Admission", "Commit", "FakeCluster", "Origin", "Page", "Stored"]

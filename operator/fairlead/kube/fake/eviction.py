@@ -7,7 +7,8 @@ from typing import Any
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import Conflict, TooManyRequests, Unavailable
-from fairlead.kube.fake.cluster import FakeCluster, Origin, Stored
+from fairlead.kube.fake.cluster import FakeCluster
+from fairlead.kube.fake.records import Origin, Stored
 from fairlead.kube.fake.selectors import label_selector_match
 from fairlead.kube.resources import BUDGETS, Resource
 

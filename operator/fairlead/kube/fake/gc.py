@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import ApiError
-from fairlead.kube.fake.cluster import FakeCluster, Origin, Stored
+from fairlead.kube.fake.cluster import FakeCluster
+from fairlead.kube.fake.records import Origin, Stored
 from fairlead.kube.resources import BY_KIND, NAMESPACES, Resource
 
 GC = Origin("update", "generic-garbage-collector", "kube-controller-manager")

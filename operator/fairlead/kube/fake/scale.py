@@ -7,7 +7,8 @@ from typing import Any
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import NotFound
 from fairlead.kube.fake import kinds, patches
-from fairlead.kube.fake.cluster import FakeCluster, Origin
+from fairlead.kube.fake.cluster import FakeCluster
+from fairlead.kube.fake.records import Origin
 from fairlead.kube.resources import Resource
 
 

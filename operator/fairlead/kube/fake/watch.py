@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from fairlead.kube.fake.cluster import Commit, FakeCluster, Stored, encode
+from fairlead.kube.fake.cluster import FakeCluster
+from fairlead.kube.fake.records import Commit, Stored, encode
 from fairlead.kube.fake.selectors import Match
 from fairlead.kube.resources import Resource
 

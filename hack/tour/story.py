@@ -15,6 +15,7 @@ from pathlib import Path
 
 from substrate import paths
 from substrate.command import attempt, environment, run
+from substrate.locks import exclusive
 from substrate.progress import Failure, Progress
 from tour.screen import Screen
 from tour.traffic import Traffic
@@ -241,7 +242,8 @@ def main() -> int:
     screen = Screen()
     story = Story(screen)
     try:
-        story.tell()
+        with exclusive(_CONTEXT, Progress()):  # the end-to-end tests change the same installation
+            story.tell()
     except Lost as lost:
         screen.bad(f"Requests were lost, which is a bug: {lost}")
         return 1

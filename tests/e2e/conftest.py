@@ -12,6 +12,8 @@ import pytest
 from e2e.dsl import Cluster, Given, Operator, Scene, Then, When, figures
 from e2e.dsl.cluster import chosen, hack
 from e2e.dsl.evidence import keep
+from substrate.locks import exclusive
+from substrate.progress import Progress
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -39,11 +41,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """A kind cluster that answers, the project's own unless $FAIRLEAD_E2E_CONTEXT names another."""
+def cluster() -> Iterator[Cluster]:
+    """A kind cluster that answers, the project's own unless $FAIRLEAD_E2E_CONTEXT names another. Ours alone: a second run,
+    or the demo, waits until this one is over."""
     cluster = chosen()
-    cluster.up()
-    return cluster
+    with exclusive(cluster.context, Progress()):
+        cluster.up()
+        yield cluster
 
 
 @pytest.fixture(scope="session")

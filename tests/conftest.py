@@ -1,6 +1,12 @@
 """What every layer of tests shares."""
 
+import asyncio
+
 import pytest
 
 # Test bodies that several layers import are no test modules by name; their assertions are to be as telling.
 pytest.register_assert_rewrite("conformance.suite", "conformance.api", "support")
+
+# pytest-asyncio asks for "the current loop" around fixtures; on Python 3.11 that makes one which nobody closes, unless
+# it has been said before that there is none.
+asyncio.set_event_loop(None)

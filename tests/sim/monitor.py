@@ -191,7 +191,7 @@ class Monitor:
         wait = min(spec["rollout"]["minReadySeconds"] for spec in specs)
         ready = next((c for c in pod.object["status"].get("conditions") or () if c["type"] == "Ready"), None)
         if ready and ready["status"] == "True":
-            return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock()
+            return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock() + self.lag
         return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + self.lag > self.loop.time()
 
 

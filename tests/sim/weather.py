@@ -135,6 +135,18 @@ def _one_namespace(world: World) -> Faults:
     return Faults()
 
 
+def _skewed(*offsets: tuple[float, float]) -> Trouble:
+    """The operator's clock is set to another offset at each of these times."""
+
+    def arm(world: World) -> Faults:
+        world.monitor.lag += 2.0
+        for when, offset in offsets:
+            world.loop.call_at(when, setattr, world, "skew", offset)
+        return Faults()
+
+    return arm
+
+
 def _two_operators(world: World) -> Faults:
     """A lease, a standby, and a leader that is killed twice, then cut off."""
     world.lease = LEASE
@@ -206,6 +218,9 @@ WEATHER: dict[str, Trouble] = {
     "long blackouts": _blackouts,
     "pages of two": _short_pages,
     "one namespace only": _one_namespace,
+    "a clock two seconds behind": _skewed((0.0, -2.0)),
+    "a clock two seconds ahead": _skewed((0.0, 2.0)),
+    "a clock that jumps": _skewed((1.5, 3600.0), (3.0, -3600.0), (6.0, 0.0)),
     "two operators": _two_operators,
     "an operator that keeps dying": _every(1.7, lambda world: world.operators[0].crash(), lag=3.0),
 }

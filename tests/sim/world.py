@@ -47,6 +47,7 @@ class World:
             None
         )  # each operator's connection, before it is used
         self.calm_at = 0.0  # loop time: until then there is weather
+        self.skew = 0.0  # seconds by which the operators' wall clock is ahead of the API server's
         self.lease: LeaseSettings | None = None  # how operators are started, where `start` is not told
         self.settings: EngineSettings | None = None
         self.namespaces: tuple[str, ...] = ()
@@ -84,7 +85,7 @@ class World:
     ) -> Process:
         process = Process(
             self.cluster,
-            self.clock,
+            lambda: self.clock() + self.skew,
             lambda error: self.monitor.violations.append(f"the operator ended: {error!r}"),
             identity=identity,
             lease=lease or self.lease,

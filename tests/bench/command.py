@@ -163,7 +163,6 @@ async def _measured(name: str, wish: Wish, state: State, pids: dict[str, int], c
             return Turn(name, wish.pods, samples), tuple(referee.lines)
     finally:
         await client.close()
-        requests.close()
 
 
 def _contender(name: str, client: HttpClient) -> Contender:

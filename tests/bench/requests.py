@@ -21,12 +21,10 @@ class Counter:
 
     def read(self) -> int:
         status, body = self._api.request("GET", "/metrics")
+        self._api.close()  # a case lasts longer than the server keeps an idle connection
         if status != 200:
             raise RuntimeError(f"the API server's metrics cannot be read: {status}")
         return count(body)
-
-    def close(self) -> None:
-        self._api.close()
 
 
 def count(metrics: bytes) -> int:

@@ -92,11 +92,15 @@ class Failures:
                 del entries[slot]
         self._tidy(key)
 
-    def wait(self, key: Key) -> float | None:
-        """Seconds until the next held write may be tried again; None when none is held. (One whose pause is over and
-        that was still not tried waits for something else, such as a Revision for its pods.)"""
-        now = self._monotonic() + RESOLUTION
-        times = [entry.until - now for entry in self._held.get(key, {}).values() if entry.until > now]
+    def wait(self, key: Key, since: float | None = None) -> float | None:
+        """Seconds until the next held write may be tried again; None when none is held. `since`: when the pass began
+        that asks (now, unless said). A pause that ended during the pass counts, for the write may have been held back
+        before that, while the status was written for longer than the pause had left; nobody else would come back for
+        it. (A write whose pause was over by then, and that was still not tried, waits for something else, such as a
+        Revision for its pods.)"""
+        now = self._monotonic()
+        began = (now if since is None else since) + RESOLUTION
+        times = [max(0.0, entry.until - now) for entry in self._held.get(key, {}).values() if entry.until > began]
         return min(times) if times else None
 
     def forget(self, key: Key) -> None:

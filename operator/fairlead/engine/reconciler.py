@@ -259,7 +259,8 @@ class Reconciler:
 
     async def _carry_out(self, key: Key, record: Any, generation: int, decision: Decision) -> str:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.settings.slice
+        began = loop.time()
+        deadline = began + self.settings.slice
         refusals = self.failures.of(key)
 
         def interrupted() -> bool:
@@ -282,7 +283,7 @@ class Reconciler:
         told = await self._tell(key, record, decision)
         # A refusal that the status was just told of may be over by now, and no event will say so.
         over = 0.0 if self.failures.of(key) != refusals else None
-        wishes = [decision.requeue_after, told, self.failures.wait(key), over]
+        wishes = [decision.requeue_after, told, self.failures.wait(key, began), over]
         if outcome.conflict:
             self.queue.retry(key)
             return "conflict"

@@ -96,6 +96,14 @@ def test_a_write_whose_pause_is_over_is_not_waited_for(failures: Failures, time:
     assert failures.wait(KEY) is None
 
 
+def test_a_pause_that_ended_since_the_pass_began_is_over_now(failures: Failures, time: Time) -> None:
+    quota(failures)
+    began = time.now
+    time.now += 5
+    assert failures.wait(KEY, began) == 0
+    assert failures.wait(KEY) is None
+
+
 def test_success_clears_it(failures: Failures) -> None:
     quota(failures)
     failures.succeeded(KEY, "create", "Pod", "web-9")

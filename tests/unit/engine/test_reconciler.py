@@ -196,6 +196,33 @@ async def test_the_next_plan_sees_the_refusal_and_the_status_says_it() -> None:
         assert len(r.writes("patch", APPS, "status")) == 1, "and nothing new to say"
 
 
+async def test_a_pause_that_ends_during_a_pass_is_not_forgotten() -> None:
+    """The write was held back at the pass's beginning, and its pause was over at the end: nothing else wakes the key."""
+
+    class Quota(Faults):
+        used_up = True
+
+        def before(self, write: Write) -> None:
+            if self.used_up and write.verb == "create" and write.resource is PODS:
+                raise Forbidden(403, "Forbidden", "exceeded quota")
+
+    def decide(seen: Seen, now: float) -> Plan:
+        plan = as_many_as_wanted(seen, now)
+        return msgspec.structs.replace(plan, status={"said": [failure.message for failure in seen.failures]})
+
+    def slow(cluster: FakeCluster) -> FakeClient:
+        client = FakeClient(cluster, faults=quota, latency=0.6)  # a write takes longer than the first pause
+        client.lags["App"] = 300  # and the event of our own status does not come to the rescue
+        return client
+
+    quota = Quota()
+    async with rig(decide, client=slow) as r:
+        r.app(replicas=3)
+        await r.until(lambda: r.status().get("said") == ["exceeded quota"], within=400)
+        quota.used_up = False
+        await r.until(lambda: len(r.pods()) == 3, within=120)
+
+
 async def test_a_refusal_that_is_over_is_taken_out_of_the_status_without_an_event() -> None:
     """The plan stops to want what was refused: nothing happens in the cluster that would wake the key."""
 

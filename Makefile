@@ -2,7 +2,8 @@
 PY      := .venv/bin/python
 PYTHON  ?= python3
 SOURCES := operator hack tests
-CHECKED := $(wildcard tests/unit tests/sim tests/conformance)
+CHECKED := tests/unit tests/sim tests/conformance
+PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check static e2e bench up down generate lock clean
@@ -23,10 +24,10 @@ demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad relea
 	@hack/demo
 
 test: static ## everything, as CI runs it: static checks, then every test, on real clusters too
-	@$(PY) -m pytest --doctest-modules operator/fairlead tests
+	@$(PYTEST) --doctest-modules operator/fairlead tests
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
-	@$(PY) -m pytest --doctest-modules operator/fairlead $(CHECKED)
+	@$(PYTEST) --doctest-modules operator/fairlead $(CHECKED)
 
 static: .venv/ready
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py would shadow the standard library's operator"; exit 1; }

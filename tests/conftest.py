@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+pytest_plugins = ["support.figures", "support.order"]
+
 # Test bodies that several layers import are no test modules by name; their assertions are to be as telling.
 pytest.register_assert_rewrite("conformance.suite", "conformance.api", "support")
 

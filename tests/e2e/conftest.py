@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from e2e.dsl import Cluster, Given, Operator, Scene, Then, When, figures
+from e2e.dsl import Cluster, Given, Operator, Scene, Then, When
 from e2e.dsl.cluster import chosen, hack
 from e2e.dsl.evidence import keep
 from substrate.locks import exclusive
@@ -18,26 +18,11 @@ from substrate.progress import Progress
 _FAILED = pytest.StashKey[bool]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "runs_last: takes away what other tests need, so it comes after them")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("runs_last") is not None)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if lines := figures.told():
-        terminalreporter.section("end-to-end figures")
-        for line in lines:
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

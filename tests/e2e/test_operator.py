@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from e2e.dsl import Given, Operator, Then, When, apps, figures
+from e2e.dsl import Given, Operator, Then, When, apps
 from e2e.dsl.operator import NAMESPACE
+from support import figures
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any, TypeVar
 
-from e2e.dsl import apps, figures
+from e2e.dsl import apps
 from e2e.dsl.cluster import Cluster
 from e2e.dsl.traffic import Report, Traffic
 from e2e.dsl.watch import Objects, PodHistory, is_ready
+from support import figures
 from support.commands import execute
 
 JSON = dict[str, Any]

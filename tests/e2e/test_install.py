@@ -10,8 +10,8 @@ import pytest
 
 from e2e.dsl import Cluster, Given, Operator, Scene, Then, When, apps
 from e2e.dsl.operator import NAMESPACE
-from e2e.dsl.watch import Objects
 from support.commands import REPOSITORY, CommandFailed
+from support.watch import Objects
 
 CHART = str(REPOSITORY / "charts" / "fairlead")
 RELEASE = ["fairlead", "--namespace", NAMESPACE]

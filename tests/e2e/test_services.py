@@ -3,7 +3,7 @@
 import json
 
 from e2e.dsl import Given, Scene, Then, When, apps
-from e2e.dsl.watch import Objects
+from support.watch import Objects
 
 PORTS = [{"name": "http", "port": 80, "targetPort": "http"}]
 

@@ -6,7 +6,7 @@ import pytest
 
 from e2e.dsl import Given, Operator, Scene, Then, When, apps
 from e2e.dsl.operator import CRDS
-from e2e.dsl.watch import Objects
+from support.watch import Objects
 
 pytestmark = pytest.mark.runs_last
 

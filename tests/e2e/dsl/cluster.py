@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from e2e.dsl.stream import Stream
-from e2e.dsl.watch import Objects, Watch
 from support.commands import REPOSITORY, execute
+from support.stream import Stream
+from support.watch import Objects, Watch
 
 JSON = dict[str, Any]
 T = TypeVar("T")
@@ -106,7 +106,9 @@ class Cluster:
     def watch(self, kind: str, namespace: str = "", *, labels: str = "", name: str = "") -> Watch:
         where = f"/namespaces/{namespace}" if namespace else ""
         fields = f"metadata.name={name}" if name else ""
-        return Watch(self.context, f"{_PATHS[kind]}{where}/{kind}", labels=labels, fields=fields)
+        return Watch(
+            ["kubectl", "--context", self.context], f"{_PATHS[kind]}{where}/{kind}", labels=labels, fields=fields
+        )
 
     def until(self, kind: str, holds: Callable[[Objects], T], within: float, **where: str) -> T:
         """The first true answer of `holds` for the objects of a kind, as they change. AssertionError after `within` seconds."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from e2e.dsl import apps
 from e2e.dsl.cluster import Cluster
-from e2e.dsl.watch import is_ready
 from support.commands import REPOSITORY, execute
+from support.watch import is_ready
 
 JSON = dict[str, Any]
 

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from e2e.dsl import apps
 from e2e.dsl.cluster import Cluster
 from e2e.dsl.traffic import Report, Traffic
-from e2e.dsl.watch import Objects, PodHistory, is_ready
 from support import figures
 from support.commands import execute
+from support.watch import Objects, PodHistory, is_ready
 
 JSON = dict[str, Any]
 T = TypeVar("T")

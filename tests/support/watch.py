@@ -3,12 +3,12 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-from e2e.dsl.stream import Stream
+from support.stream import Stream
 
 JSON = dict[str, Any]
 Objects = list[JSON]
@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Watch:
     """The objects of one collection, always complete: yields them once all are known and again after each change."""
 
-    def __init__(self, context: str, path: str, *, labels: str = "", fields: str = "") -> None:
+    def __init__(self, kubectl: Sequence[str], path: str, *, labels: str = "", fields: str = "") -> None:
+        """`kubectl` with the options that say which cluster is meant."""
         query = {
             "watch": "true",
             "sendInitialEvents": "true",
@@ -28,7 +29,7 @@ class Watch:
         query |= {"labelSelector": labels} if labels else {}
         query |= {"fieldSelector": fields} if fields else {}
         self.path = path
-        self._argv = ["kubectl", "--context", context, "get", "--raw", f"{path}?{urlencode(query)}"]
+        self._argv = [*kubectl, "get", "--raw", f"{path}?{urlencode(query)}"]
         self._stream: Stream | None = None
         self._closed = False
 
@@ -82,7 +83,7 @@ def _short(subject: JSON) -> JSON:
 
 
 class PodHistory:
-    """All pods of an App from now on: who was ever made, the most there were at once, the fewest that were ready.
+    """All pods of an App from now on: who was ever made and ended, the most there were at once, the fewest that were ready.
 
     A pod counts as there until it is being ended, and as ready while it is there: what drains still serves, but is not
     counted, so the figures are on the strict side.
@@ -94,6 +95,7 @@ class PodHistory:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self.made: dict[str, JSON] = {}
         self.before: set[str] = set()
+        self.ended: set[str] = set()
         self.most = 0
         self.fewest_ready = 1 << 30
         self.most_kinds = 0
@@ -115,10 +117,15 @@ class PodHistory:
         """The pods that were made since it began."""
         return [pod for uid, pod in self.made.items() if uid not in self.before]
 
+    def lost(self) -> set[str]:
+        """Those that were there when it began and have been ended since."""
+        return self.before & self.ended
+
     def _follow(self) -> None:
         for pods in self._watch.states():
             self.made |= {pod["metadata"]["uid"]: pod for pod in pods}
             there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+            self.ended |= set(self.made) - {pod["metadata"]["uid"] for pod in there}
             self.most = max(self.most, len(there))
             self.fewest_ready = min(self.fewest_ready, sum(map(is_ready, there)))
             running = [pod for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")]

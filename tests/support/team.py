@@ -1,0 +1,63 @@
+"""One namespace of a lab, and what a person does in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from support.crds import app, eventually
+from support.lab import Lab
+
+JSON = dict[str, Any]
+
+
+class Team:
+    """One namespace, and what a person does in it."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab = lab
+        self.name = name
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 90) -> str:
+        return self.lab.kubectl("-n", self.name, *arguments, stdin=stdin, check=check, timeout=timeout)
+
+    def apply(self, body: JSON) -> None:
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    def patch(self, spec: JSON, name: str = "shop") -> None:
+        self.kubectl("patch", "fapp", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def wait(self, condition: str, name: str = "fapp/shop", seconds: int = 60) -> None:
+        """`wait("condition=Ready")`, `wait("jsonpath={.status.summary}=Ready")`"""
+        self.kubectl("wait", f"--for={condition}", name, f"--timeout={seconds}s")
+
+    def problem(self, reason: str) -> None:
+        """Wait until it is told. Not by `kubectl wait`, which fails on an empty list instead of waiting."""
+        eventually(lambda: reason in [problem["reason"] for problem in self.shop()["status"].get("problems", ())], 60)
+
+    def get(self, *arguments: str) -> JSON:
+        found: JSON = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return found
+
+    def shop(self) -> JSON:
+        return self.get("fapp", "shop")
+
+    def condition(self, type: str) -> JSON:
+        found: JSON = next(c for c in self.shop()["status"]["conditions"] if c["type"] == type)
+        return found
+
+    def pods(self, selector: str = "fairlead.dev/app=shop") -> list[JSON]:
+        pods: list[JSON] = self.get("pods", "-l", selector)["items"]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def run(self, **spec: Any) -> None:
+        """Apply shop and wait until it is ready."""
+        self.apply(app("shop", **spec))
+        self.wait("condition=Ready")
+
+
+def image(tag: str) -> JSON:
+    """A template with that image."""
+    body: JSON = app()["spec"]["template"]
+    body["spec"]["containers"][0]["image"] = f"shop:{tag}"
+    return body

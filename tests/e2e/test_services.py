@@ -48,6 +48,16 @@ def test_a_dual_stack_app_answers_over_both_families(given: Given, then: Then, s
     assert set(answers["shop"]) == {four, six}
 
 
+def test_every_replica_serves_by_its_own_name(given: Given, scene: Scene) -> None:
+    """Upstream's "should serve a basic image on each replica with a public image"."""
+    given.a_ready_app(apps.web(replicas=3))
+
+    names = {f"http://{pod['status']['podIP']}:8080/hostname": pod["metadata"]["name"] for pod in scene.pods()}
+
+    assert len(names) == 3
+    assert ask(scene, *names) == names
+
+
 def test_a_node_port_answers_on_every_node(given: Given, scene: Scene) -> None:
     given.a_ready_app(apps.web(replicas=1, expose={"type": "NodePort", "ports": PORTS}))
 

@@ -39,10 +39,16 @@ class Lab:
         nodes: int = 0,
         qps: str = "stock",
         apiserver_args: str = "",
+        kwok_args: str = "",
     ) -> None:
         """`controllers` is True for upstream's usual set or a list as kube-controller-manager's own flag takes it."""
         self.name = f"{name}-{os.getpid()}"
-        self._arguments = [f"--nodes={nodes}", f"--qps={qps}", f"--apiserver-args={apiserver_args}"]
+        self._arguments = [
+            f"--nodes={nodes}",
+            f"--qps={qps}",
+            f"--apiserver-args={apiserver_args}",
+            f"--kwok-args={kwok_args}",
+        ]
         if not controllers:
             self._arguments.append("--no-kcm")
         if isinstance(controllers, str):

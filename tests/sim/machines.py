@@ -27,6 +27,9 @@ EVICT_SECONDS = 300.0  # and are deleted so much later (tolerationSeconds of the
 CRASH_BACKOFF = 10.0
 
 
+Pace = Callable[[float], float]  # how long something takes this time that takes so many seconds on average
+
+
 class Behaviour(NamedTuple):
     """How an image behaves. Times are seconds."""
 
@@ -57,8 +60,8 @@ def behaviour(pod: JSON) -> Behaviour:
 class Machine:
     """Something that listens to a cluster and acts on it later."""
 
-    def __init__(self, cluster: FakeCluster):
-        self.cluster = cluster
+    def __init__(self, cluster: FakeCluster, pace: Pace):
+        self.cluster, self.pace = cluster, pace
         self.loop = asyncio.get_running_loop()
         cluster.subscribers.append(self.committed)
 
@@ -74,16 +77,18 @@ class Machine:
 class Scheduler(Machine):
     """Binds pods to the emptiest node that is alive, not cordoned and has room."""
 
-    def __init__(self, cluster: FakeCluster, capacity: int):
-        super().__init__(cluster)
+    def __init__(self, cluster: FakeCluster, pace: Pace, capacity: int):
+        super().__init__(cluster, pace)
         self.capacity = capacity
         self.dead: set[str] = set()
 
     def committed(self, commit: Commit) -> None:
         if commit.resource == PODS and commit.type == "ADDED" and not commit.new.object["spec"].get("nodeName"):
-            self.loop.call_later(SCHEDULE_SECONDS, self._place, commit.namespace, commit.name, commit.new.meta["uid"])
+            self.loop.call_later(
+                self.pace(SCHEDULE_SECONDS), self._place, commit.namespace, commit.name, commit.new.meta["uid"]
+            )
         elif (commit.resource == PODS and commit.type == "DELETED") or commit.resource == NODES:
-            self.loop.call_later(SCHEDULE_SECONDS, self._retry)
+            self.loop.call_later(self.pace(SCHEDULE_SECONDS), self._retry)
 
     def _retry(self) -> None:
         for pod in self.cluster.all(PODS, field_selector="spec.nodeName="):
@@ -122,8 +127,8 @@ class Scheduler(Machine):
 class Kubelets(Machine):
     """Every node's kubelet: pulls, starts, probes, restarts and ends containers."""
 
-    def __init__(self, cluster: FakeCluster):
-        super().__init__(cluster)
+    def __init__(self, cluster: FakeCluster, pace: Pace):
+        super().__init__(cluster, pace)
         self.dead: set[str] = set()
         self._started: set[str] = set()
         self._stopping: set[str] = set()
@@ -144,7 +149,7 @@ class Kubelets(Machine):
                 self.loop.call_later(self._stop_seconds(pod.object), self._gone, *who)
         elif meta["uid"] not in self._started:
             self._started.add(meta["uid"])
-            self.loop.call_later(PULL_SECONDS, self._start, *who)
+            self.loop.call_later(self.pace(PULL_SECONDS), self._start, *who)
 
     def revive(self, node: str) -> None:
         """The node answers again: it ends what was deleted meanwhile and reports the rest ready."""
@@ -154,14 +159,13 @@ class Kubelets(Machine):
             if not pod.meta.get("deletionTimestamp") and pod.object["status"]["phase"] == "Running":
                 self._report(pod.meta["namespace"], pod.meta["name"], pod.meta["uid"], ready=True)
 
-    @staticmethod
-    def _stop_seconds(pod: JSON) -> float:
+    def _stop_seconds(self, pod: JSON) -> float:
         """preStop sleeps are honoured, up to the grace period."""
         sleeps = [
             ((((c.get("lifecycle") or {}).get("preStop") or {}).get("sleep")) or {}).get("seconds", 0)
             for c in pod["spec"]["containers"]
         ]
-        return float(min(pod["metadata"]["deletionGracePeriodSeconds"], max(sleeps) + STOP_SECONDS))
+        return float(min(pod["metadata"]["deletionGracePeriodSeconds"], max(sleeps) + self.pace(STOP_SECONDS)))
 
     def _start(self, namespace: str, name: str, uid: str) -> None:
         pod = self._mine(namespace, name, uid)
@@ -279,14 +283,14 @@ def _conditions(pod: JSON, ready: bool, now: float) -> list[JSON]:
 class Collector(Machine):
     """kube-controller-manager's garbage collector and namespace controller."""
 
-    def __init__(self, cluster: FakeCluster):
-        super().__init__(cluster)
+    def __init__(self, cluster: FakeCluster, pace: Pace):
+        super().__init__(cluster, pace)
         self._due = False
 
     def committed(self, commit: Commit) -> None:
         if not self._due and gc.needs_collection(self.cluster, commit.new, commit.type):
             self._due = True
-            self.loop.call_later(COLLECT_SECONDS, self._collect)
+            self.loop.call_later(self.pace(COLLECT_SECONDS), self._collect)
 
     def _collect(self) -> None:
         self._due = False
@@ -296,14 +300,14 @@ class Collector(Machine):
 class Budgets(Machine):
     """The disruption controller: keeps the status of PodDisruptionBudgets of Apps."""
 
-    def __init__(self, cluster: FakeCluster):
-        super().__init__(cluster)
+    def __init__(self, cluster: FakeCluster, pace: Pace):
+        super().__init__(cluster, pace)
         self._due = False
 
     def committed(self, commit: Commit) -> None:
         if not self._due and commit.resource in (PODS, BUDGETS) and self.cluster.table(BUDGETS):
             self._due = True
-            self.loop.call_later(COLLECT_SECONDS, self._count)
+            self.loop.call_later(self.pace(COLLECT_SECONDS), self._count)
 
     def _count(self) -> None:
         self._due = False

@@ -12,6 +12,7 @@ from fairlead.engine.leader import LeadershipLost
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.fake import FakeClient, FakeCluster, Faults
 from fairlead.kube.fake.faults import Write
+from support.clock import pace
 
 RESTART_SECONDS = 1.0
 
@@ -19,7 +20,7 @@ RESTART_SECONDS = 1.0
 class Process:
     """One replica of the operator. The first incarnation meets `faults`, later ones none.
 
-    `prepare` is told of each new client. `writes` are all writes it asked for, but for leases and events; `failed` is told of an end that is a bug.
+    `prepare` is told of each new client; `seed` says how long its requests take and what it rolls. `writes` are all writes it asked for, but for leases and events; `failed` is told of an end that is a bug.
     """
 
     def __init__(
@@ -32,10 +33,11 @@ class Process:
         lease: LeaseSettings | None = None,
         settings: EngineSettings | None = None,
         namespaces: tuple[str, ...] = (),
+        seed: int = 0,
         prepare: Callable[[FakeClient], None] = lambda _client: None,
     ):
         self._settings, self._namespaces = settings, namespaces
-        self._prepare = prepare
+        self._prepare, self._seed = prepare, seed
         self.cluster, self.clock, self.identity, self.lease = cluster, clock, identity, lease
         self.faults = Faults()
         self.restarts = 0
@@ -56,7 +58,7 @@ class Process:
         self._supervisor = asyncio.create_task(self._supervise())
 
     def _make(self) -> None:
-        self.client = FakeClient(self.cluster, self.identity, faults=self.faults)
+        self.client = FakeClient(self.cluster, self.identity, faults=self.faults, pace=pace(self._seed))
         self._prepare(self.client)
         self.engine = Engine(
             self.client,
@@ -66,7 +68,7 @@ class Process:
             lease=self.lease,
             settings=self._settings,
             namespaces=self._namespaces,
-            rng=random.Random(1),
+            rng=random.Random(self._seed),
         )
 
     async def _supervise(self) -> None:

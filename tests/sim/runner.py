@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-
-import looptime
 
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import Conflict
 from fairlead.kube.fake import At, Faults, Write, faults
 from sim.snapshot import differences, snapshot
 from sim.world import NAMESPACE, World
+from support.clock import CreepingLoop
 
 Body = Callable[[World], Awaitable[None]]
 
@@ -55,23 +55,23 @@ class Outcome:
 Trouble = Callable[[World], Faults]
 
 
-def run(scenario: Scenario, trouble: Trouble | None = None) -> Outcome:
-    """One run from an empty cluster to rest and silence. Violations and unmet ends are in the outcome."""
+def run(scenario: Scenario, trouble: Trouble | None = None, seed: int = 0) -> Outcome:
+    """One run from an empty cluster to rest and silence. Violations and unmet ends are in the outcome. `seed`: how time
+    passes; the same input and seed make the same run."""
 
     async def play() -> Outcome:
-        world = World()
+        world = World(seed=seed)
         try:
             return await _play(world, scenario, trouble)
         finally:
             await world.close()
 
-    with asyncio.Runner(loop_factory=_virtual_loop) as runner:
-        return runner.run(play())
-
-
-def _virtual_loop() -> asyncio.AbstractEventLoop:
-    # No idle cycles before time moves: nothing here waits for the outside world.
-    return looptime.new_event_loop(start=0.0, noop_cycles=0, idle_timeout=1.0)
+    gc.disable()  # what it finalizes wakes the loop, and a run would depend on those before it
+    try:
+        with asyncio.Runner(loop_factory=lambda: CreepingLoop(seed)) as runner:
+            return runner.run(play())
+    finally:
+        gc.enable()
 
 
 async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Outcome:

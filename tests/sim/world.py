@@ -18,6 +18,7 @@ from fairlead.kube.resources import APPS, BUDGETS, NAMESPACES, NODES, PODS, REVI
 from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, is_ready
 from sim.monitor import Monitor, finished
 from sim.operator_process import Process
+from support.clock import pace
 
 EPOCH = 1_790_000_000.0
 NAMESPACE = "shop"
@@ -33,8 +34,9 @@ class Stuck(AssertionError):
 class World:
     """Everything a scenario needs. Make it in a running loop whose time is virtual."""
 
-    def __init__(self, *, nodes: int = 3, capacity: int = 20):
+    def __init__(self, *, nodes: int = 3, capacity: int = 20, seed: int = 0):
         self.loop = asyncio.get_running_loop()
+        self.seed = seed
         self.cluster = FakeCluster(self.clock)
         self.cluster.schemas = {
             APPS.kind: schema.load(CRDS / "app.yaml"),
@@ -54,10 +56,11 @@ class World:
         self._changed = asyncio.Event()
         self.trace: deque[str] = deque(maxlen=80)
         self.cluster.subscribers.append(self._committed)
-        self.scheduler = Scheduler(self.cluster, capacity)
-        self.kubelets = Kubelets(self.cluster)
-        self.collector = Collector(self.cluster)
-        self.budgets = Budgets(self.cluster)
+        machines = pace(seed)
+        self.scheduler = Scheduler(self.cluster, machines, capacity)
+        self.kubelets = Kubelets(self.cluster, machines)
+        self.collector = Collector(self.cluster, machines)
+        self.budgets = Budgets(self.cluster, machines)
         self.nodes = Nodes(self.cluster, self.scheduler, self.kubelets, nodes)
         self._errors = _Errors(self.monitor.violations)
         self.loop.set_exception_handler(self._exception)
@@ -91,6 +94,7 @@ class World:
             lease=lease or self.lease,
             settings=self.settings,
             namespaces=self.namespaces,
+            seed=self.seed,
             prepare=lambda client: self.prepare(client),
         )
         self.operators.append(process)

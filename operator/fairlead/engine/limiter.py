@@ -124,10 +124,10 @@ class Limiter:
                 waiter.set_result(None)
 
     def _watch_pause(self) -> None:
-        """Wake the waiters when a pause ends: no answer may be under way that would do it."""
-        loop = asyncio.get_running_loop()
-        if self._timer is None and self._paused_until > loop.time():
-            self._timer = loop.call_at(self._paused_until, self._resume)
+        """Wake the waiters when a pause ends: no answer may be under way that would do it. The clock is not asked: a
+        pause that has ended since the last look (somebody waits because of it) still needs the timer."""
+        if self._timer is None and self._paused_until:
+            self._timer = asyncio.get_running_loop().call_at(self._paused_until, self._resume)
 
     def _resume(self) -> None:
         self._timer = None

@@ -8,6 +8,7 @@ import pytest
 
 from fairlead.engine.limiter import Limiter
 from fairlead.metrics.collect import Metrics
+from support.clock import CreepingLoop
 
 pytestmark = pytest.mark.looptime
 
@@ -107,3 +108,16 @@ async def test_who_is_cancelled_while_waiting_leaves_no_hole(limiter: Limiter) -
     await asyncio.gather(*tasks, return_exceptions=True)
     assert limiter.in_flight == 0
     assert await load(limiter, 8, 0.01) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_waits_for_a_pause_is_woken_even_if_it_ends_between_two_looks_at_the_clock(seed: int) -> None:
+    async def wait_for_it() -> None:
+        limiter = Limiter("deletes", (8, 64), 0.2, Metrics())
+        for _ in range(50):
+            limiter.push_back(0.001)
+            async with asyncio.timeout(10), limiter:
+                pass
+
+    with asyncio.Runner(loop_factory=lambda: CreepingLoop(seed)) as runner:
+        runner.run(wait_for_it())

@@ -26,6 +26,7 @@ class FakeClient:
 
     latency: seconds from a request to its effect, and again to its answer.
     lag:     seconds from a commit to its arrival on this client's watches.
+    pace:    what becomes of these seconds each time; for the simulation, where no two requests take equally long.
     faults:  asked around every write.
     `crashed` is set when a fault ended the process: whoever runs the operator stops it then. From that moment on
     every call raises `Crash`, so that a dying operator writes nothing more.
@@ -39,12 +40,14 @@ class FakeClient:
         faults: Faults | None = None,
         latency: float = 0.002,
         lag: float = 0.002,
+        pace: Callable[[float], float] = lambda seconds: seconds,
     ):
         self.cluster = cluster
         self.identity = identity
         self.faults = faults or Faults()
         self.latency = latency
         self.lag = lag
+        self.pace = pace
         self.lags: dict[str, float] = {}  # by kind, where another than `lag`
         self.writes: list[Write] = []  # the counted ones, committed or refused
         self.streams: list[Stream] = []
@@ -158,7 +161,7 @@ class FakeClient:
             match,
             since=since,
             timeout=timeout_seconds,
-            lag=self.lags.get(resource.kind, self.lag),
+            lag=lambda: self.pace(self.lags.get(resource.kind, self.lag)),
             body=body,
             horizon=lambda: self._horizon,
         )
@@ -300,7 +303,7 @@ class FakeClient:
     async def _travel(self) -> None:
         """One leg of the way; it always lets others run."""
         self._alive()
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.pace(self.latency))
         if self.cut:
             await asyncio.sleep(30)
             raise Unreachable(0, "Timeout", "no answer within 30 s")

@@ -19,7 +19,7 @@ BOOKMARK_SECONDS = 60.0
 class Stream:
     """One open watch. `held` streams deliver nothing until they are released; a closed one ends.
 
-    lag: seconds between a commit and its delivery.
+    lag: seconds between a commit and its delivery, asked anew for each delivery.
     """
 
     def __init__(
@@ -31,14 +31,14 @@ class Stream:
         *,
         since: int,
         timeout: float,
-        lag: float,
+        lag: Callable[[], float],
         body: Callable[[Stored], bytes],
         horizon: Callable[[], int | None],
     ):
         self.cluster, self.resource, self.namespace = cluster, resource, namespace
         self._match, self._body, self._horizon = match, body, horizon
         self.cursor = since
-        self.lag = lag
+        self._lag, self.lag = lag, lag()
         self.held = False
         self.closed = False
         self.skip = 0  # so many of the next matching events are lost
@@ -125,6 +125,7 @@ class Stream:
         if not arrived:
             return []
         self.cursor = arrived[-1].rv
+        self.lag = self._lag()
         kept = [line for line in map(self._line, arrived) if line]
         lost, self.skip = min(self.skip, len(kept)), max(self.skip - len(kept), 0)
         return kept[lost:]

@@ -7,7 +7,7 @@ import pytest
 pytest_plugins = ["support.figures", "support.order"]
 
 # Test bodies that several layers import are no test modules by name; their assertions are to be as telling.
-pytest.register_assert_rewrite("conformance.suite", "conformance.api", "support")
+pytest.register_assert_rewrite("conformance.suite", "conformance.api", "sim", "support")
 
 # pytest-asyncio asks for "the current loop" around fixtures; on Python 3.11 that makes one which nobody closes, unless
 # it has been said before that there is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Ou
         if not _ended(world, scenario):
             failure = "the end did not last"
     except AssertionError as error:
-        failure = str(error)
+        failure = str(error) or f"the story does not hold: {traceback.extract_tb(error.__traceback__)[-1].line}"
     violations = list(world.monitor.violations)
     writes = [write for process in world.operators for write in process.writes]
     violations += [

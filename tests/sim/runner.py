@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import traceback
 import gc
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.kube.errors import Forbidden
-from fairlead.kube.fake import Admission
+from fairlead.kube.fake import Admission, FakeClient
 from fairlead.kube.resources import BUDGETS, NAMESPACES, PODS, SERVICES
 from sim.monitor import LAG
 from sim.runner import Body, Scenario
@@ -560,12 +560,17 @@ async def a_leader_that_was_cut_off_does_not_write_when_it_is_back(world: World)
     await asyncio.sleep(5)
     world.image("shop:2")
     await world.until(lambda: len(world.pods(image="shop:2")) > 0, "the roll under way")
-    client = first.client
-    client.cut = True
+    cut = True
+
+    def sever(client: FakeClient) -> None:
+        client.cut = cut and client.identity == first.identity
+
+    world.prepare = sever  # the network is the machine's: it is gone for whatever is started there, too
+    sever(first.client)
     await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 3, "rolled", within=200)
     assert second.engine.leads and second.writes
-    before = len(first.writes)
-    client.cut = False
+    before, cut = len(first.writes), False
+    sever(first.client)
     await asyncio.sleep(60)
     assert len(first.writes) == before, "two leaders wrote"
 

@@ -7,14 +7,17 @@ import gc
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import Conflict
-from fairlead.kube.fake import At, Faults, Write, faults
+from fairlead.kube.fake import At, Commit, Faults, Write, faults
+from fairlead.kube.resources import APPS, BUDGETS, PODS, REVISIONS, SERVICES, Resource
 from sim.snapshot import differences, snapshot
 from sim.world import NAMESPACE, World
 from support.clock import CreepingLoop
 
+WATCHED = {APPS, BUDGETS, PODS, REVISIONS, SERVICES}
 Body = Callable[[World], Awaitable[None]]
 
 
@@ -73,6 +76,12 @@ def run(scenario: Scenario, trouble: Trouble | None = None, seed: int = 0) -> Ou
             return runner.run(play())
     finally:
         gc.enable()
+
+
+@cache
+def clean(scenario: Scenario, seed: int = 0) -> Outcome:
+    """The run that others are compared with."""
+    return run(scenario, seed=seed)
 
 
 async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Outcome:
@@ -193,6 +202,38 @@ def lost_watches(number: int) -> Trouble:
     return lambda world: At(number, after=lambda _write: world.operators[0].client.lose_watches())
 
 
+def unobserved(number: int, seconds: float = 15.0) -> Trouble:
+    """What others do next to an object is hidden until something more happens to it, and then all is listed anew: the
+    operator never hears of the first (a pod that was being deleted is simply gone, and perhaps made anew)."""
+
+    def arm(world: World) -> Faults:
+        world.monitor.lag += seconds
+        return At(number, after=lambda _write: _hide_next(world, seconds))
+
+    return arm
+
+
+def _hide_next(world: World, seconds: float) -> None:
+    client, cluster = world.operators[0].client, world.cluster
+    hidden: list[tuple[Resource, str, str]] = []
+
+    def committed(commit: Commit) -> None:
+        ref = (commit.resource, commit.namespace, commit.name)
+        if hidden == [ref]:
+            reveal()
+        elif not hidden and commit.resource in WATCHED and commit.origin.identity != client.identity:
+            hidden.append(ref)
+            client.hold_watches(commit.resource.kind)
+            world.loop.call_later(seconds, reveal)
+
+    def reveal() -> None:
+        if committed in cluster.subscribers:
+            cluster.subscribers.remove(committed)
+            client.lose_watches(hidden[0][0].kind)
+
+    cluster.subscribers.append(committed)
+
+
 TROUBLES: dict[str, Callable[[int], Trouble]] = {
     "a crash after it": crash_after,
     "a crash before it": crash_before,
@@ -204,6 +245,7 @@ TROUBLES: dict[str, Callable[[int], Trouble]] = {
     "a lost answer": lost_answer,
     "watches that close after it": closed_watches,
     "watches that are lost after it": lost_watches,
+    "an event after it that is never seen": unobserved,
 }
 CRASHES = {name for name in TROUBLES if "crash" in name}
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import random
-from functools import cache
 
 import pytest
 
-from sim.runner import CRASHES, TROUBLES, Outcome, Scenario, compare, run
+from sim.runner import CRASHES, TROUBLES, Scenario, clean, compare, run
 from sim.scenarios import SCENARIOS
 
 EXHAUSTIVE = os.environ.get("FAIRLEAD_SIM") == "all"
@@ -31,11 +30,6 @@ def pairs() -> list[tuple[Scenario, str]]:
     ]
 
 
-@cache
-def clean(name: str) -> Outcome:
-    return run(SCENARIOS[name])
-
-
 def places(scenario: Scenario, trouble: str, count: int) -> list[int]:
     """At which writes: all, or one that is the same each time."""
     if EXHAUSTIVE:
@@ -45,7 +39,7 @@ def places(scenario: Scenario, trouble: str, count: int) -> list[int]:
 
 @pytest.mark.parametrize(("scenario", "trouble"), pairs(), ids=lambda part: str(part))
 def test_the_end_is_the_same_with(scenario: Scenario, trouble: str) -> None:
-    calm = clean(scenario.name)
+    calm = clean(scenario)
     for number in places(scenario, trouble, len(calm.writes)):
         outcome = run(scenario, TROUBLES[trouble](number))
         wrong = compare(calm, outcome, scenario)

@@ -224,3 +224,8 @@ WEATHER: dict[str, Trouble] = {
     "two operators": _two_operators,
     "an operator that keeps dying": _every(1.7, lambda world: world.operators[0].crash(), lag=3.0),
 }
+
+
+def named(name: str) -> Trouble:
+    """Weather by its name, or "seed 7" for `mixed(7)`."""
+    return WEATHER.get(name) or mixed(int(name.removeprefix("seed ")))

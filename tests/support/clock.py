@@ -14,7 +14,7 @@ from typing import Any
 
 import looptime
 
-_WORK = 0.000_2  # seconds that may pass from one look at the clock to the next
+_WORK = 0.001  # seconds that may pass from one look at the clock to the next
 _HICCUP = 0.03  # and rarely: another process had the core
 _EARLY = 0.000_5  # uvloop rounds timers to milliseconds
 

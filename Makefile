@@ -6,7 +6,7 @@ CHECKED := tests/unit tests/sim tests/conformance
 PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static e2e bench up down generate lock clean
+.PHONY: help demo test check static soak e2e bench up down generate lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ static: .venv/ready
 	@$(PY) hack/gen_crds.py --check
 	@$(PY) hack/gen_docs.py --check
 	@$(PY) hack/gen_chart.py --check
+
+soak: .venv/ready ## the simulation by chance, for SECONDS=… (600): other stories, faults and weather each time
+	@FAIRLEAD_SOAK=$(or $(SECONDS),600) $(PY) -m pytest --capture=no tests/sim/soak.py
 
 e2e: .venv/ready ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e

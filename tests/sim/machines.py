@@ -384,6 +384,9 @@ class Nodes:
         self._scheduler.dead.discard(name)
         self._kubelets.revive(name)
 
+    def cordon(self, name: str, on: bool) -> None:
+        self.cluster.edit(NODES, None, name, lambda node: node["spec"].update(unschedulable=on))
+
     def remove(self, name: str) -> None:
         """The node object goes; the pod collector force-deletes what was on it."""
         self.cluster.delete(NODES, None, name)

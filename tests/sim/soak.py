@@ -98,7 +98,7 @@ def test_every_round_goes_well() -> None:
         played[name] += 1
         try:
             print(f"{seed:>9}  {play(seed)}", flush=True)
-        except AssertionError as error:
+        except Exception as error:
             failed.append(seed)
             print(f"{seed:>9}  {name}: FAILED\n{error}", flush=True)
     print(", ".join(f"{count} x {name}" for name, count in played.items()))

@@ -64,7 +64,7 @@ CONTAINERS: list[JSON] = [
     {"ports": [{"name": "admin", "containerPort": 9000}, {"name": "http", "containerPort": 8080}]},
     {"ports": [{"name": "http", "containerPort": 8080}, {"name": "admin", "containerPort": 9000}]},
     {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}},
-    {"resources": {"requests": {"memory": "65536Ki", "cpu": 0.1}}},
+    {"resources": {"requests": {"memory": "65536Ki", "cpu": "0.1"}}},
     {"env": None, "resources": None},
 ]
 REMOVABLE = ["replicas", "rollout", "expose", "disruption"]

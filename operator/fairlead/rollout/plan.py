@@ -169,18 +169,26 @@ def remembered(
     progress: Progress, target: Target, restart_at: str, members: Mapping[str, Sequence[Pod]]
 ) -> dict[str, int]:
     """The recorded sizes under today's group names: a new wish for a restart moves the wanted revision's size to its
-    outdated group; a group whose revision is no longer the wanted one is one group again.
+    outdated group; a group whose revision is no longer the wanted one is one group again. A wish may be new to a
+    revision alone: it was written while another one was wanted, and then this one was gone back to.
 
     >>> remembered(Progress(sizes={"v1": 1, "v1~": 2}), Target("v2", 2, None), "", {})
     {'v1': 3}
+    >>> from fairlead.rollout.testing import make_pods, make_revision
+    >>> wish = "2030-01-31T12:00:00Z"
+    >>> remembered(
+    ...     Progress(sizes={"v1": 2, "v2": 1}, restart_at=wish), Target("v1", 3, make_revision()), wish, {"v1~": make_pods(2)}
+    ... )
+    {'v1': 0, 'v2': 1, 'v1~': 2}
     """
     sizes: dict[str, int] = {}
     for id, size in progress.sizes.items():
         hash = id.removesuffix(OUTDATED)
         name = id if hash == target.hash else hash
         sizes[name] = sizes.get(name, 0) + size
-    if restart_at and restart_at != progress.restart_at and target.hash in sizes:
-        outdated = target.hash + OUTDATED
+    outdated = target.hash + OUTDATED
+    new = restart_at != progress.restart_at or (outdated not in sizes and members.get(outdated))
+    if restart_at and new and target.hash in sizes:
         fresh = len(members.get(target.hash, ()))
         sizes[outdated] = sizes.get(outdated, 0) + max(0, sizes[target.hash] - fresh)
         sizes[target.hash] = fresh

@@ -211,6 +211,17 @@ def test_restart_replaces_the_pods_of_before_within_the_budget_and_makes_no_revi
     assert fresh["metadata"]["annotations"]["fairlead.dev/restarted-at"] == "2026-11-21T10:00:00Z"
 
 
+def test_going_back_to_pods_of_before_a_restart_keeps_to_the_bound() -> None:
+    """The restart was asked for while the broken revision 2 was wanted: to revision 1 it is news."""
+    status = ran(3, sizes={"v1": 2, "v2": 1}, activeRevision="shop-v2")
+    status["rollout"] |= {"restartAt": "now", "bound": 3}
+    app = make_app(replicas=3, status=status, restart_at="now", max_surge=0, max_unavailable=1)
+    pods = (*make_pods(2), *make_pods(1, "v2", ready=False, restarted_at="now"))
+    made = decide(app, (V1, V2), pods)
+    assert written(app, made)["rollout"]["sizes"] == {"v1": 1, "v1~": 2}
+    assert shown(made) == {"v1": 1, "v2": -1}
+
+
 def test_a_restart_that_is_done_is_done() -> None:
     status = ran(2)
     status["rollout"]["restartAt"] = "now"

@@ -142,7 +142,7 @@ async def test_replication_controller_should_surface_a_failure_condition_on_a_co
     await exceeded(scene)
     await scene.spec(replicas=2)
     await scene.ready()
-    await scene.until(lambda: scene.status() and not scene.condition("ReplicaFailure"))
+    assert not scene.condition("ReplicaFailure")
 
 
 async def test_replica_set_should_surface_a_failure_condition_on_a_common_issue_like_exceeded_quota(
@@ -156,5 +156,4 @@ async def test_replica_set_should_surface_a_failure_condition_on_a_common_issue_
     await exceeded(scene)
     await scene.spec(replicas=1)
     await scene.ready()
-    await scene.until(lambda: scene.status() and not scene.condition("ReplicaFailure"))
-    assert len(scene.pods()) == 1
+    assert not scene.condition("ReplicaFailure") and len(scene.pods()) == 1

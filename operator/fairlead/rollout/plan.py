@@ -12,7 +12,19 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from fairlead.core.actions import Action, Adopt, Confirm, Create, Delete, Event, Patch, Plan, Release, merge_requeue
+from fairlead.core.actions import (
+    Action,
+    Adopt,
+    Confirm,
+    Create,
+    Delete,
+    Event,
+    Failure,
+    Patch,
+    Plan,
+    Release,
+    merge_requeue,
+)
 from fairlead.core.budget import fenceposts
 from fairlead.core.conditions import Condition, find, timestamp
 from fairlead.core.meta import JSON
@@ -215,10 +227,11 @@ def _carry_out(
     shapers: Sequence[Shaper],
 ) -> Plan:
     app = observed.app
+    made, wait = fill(observed, target, fleet, now, shapers)
+    observed = msgspec.structs.replace(observed, failures=standing(observed.failures, made))
     counts = status.count(observed, before, now)
     complete = counts.complete(app.spec.replicas) and not observed.failures
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
-    made, wait = fill(observed, target, fleet, now, shapers)
     gone = surplus(observed, fleet, now)
     room = max(0, fleet.bound - counts.total)
     finished, later = sweep(observed.pods, now)
@@ -262,6 +275,17 @@ def fill(
             continue
         made += creates(app, group.id, msgspec.json.decode(template), missing, taken, now, shapers)
     return made, wait
+
+
+def standing(failures: Sequence[Failure], made: Sequence[Create]) -> tuple[Failure, ...]:
+    """The refusals that still matter. An App that was scaled back to what its quota allows asks for no pod any more, and
+    says nothing of the one that it did not get.
+
+    >>> no = Failure("create", "Pod", "shop-v1-bcdfg", 403, "Forbidden", "exceeded quota: small", 0.0)
+    >>> standing([no], made=[])
+    ()
+    """
+    return tuple(one for one in failures if made or (one.verb, one.kind) != ("create", "Pod"))
 
 
 def replacement_delay(pods: Sequence[Pod], now: float) -> float:

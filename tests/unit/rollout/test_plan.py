@@ -335,6 +335,15 @@ def test_a_quota_refusal_is_told_in_the_servers_words() -> None:
     assert "exceeded quota: small" in condition(app, made, "ReplicaFailure")["message"]
 
 
+def test_a_refusal_is_told_no_more_when_the_app_was_scaled_to_what_its_quota_allows() -> None:
+    failure = Failure("create", "Pod", "shop-v1-x", 403, "Forbidden", "exceeded quota: small", NOW)
+    app = make_app(replicas=2, status=ran(3))
+    said = written(app, decide(app, (V1,), make_pods(2), failures=(failure,)))
+    assert said["problems"] == [] and find(said["conditions"], "ReplicaFailure") is None
+    ready = find(said["conditions"], "Ready")
+    assert ready is not None and ready["status"] == "True"
+
+
 def test_a_spec_that_cannot_be_read_leaves_everything_as_it_is() -> None:
     app = make_app(replicas=2, status=ran(2), invalid="spec cannot be read: rollout.maxSurge")
     made = decide(app, (V1,), make_pods(2))

@@ -45,7 +45,7 @@ soak: .venv/ready ## the simulation by chance, for SECONDS=… (600): other stor
 e2e: .venv/ready ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e
 
-bench: .venv/ready ## create, roll and scale 1000 pods beside upstream and the floor
+bench: .venv/ready ## speed and cost beside upstream, in one run (25 minutes), and docs/benchmarks.md from it
 	@$(PY) hack/bench
 
 up: .venv/ready ## the kind cluster

@@ -1,66 +1,88 @@
 """hack/bench: Fairlead beside upstream's Deployment and beside bare pods, on a real API server, in one run.
 
-Each contender gets a fresh lab (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, 50 KWOK nodes) and runs
-the same pods through three cases: create, roll to a new image, scale to 0. Contenders take turns, in another order each
-round; figures are medians. Compare within one run only: walls depend on the machine and on who else uses it.
+cases    one App of 1000 pods, then 200 Apps of 5: create, roll to a new image, scale to 0
+crowd    10,000 pods: memory, rest, the way back after a restart
+latency  from a pod event to the write that answers it, at 1000 events a second
+
+Each contender gets a fresh lab (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, 50 KWOK nodes). They take
+turns, in another order each round; figures are medians. Compare within one run only: walls depend on the machine and on
+who else uses it.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import uvloop
 from rich.console import Console
 
-from bench import contenders, labs, machine, page, process, replay, reporting
+from bench import contenders, labs, latency, machine, page, process, replay, reporting, writes
 from bench.contenders import Contender
+from bench.crowd import Crowd, Restart
 from bench.measuring import Course
-from bench.reporting import OURS, STOCK, UNSPREAD, Turn
+from bench.reporting import OURS, SCHEDULED, STOCK, UNSPREAD, UNTHROTTLED, Turn
 from bench.requests import Counter
 from bench.watching import Referee
+from bench.workload import Load
 from fairlead.kube.config import Access, StaticLogin
 from fairlead.kube.http import HttpClient
-from substrate import paths, tools
+from substrate import lab, paths, tools
 from substrate.lab import State
 from substrate.progress import Failure, Progress, seconds
 
-BUILD = paths.REPOSITORY / "build"
-FIGURES = BUILD / "bench.json"
-RUN = BUILD / "bench-run.json"
 PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
+PARTS = ("cases", "crowd", "latency")
 
 Lines = tuple[bytes, ...]
+Measured = Callable[[Course, HttpClient, Contender], Awaitable[Turn]]
 
 _ROUNDS = 3
-_ONCE = (STOCK, UNSPREAD)  # a throttle is the same every time, and minutes long
-_CASE_LIMIT = 600.0  # seconds
+_ONCE = (STOCK, UNSPREAD, SCHEDULED)  # a throttle is the same every time, and minutes long; the others only explain
+_EACH = 5  # pods of each of the many Apps
+_CASE_LIMIT = 900.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the command line asks for."""
 
+    parts: tuple[str, ...]
     pods: int
+    crowd: int
+    rate: int
+    """Pod events a second that latency is measured at."""
+    seconds: float
+    """How long latency is measured."""
+    idle: float
+    """Seconds for which rest is looked at."""
     rounds: int
     only: tuple[str, ...]
     cores: int
     profiler: tuple[str, ...]
+    folder: Path
+
+
+FULL = Wish(PARTS, 1000, 10_000, 1000, 10.0, 60.0, _ROUNDS, reporting.CONTENDERS, 2, (), paths.REPOSITORY / "build")
+QUICK = replace(FULL, pods=200, crowd=500, rate=200, seconds=3.0, idle=3.0, rounds=1)
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="hack/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--quick", action="store_true", help="a smoke test: 200 pods, one round, no page written")
-    made.add_argument("--pods", type=int, help="pods of the one App or Deployment (default: 1000)")
-    made.add_argument(
-        "--rounds", type=int, help=f"turns of each contender (default: {_ROUNDS}; the stock Deployment always has one)"
-    )
+    made.add_argument("--quick", action="store_true", help="a smoke test: few pods, one round, no page written")
+    made.add_argument("--parts", nargs="+", choices=PARTS, metavar="PART", help=f"some parts only: {', '.join(PARTS)}")
+    made.add_argument("--pods", type=int, help=f"pods of the cases (default: {FULL.pods})")
+    made.add_argument("--crowd", type=int, help=f"pods of the crowd (default: {FULL.crowd})")
+    made.add_argument("--rate", type=int, help=f"pod events a second (default: {FULL.rate})")
+    made.add_argument("--rounds", type=int, help=f"turns of each contender (default: {_ROUNDS}; some have one always)")
     made.add_argument(
         "--only",
         nargs="+",
@@ -76,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
         help="run beside the operator, its pid as the last argument, such as: py-spy record -o operator.svg --pid",
     )
     made.add_argument(
+        "--folder", type=Path, default=FULL.folder, help="where figures and logs go (default: build of this repository)"
+    )
+    made.add_argument(
         "--page",
         action="store_true",
         help="only write docs/benchmarks.md anew from the last run's figures",
@@ -87,9 +112,9 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         if arguments.page:
-            page.write(PAGE, FIGURES, RUN)
+            page.write(PAGE, arguments.folder)
             return 0
-        return _bench(_wish(arguments), publish=not (arguments.quick or arguments.only))
+        return _bench(_wish(arguments), publish=_whole(arguments))
     except Failure as failure:
         print(f"hack/bench: {failure}", file=sys.stderr)
         return 1
@@ -98,37 +123,60 @@ def main() -> int:
 
 
 def _wish(arguments: argparse.Namespace) -> Wish:
-    quick = arguments.quick
-    return Wish(
-        pods=arguments.pods or (200 if quick else 1000),
-        rounds=arguments.rounds or (1 if quick else _ROUNDS),
-        only=tuple(arguments.only or reporting.CONTENDERS),
+    start = QUICK if arguments.quick else FULL
+    named = ("parts", "pods", "crowd", "rate", "rounds", "only")
+    given = {name: value for name in named if (value := getattr(arguments, name)) is not None}
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return replace(
+        start,
+        **plain,
         cores=machine.use_cores(arguments.cores),
         profiler=tuple(arguments.profiler.split()),
+        folder=arguments.folder,
     )
+
+
+def _whole(arguments: argparse.Namespace) -> bool:
+    """Only a whole run makes the page."""
+    return not any(getattr(arguments, name) for name in ("quick", "parts", "pods", "crowd", "rate", "rounds", "only"))
 
 
 def _bench(wish: Wish, publish: bool) -> int:
     began = time.monotonic()
-    BUILD.mkdir(exist_ok=True)
+    wish.folder.mkdir(parents=True, exist_ok=True)
     tools.ensure((*labs.options("stock").runs(), "kubectl", "helm"), Progress())
-    turns: list[Turn] = []
-    for number in range(wish.rounds):
-        for name in order(wish.only, number):
-            turns.append(_turn(name, wish))
-            _say(_line(turns[-1], number))
+    turns = list(_turns(wish))
     rows = reporting.figures(turns)
     took = time.monotonic() - began
-    FIGURES.write_text(json.dumps(rows, indent=2) + "\n")
-    RUN.write_text(json.dumps(_about(wish, turns, took), indent=2) + "\n")
+    page.save(wish.folder, rows, _about(wish, turns, took))
     Console(width=None if sys.stdout.isatty() else 200).print(reporting.table(rows, wish.only))
     noise = reporting.noise(turns)
     _say(
         f"{wish.pods} pods, {wish.rounds} rounds, {seconds(took)}; others used up to {noise:.0%} of the machine{' (noisy)' if noise > reporting.NOISY else ''}"
     )
     if publish:
-        page.write(PAGE, FIGURES, RUN)
+        page.write(PAGE, wish.folder)
     return 0
+
+
+def _turns(wish: Wish) -> Iterator[Turn]:
+    if "cases" in wish.parts:
+        for number in range(wish.rounds):
+            for name in order(wish.only, number):
+                turn = _cases(name, wish)
+                _say(f"round {number + 1}: {reporting.in_words(turn)}")
+                yield turn
+    if "crowd" in wish.parts:
+        for name in (OURS, UNTHROTTLED):
+            if name in wish.only:
+                turn = _crowd(name, wish)
+                _say(f"the crowd: {reporting.in_words(turn)}")
+                yield turn
+    if "latency" in wish.parts and OURS in wish.only:
+        figures = uvloop.run(latency.measure(wish.folder, wish.rate, wish.seconds))
+        turn = Turn(OURS, wish.pods, (), figures)
+        _say(f"latency: {reporting.in_words(turn)}")
+        yield turn
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
@@ -142,27 +190,84 @@ def order(names: Sequence[str], number: int) -> list[str]:
     return [*present[start:], *present[:start]]
 
 
-def _turn(name: str, wish: Wish) -> Turn:
-    """One contender's three cases in a lab of its own."""
-    with labs.fresh(name.replace("_", "-"), "stock" if name == STOCK else "unthrottled") as state:
-        pids = {**labs.pids(state), "bench": os.getpid()}
+def _cases(name: str, wish: Wish) -> Turn:
+    """One contender's cases in a lab of its own."""
+    loads = {"": Load("one", 1, wish.pods), "many_": Load("many", wish.pods // _EACH, _EACH)}
+
+    async def measured(course: Course, client: HttpClient, contender: Contender) -> Turn:
+        samples = await course.run(contender, loads)
+        return Turn(name, wish.pods, samples, reporting.peak_memory(name, samples))
+
+    with _lab(name) as state:
         if name not in (OURS, UNSPREAD):
-            return uvloop.run(_measured(name, wish, state, pids, controller="kcm"))[0]
-        with process.running(state, BUILD / "bench-operator.log", wish.profiler) as pid:
-            turn, lines = uvloop.run(_measured(name, wish, state, {**pids, "fairlead": pid}, controller="fairlead"))
-    return replace(turn, event=replay.cost(lines))
+            return uvloop.run(_on(state, name, wish, {}, measured))[0]
+        with process.running(state, wish.folder / "bench-operator.log", wish.profiler) as pid:
+            turn, lines = uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))
+        if name != OURS:
+            return turn
+        costs = {"event_cpu": replay.cost(lines), "write_cpu": uvloop.run(_write_cost(state))}
+        return replace(turn, singles={**turn.singles, **{one: cost * 1e6 for one, cost in costs.items()}})
 
 
-async def _measured(name: str, wish: Wish, state: State, pids: dict[str, int], controller: str) -> tuple[Turn, Lines]:
-    access = Access(server=state.url, authorization=f"Bearer {state.token}", ca_file=state.ca)
-    client, requests = HttpClient(StaticLogin(access), access), Counter(state)
+def _crowd(name: str, wish: Wish) -> Turn:
+    """One contender's ten thousand pods in a lab of its own."""
+    with _lab(name) as state:
+        if name != OURS:
+            return uvloop.run(_on(state, name, wish, {}, _crowded(name, wish, _kcm(state))))[0]
+        with process.installed(state, wish.folder / "bench-operator.log") as operator:
+            pid = operator.start()
+            operator.wait_ready()
+            measured = _crowded(name, wish, Restart(operator.stop, operator.start))
+            return uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))[0]
+
+
+def _kcm(state: State) -> Restart:
+    def start() -> int:
+        process = lab.start(stopped[-1], "kube-controller-manager").components["kube-controller-manager"].process
+        assert process
+        return process.pid
+
+    stopped: list[State] = []
+    return Restart(lambda: stopped.append(lab.kill(state, "kube-controller-manager")), start)
+
+
+def _crowded(name: str, wish: Wish, restart: Restart) -> Measured:
+    async def measured(course: Course, client: HttpClient, contender: Contender) -> Turn:
+        filled, figures = await Crowd(course, client, wish.idle).run(contender, wish.crowd, labs.NODES, restart)
+        return Turn(name, wish.crowd, [filled], figures)
+
+    return measured
+
+
+def _lab(name: str) -> AbstractContextManager[State]:
+    return labs.fresh(name.replace("_", "-"), "stock" if name == STOCK else "unthrottled")
+
+
+async def _on(state: State, name: str, wish: Wish, own: dict[str, int], measured: Measured) -> tuple[Turn, Lines]:
+    """A turn on a lab, and the last watch lines of its pods."""
+    pids = {**labs.pids(state), "bench": os.getpid(), **own}
+    client, requests = _connected(state), Counter(state)
     try:
         async with Referee(client) as referee:
+            controller = reporting.controller(name) or "kcm"
             course = Course(referee, pids, requests, controller, wish.cores, _CASE_LIMIT)
-            samples = await course.run(_contender(name, client), wish.pods)
-            return Turn(name, wish.pods, samples), tuple(referee.lines)
+            turn = await measured(course, client, _contender(name, client))
+            return turn, tuple(referee.lines)
     finally:
         await client.close()
+
+
+async def _write_cost(state: State) -> float:
+    client = _connected(state)
+    try:
+        return await writes.cost(client)
+    finally:
+        await client.close()
+
+
+def _connected(state: State) -> HttpClient:
+    access = Access(server=state.url, authorization=f"Bearer {state.token}", ca_file=state.ca)
+    return HttpClient(StaticLogin(access), access)
 
 
 def _contender(name: str, client: HttpClient) -> Contender:
@@ -179,16 +284,15 @@ def _contender(name: str, client: HttpClient) -> Contender:
             return contenders.deployments(client)
 
 
-def _line(turn: Turn, number: int) -> str:
-    walls = ", ".join(f"{sample.case.replace('_', '-')} {sample.seconds:.2f} s" for sample in turn.samples)
-    foreign = max(sample.foreign for sample in turn.samples)
-    return f"round {number + 1}: {reporting.HEADINGS[turn.contender]:<26} {walls}  (others {foreign:.0%})"
-
-
 def _about(wish: Wish, turns: Sequence[Turn], took: float) -> dict[str, object]:
     return {
         "date": datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d"),
         "pods": wish.pods,
+        "parents": wish.pods // _EACH,
+        "each": _EACH,
+        "crowd": wish.crowd,
+        "rate": wish.rate,
+        "idle": round(wish.idle),
         "rounds": wish.rounds,
         "seconds": round(took),
         "noise": round(reporting.noise(turns), 3),

@@ -1,4 +1,4 @@
-"""One contender's run: create, roll, scale-down; each from the request to the goal, as the pods themselves show it."""
+"""One contender's cases: create, roll, scale-down; each from the request to the goal, as the pods themselves show it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from bench import requests, usage, workload
 from bench.contenders import Contender
 from bench.watching import Census, Referee
+from bench.workload import Load
 
-CASES = ("create", "roll", "scale_down")
-_WARM_UP = 20  # pods: connections are open, nodes are Ready, code has run once
+ACTS = ("create", "roll", "scale_down")
+_WARM_UP = Load("warm-up", parents=1, each=20)  # connections are open, nodes are Ready, code has run once
 _QUIET_CPU = 0.05  # of a core: below this a controller has nothing left to do
 _QUIET_WITHIN = 10.0  # seconds
 _GLANCE = 0.25  # seconds between two looks at a controller that is to become quiet
@@ -46,24 +47,28 @@ class Course:
     limit: float
     """Seconds a case may take."""
 
-    async def run(self, contender: Contender, pods: int) -> list[Sample]:
-        """All cases in order, after a warm-up with a few pods."""
-        await self._warm_up(contender)
-        name = workload.NAME
-        first, second = workload.image(1), workload.image(2)
-        return [
-            await self._case("create", contender.create(name, pods, 1), lambda census: census.only(first, pods)),
-            await self._case("roll", contender.roll(name, pods, 2), lambda census: census.only(second, pods)),
-            await self._case("scale_down", contender.empty(name), lambda census: not census.pods),
-        ]
+    async def run(self, contender: Contender, loads: Mapping[str, Load]) -> list[Sample]:
+        """All acts on one load after the other, each called as the load's prefix says, after a warm-up with a few pods."""
+        await self.warm_up(contender)
+        samples = []
+        for number, (prefix, load) in enumerate(loads.items()):
+            first, second = 2 * number + 1, 2 * number + 2
+            samples += [
+                await self.create(prefix + "create", contender, load, first),
+                await self._case(prefix + "roll", contender.roll(load, second), only(load, second)),
+                await self._case(prefix + "scale_down", contender.empty(load), lambda census: not census.pods),
+            ]
+        return samples
 
-    async def _warm_up(self, contender: Contender) -> None:
-        image = workload.image(0)
-        await contender.create("warm-up", _WARM_UP, 0)
-        await self.referee.until(lambda census: census.only(image, _WARM_UP), self.limit, "warm-up")
-        await contender.empty("warm-up")
+    async def create(self, case: str, contender: Contender, load: Load, version: int) -> Sample:
+        return await self._case(case, contender.create(load, version), only(load, version))
+
+    async def warm_up(self, contender: Contender) -> None:
+        await contender.create(_WARM_UP, 0)
+        await self.referee.until(only(_WARM_UP, 0), self.limit, "warm-up")
+        await contender.empty(_WARM_UP)
         await self.referee.until(lambda census: not census.pods, self.limit, "end of the warm-up")
-        await self._quiet()
+        await self.quiet(self.pids[self.controller])
 
     async def _case(self, case: str, act: Awaitable[None], reached: Callable[[Census], bool]) -> Sample:
         loop = asyncio.get_running_loop()
@@ -72,7 +77,7 @@ class Course:
         await act
         done = await self.referee.until(reached, self.limit, case)
         foreign = usage.foreign_share(before, usage.read(self.pids, loop.time()), self.cores)
-        await self._quiet()
+        await self.quiet(self.pids[self.controller])
         after = usage.read(self.pids, loop.time())
         return Sample(
             case=case,
@@ -85,9 +90,8 @@ class Course:
             foreign=foreign,
         )
 
-    async def _quiet(self) -> None:
-        """Wait until the controller rests, or long enough: one that never rests is charged for that time too."""
-        pid = self.pids[self.controller]
+    async def quiet(self, pid: int) -> None:
+        """Wait until a controller rests, or long enough: one that never rests is charged for that time too."""
         deadline = asyncio.get_running_loop().time() + _QUIET_WITHIN
         before = usage.cpu_seconds(pid)
         while asyncio.get_running_loop().time() < deadline:
@@ -96,3 +100,9 @@ class Course:
             if now - before < _QUIET_CPU * _GLANCE:
                 return
             before = now
+
+
+def only(load: Load, version: int) -> Callable[[Census], bool]:
+    """Whether all of a load's pods run this version and are Ready, and no others are left."""
+    image, pods = workload.image(version), load.pods
+    return lambda census: census.only(image, pods)

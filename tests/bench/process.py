@@ -27,34 +27,69 @@ _TEMPLATES = ("serviceaccount", "rbac", "flowschema")
 _READY_WITHIN = 30.0
 
 
+class Operator:
+    """One operator process after another, each started with what a kubeconfig lets it do."""
+
+    def __init__(self, kubeconfig: Path, log: Path) -> None:
+        self._kubeconfig = kubeconfig
+        self._log = log
+        self._port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> int:
+        """Its pid, at once: `wait_ready` waits."""
+        self._port = _free_port()
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self._kubeconfig),
+            "POD_NAME": "bench",
+            "POD_NAMESPACE": _NAMESPACE,
+            "FAIRLEAD_LEASE_NAME": _ACCOUNT,
+            "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
+            "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{_free_port()}",
+        }
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(_command(), stdout=out, stderr=subprocess.STDOUT, env=environment)
+        return self._process.pid
+
+    def wait_ready(self) -> None:
+        assert self._process
+        _wait_ready(self._process, self._port, self._log)
+
+    def stop(self) -> None:
+        """As Kubernetes stops a pod: the Lease is released."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+
+@contextmanager
+def installed(state: State, log: Path) -> Iterator[Operator]:
+    """Fairlead's kinds and rights in a lab, and an operator that is yet to be started; it ends with the context."""
+    _install(state)
+    log.write_bytes(b"")
+    operator = Operator(_kubeconfig(state), log)
+    try:
+        yield operator
+    finally:
+        operator.stop()
+
+
 @contextmanager
 def running(state: State, log: Path, profiler: Sequence[str] = ()) -> Iterator[int]:
     """Install Fairlead's kinds and rights and run the operator beside the lab; its pid. `profiler` is run beside it,
     with the pid as its last argument."""
-    _install(state)
-    port = _free_port()
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(_kubeconfig(state)),
-        "POD_NAME": "bench",
-        "POD_NAMESPACE": _NAMESPACE,
-        "FAIRLEAD_LEASE_NAME": _ACCOUNT,
-        "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{port}",
-        "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{_free_port()}",
-    }
-    with log.open("wb") as out:
-        process = subprocess.Popen(_command(), stdout=out, stderr=subprocess.STDOUT, env=environment)
-    try:
-        _wait_ready(process, port, log)
-        with _beside(profiler, process.pid):
-            yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with installed(state, log) as operator:
+        pid = operator.start()
+        operator.wait_ready()
+        with _beside(profiler, pid):
+            yield pid
 
 
 @contextmanager

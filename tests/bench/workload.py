@@ -1,6 +1,7 @@
 """What every contender is asked to run: the same pods, under a Deployment, under an App, or bare."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from fairlead.core.meta import API_VERSION
@@ -10,16 +11,40 @@ JSON = dict[str, Any]
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 NAMESPACE = "bench"
-NAME = "load"
 LABEL = "bench"
-SELECTOR = f"{LABEL}={NAME}"
+SELECTOR = f"{LABEL}=load"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """So many parents of so many pods each."""
+
+    name: str
+    parents: int
+    each: int
+    nodes: int = 0
+    """The parents' templates name a node, so many in turn, and nobody schedules; 0: the scheduler does."""
+
+    @property
+    def pods(self) -> int:
+        return self.parents * self.each
+
+    def names(self) -> list[str]:
+        """
+        >>> Load("shop", parents=1, each=1000).names(), Load("shop", parents=2, each=5).names()
+        (['shop'], ['shop-0', 'shop-1'])
+        """
+        return [self.name] if self.parents == 1 else [f"{self.name}-{number}" for number in range(self.parents)]
+
+    def node(self, number: int) -> str:
+        return f"node-{number % self.nodes}" if self.nodes else ""
 
 
 def image(version: int) -> str:
     return f"registry.example/load:{version}"
 
 
-def pod_template(version: int) -> JSON:
+def pod_template(version: int, node: str = "") -> JSON:
     """One container with requests, so that the scheduler has something to add up. A version is another image."""
     container = {
         "name": "load",
@@ -28,20 +53,23 @@ def pod_template(version: int) -> JSON:
         "env": [{"name": "GREETING", "value": "hello"}],
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
     }
-    return {"metadata": {"labels": {LABEL: NAME}}, "spec": {"containers": [container]}}
+    spec: JSON = {"containers": [container]}
+    if node:
+        spec["nodeName"] = node
+    return {"metadata": {"labels": {LABEL: "load"}}, "spec": spec}
 
 
-def deployment(name: str, replicas: int, version: int) -> bytes:
+def deployment(name: str, replicas: int, version: int, node: str) -> bytes:
     """With the defaults of its kind: RollingUpdate, 25 % surge, 25 % unavailable."""
-    template = pod_template(version)
+    template = pod_template(version, node)
     template["metadata"]["labels"]["deployment"] = name
     spec = {"replicas": replicas, "selector": {"matchLabels": {"deployment": name}}, "template": template}
     return _encoded("apps/v1", "Deployment", name, spec)
 
 
-def app(name: str, replicas: int, version: int, spread: str) -> bytes:
+def app(name: str, replicas: int, version: int, node: str, spread: str) -> bytes:
     """With the defaults of its kind, which are the same; `spread` is spec.placement.spread."""
-    spec: JSON = {"replicas": replicas, "template": pod_template(version)}
+    spec: JSON = {"replicas": replicas, "template": pod_template(version, node)}
     if spread != "Default":
         spec["placement"] = {"spread": spread}
     return _encoded(API_VERSION, "App", name, spec)
@@ -59,9 +87,7 @@ def new_replicas(replicas: int) -> bytes:
 
 def bare_pod(name: str, version: int, node: str) -> bytes:
     """A pod nobody looks after; with a node named it needs no scheduler either."""
-    template = pod_template(version)
-    if node:
-        template["spec"]["nodeName"] = node
+    template = pod_template(version, node)
     metadata = {**template["metadata"], "name": name, "namespace": NAMESPACE}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}).encode()
 

@@ -18,6 +18,13 @@ def environment(**changes: str) -> dict[str, str]:
     return {**os.environ, "PATH": path, **changes}
 
 
+def host_environment() -> dict[str, str]:
+    """The environment for what belongs to the machine, such as its Docker daemon: none of our programs on PATH."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    ours = str(paths.programs())
+    return {**os.environ, "PATH": os.pathsep.join([*(f for f in folders if f != ours), "/usr/sbin", "/sbin"])}
+
+
 def tail(text: str, lines: int = _TAIL) -> str:
     return "\n".join("    " + line for line in text.rstrip().splitlines()[-lines:])
 

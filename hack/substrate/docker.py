@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from substrate import paths, prerequisites
-from substrate.command import attempt, environment, run, tail
+from substrate.command import attempt, environment, host_environment, run, tail
 from substrate.processes import spawn
 from substrate.progress import Failure, Progress
 
@@ -99,7 +99,7 @@ def _start() -> None:
     configuration.write_text(json.dumps(_configuration(folder), indent=2))
     log = folder / "dockerd.log"
     log.unlink(missing_ok=True)
-    process = spawn(["dockerd", f"--config-file={configuration}"], log, environment(), Path("/"))
+    process = spawn(["dockerd", f"--config-file={configuration}"], log, host_environment(), Path("/"))
     _wait(log)
     if not process.alive():
         raise Failure(f"dockerd ended:\n{tail(log.read_text(errors='replace'))}")

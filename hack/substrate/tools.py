@@ -1,6 +1,6 @@
 """Programs built from pinned Go modules. One row of TOOLS per program; adding one is adding a row.
 
-A program lands in tools/NAME/VERSION/ of the cache with a link in bin/, so that several versions can stand side by side
+A program lands in tools/NAME/VERSION/ of the cache and, if people run it, a link in bin/, so that several versions can stand side by side
 and a changed version is seen without asking the program.
 """
 
@@ -38,6 +38,9 @@ class Tool:
     """A folder of the module that is needed beside the program."""
     accepts: str = ""
     """A pattern for what `NAME version` says: a program that is installed already and matches is used as it is."""
+    inside: bool = False
+    """Runs inside of a node only, and gets no link: the host's Docker looks for programs of these names on PATH, and one of
+    another version than its own starts no container."""
 
     @property
     def folder(self) -> Path:
@@ -65,12 +68,12 @@ def _kubernetes(name: str, accepts: str = "") -> Tool:
 
 def _containerd(name: str) -> Tool:
     package = f"github.com/containerd/containerd/v2/cmd/{name}"
-    return Tool(name, package, versions.CONTAINERD, tags="no_aufs no_zfs no_btrfs no_devmapper")
+    return Tool(name, package, versions.CONTAINERD, tags="no_aufs no_zfs no_btrfs no_devmapper", inside=True)
 
 
 def _cni(path: str) -> Tool:
     package = f"github.com/containernetworking/plugins/plugins/{path}"
-    return Tool(path.rsplit("/", 1)[1], package, versions.CNI_PLUGINS)
+    return Tool(path.rsplit("/", 1)[1], package, versions.CNI_PLUGINS, inside=True)
 
 
 _major, _minor = versions.KUBERNETES.removeprefix("v").split(".")[:2]
@@ -114,7 +117,7 @@ _ROWS = (
     _containerd("ctr"),
     _containerd("containerd-shim-runc-v2"),
     # Without the tag every sandbox fails with 'seccomp: config provided but seccomp not supported'.
-    Tool("runc", "github.com/opencontainers/runc", versions.RUNC, tags="seccomp netgo osusergo", cgo=True),
+    Tool("runc", "github.com/opencontainers/runc", versions.RUNC, tags="seccomp netgo osusergo", cgo=True, inside=True),
     _cni("ipam/host-local"),
     _cni("main/loopback"),
     _cni("main/ptp"),
@@ -225,6 +228,9 @@ def _stamps(version: str) -> list[str]:
 
 def _link(tool: Tool) -> None:
     """Point bin/NAME at this version. Through a rename, since others may run the program at this moment."""
+    if tool.inside:
+        tool.link.unlink(missing_ok=True)  # earlier versions of this file made one
+        return
     target = os.path.relpath(tool.program, tool.link.parent)
     if tool.link.is_symlink() and str(tool.link.readlink()) == target:
         return

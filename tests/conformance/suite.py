@@ -809,6 +809,11 @@ async def test_apply_creates_what_is_not_there_and_names_its_manager(api: Api) -
     assert entry["operation"] == "Apply" and "f:selector" in entry["fieldsV1"]["f:spec"]
 
 
+async def test_an_empty_list_of_ports_is_not_stored(api: Api) -> None:
+    made = await api.apply(SERVICES, applied_service(ports=[], clusterIP="None"))
+    assert "ports" not in made["spec"]
+
+
 async def test_an_apply_that_changes_nothing_writes_nothing(api: Api) -> None:
     first = await api.apply(SERVICES, applied_service())
     assert rv(await api.apply(SERVICES, applied_service())) == rv(first)

@@ -36,6 +36,7 @@ class Monitor:
         self._apps: set[str] = set()  # the uids there have been
         self._ended: dict[str, float] = {}  # App uid -> when it went, or its deletion began
         self._ready: dict[str, float] = {}  # the same for those that are ready
+        self._released: dict[str, float] = {}  # pod uid -> since when nobody owns it
         cluster.subscribers.append(self.committed)
 
     def committed(self, commit: Commit) -> None:
@@ -71,6 +72,10 @@ class Monitor:
             self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, commit.old.object["spec"]))
         if commit.resource != PODS:
             return
+        if controller_of(commit.new.meta) is None:
+            self._released.setdefault(commit.new.meta["uid"], now)
+        else:
+            self._released.pop(commit.new.meta["uid"], None)
         if commit.type != "DELETED" and is_ready(commit.new.object):
             self._unavailable.pop(commit.new.meta["uid"], None)
             self._ready.setdefault(commit.new.meta["uid"], now)
@@ -134,7 +139,8 @@ class Monitor:
         elif commit.origin.verb == "delete" and commit.old is not None and not commit.old.meta.get("deletionTimestamp"):
             self.deletes += 1
             if owner is None:
-                self.wrong(commit, "a pod that nobody owns was deleted")
+                if self._released[commit.new.meta["uid"]] + self.lag < self.loop.time():
+                    self.wrong(commit, "a pod that nobody owns was deleted")
             elif app and not app.meta.get("deletionTimestamp"):
                 self._check_floor(commit, app)
 

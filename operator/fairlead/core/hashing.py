@@ -21,10 +21,29 @@ _UNORDERED: dict[str, tuple[str, ...]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "readinessGates": ("conditionType",),
 }
-# An empty selector selects everything, an absent one nothing: here emptiness means something.
-_KEPT_EMPTY = {"labelSelector", "namespaceSelector"}
-# Defaults that the API server (or our schema) writes out.
-_DEFAULTS: dict[str, object] = {"protocol": "TCP", "restartPolicy": "Always"}
+# Objects that mean nothing when they are empty. Others do: an empty selector selects everything, `emptyDir: {}` is a volume,
+# and `valueFrom: {}` is a mistake whose removal must make new pods.
+_EMPTY_IS_ABSENT = {
+    "metadata",
+    "labels",
+    "annotations",
+    "securityContext",
+    "capabilities",
+    "resources",
+    "requests",
+    "limits",
+    "nodeSelector",
+    "affinity",
+    "nodeAffinity",
+    "podAffinity",
+    "podAntiAffinity",
+    "lifecycle",
+    "dnsConfig",
+    "overhead",
+}
+# Defaults that the API server (or our schema) writes out, by the field that holds them. (An init container with
+# restartPolicy Always is a sidecar.)
+_DEFAULTS: dict[tuple[str, str], object] = {("ports", "protocol"): "TCP", ("spec", "restartPolicy"): "Always"}
 
 
 def canonical(template: JSON) -> bytes:
@@ -45,21 +64,20 @@ def template_hash(template: JSON) -> str:
 
 def _normal(value: object, field: str) -> object:
     if isinstance(value, dict):
-        pairs = (
-            (key, _normal(inner, key))
-            for key, inner in value.items()
-            if _DEFAULTS.get(key) != inner or isinstance(inner, dict)
-        )
-        kept = {
-            key: inner
-            for key, inner in pairs
-            if inner is not None and inner != [] and (inner != {} or key in _KEPT_EMPTY)
-        }
-        return kept or ({} if field in _KEPT_EMPTY else None)
+        return _normal_object(value, field)
     if isinstance(value, list):
-        items = [_normal(item, "") for item in value]
+        items = [_normal(item, field) for item in value]
         keys = _UNORDERED.get(field)
         if keys and all(isinstance(item, dict) for item in items):
             items.sort(key=lambda item: [str(item.get(key, "")) for key in keys])  # type: ignore[attr-defined]
         return items
     return value
+
+
+def _normal_object(value: JSON, field: str) -> JSON:
+    pairs = ((key, _normal(inner, key)) for key, inner in value.items() if _DEFAULTS.get((field, key)) != inner)
+    return {
+        key: inner
+        for key, inner in pairs
+        if inner is not None and inner != [] and not (inner == {} and key in _EMPTY_IS_ABSENT)
+    }

@@ -81,11 +81,12 @@ def service(namespace: str, app: str, app_uid: str, expose: Expose) -> JSON:
     spec: JSON = {
         "type": "ClusterIP" if headless else expose.type,
         "selector": {LABEL_APP: app, LABEL_SERVING: "true"},
-        "ports": [_port(port) for port in expose.ports],
     }
     if headless:
         spec["clusterIP"] = "None"
     optional: JSON = {
+        # Not an empty list: the API server stores none, and it would look as if somebody had taken it away.
+        "ports": [_port(port) for port in expose.ports],
         "ipFamilyPolicy": expose.ip_family_policy,
         "ipFamilies": list(expose.ip_families),
         "sessionAffinity": expose.session_affinity,

@@ -22,6 +22,7 @@ BASE: dict[str, Any] = {
             },
             {"name": "log", "image": "log:1"},
         ],
+        "initContainers": [{"name": "first", "image": "log:1"}],
         "volumes": [{"name": "x", "emptyDir": {}}, {"name": "y", "configMap": {"name": "c"}}],
         "tolerations": [{"key": "a", "operator": "Exists"}, {"key": "b", "operator": "Exists"}],
     },
@@ -42,6 +43,7 @@ SAME = {
     "tolerations in another order": lambda t, c: t["spec"]["tolerations"].reverse(),
     "an empty list where there was none": lambda t, c: c.update(args=[]),
     "an empty object where there was none": lambda t, c: t["spec"].update(securityContext={}),
+    "empty objects in an empty object": lambda t, c: t["spec"].update(affinity={"nodeAffinity": {}}),
     "a null": lambda t, c: t["spec"].update(nodeSelector=None),
     "restartPolicy: Always written out": lambda t, c: t["spec"].update(restartPolicy="Always"),
 }
@@ -53,6 +55,16 @@ OTHER = {
     "a list item removed": lambda t, c: t["spec"]["tolerations"].pop(),
     "a label": lambda t, c: t["metadata"]["labels"].update(a="2"),
     "a protocol that is not the default": lambda t, c: c["ports"][0].update(protocol="UDP"),
+    "a default that it is not in an init container: it makes it a sidecar": lambda t, c: t["spec"]["initContainers"][
+        0
+    ].update(restartPolicy="Always"),
+    "another kind of volume, although both are empty": lambda t, c: t["spec"].update(
+        volumes=[{"name": "x", "configMap": {}}, t["spec"]["volumes"][1]]
+    ),
+    "an empty source of a variable, which no pod may have": lambda t, c: c["env"].append(
+        {"name": "C", "valueFrom": {}}
+    ),
+    "an empty probe, which no pod may have": lambda t, c: c.update(livenessProbe={}),
     "an empty selector, which selects everything": lambda t, c: t["spec"].update(
         topologySpreadConstraints=[
             {"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}

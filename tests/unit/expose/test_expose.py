@@ -39,6 +39,13 @@ def test_a_service_that_is_as_wanted_is_left_alone() -> None:
     assert made.actions == () and said(made).status == "True"
 
 
+def test_a_headless_service_without_ports_is_as_wanted_although_no_empty_list_is_stored() -> None:
+    headless = Expose(type="Headless")
+    there = live(headless, clusterIP="None")
+    there.spec.pop("ports", None)
+    assert decide(headless, there).actions == ()
+
+
 EDITS: dict[str, tuple[Expose, dict[str, Any]]] = {
     "a selector that somebody edited": (HTTP, {"selector": {"app": "other"}}),
     "a selector that somebody narrowed": (

@@ -236,6 +236,8 @@ def default_service(obj: JSON) -> None:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
+    if not spec.get("ports"):
+        spec.pop("ports", None)  # `omitempty`: an empty list is not stored
     for port in spec.get("ports") or ():
         port.setdefault("protocol", "TCP")
         port.setdefault("targetPort", port.get("port"))

@@ -48,14 +48,16 @@ class Seen:
 
 @dataclass(slots=True)
 class Ledger:
-    """Told of every change of pods; `ours` picks the side's. Breaches are written down, in words.
+    """Told of every change of pods; `ours` picks the side's. What should not have happened is written down, in words:
+    pods beyond the ceiling in `crowds`, available ones taken away below the floor in `losses`.
 
     A controller acts on what it has heard of, so every limit since the side was last at its goal counts, and a pod that
     has only just become ready, or that the test has only just killed, is given the benefit of the doubt.
     """
 
     ours: Callable[[JSON], bool]
-    breaches: list[str] = field(default_factory=list)
+    crowds: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
     most: int = 0
     _pods: dict[str, Seen] = field(default_factory=dict)
     _limits: list[Limits] = field(default_factory=list)
@@ -71,6 +73,10 @@ class Ledger:
         """The test is about to end that pod itself."""
         if uid in self._pods:
             self._pods[uid].killed = time.monotonic()
+
+    @property
+    def breaches(self) -> list[str]:
+        return self.crowds + self.losses
 
     @property
     def active(self) -> int:
@@ -102,7 +108,7 @@ class Ledger:
     def _came(self, pod: Seen) -> None:
         self.most = max(self.most, self.active)
         if self.active > self.ceiling:
-            self.breaches.append(f"{pod.name} came as number {self.active}, at most {self.ceiling} are allowed")
+            self.crowds.append(f"{pod.name} came as number {self.active}, at most {self.ceiling} are allowed")
 
     def _left(self, pod: Seen) -> None:
         now, wait = time.monotonic(), min(one.min_ready_seconds for one in self._limits)
@@ -110,7 +116,7 @@ class Ledger:
             return  # nobody can have counted on it
         left = sum(self._may_count(one, now, wait) for one in self._pods.values())
         if left < self.floor:
-            self.breaches.append(f"{pod.name} was taken away though {left} available pods are left of {self.floor}")
+            self.losses.append(f"{pod.name} was taken away though {left} available pods are left of {self.floor}")
 
     def _may_count(self, pod: Seen, now: float, wait: int) -> bool:
         """Whether a controller may have thought it available."""

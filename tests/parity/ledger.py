@@ -108,7 +108,8 @@ class Ledger:
     def _came(self, pod: Seen) -> None:
         self.most = max(self.most, self.active)
         if self.active > self.ceiling:
-            self.crowds.append(f"{pod.name} came as number {self.active}, at most {self.ceiling} are allowed")
+            beside = sorted(one.name for one in self._pods.values() if one.active)
+            self.crowds.append(f"{pod.name} came as number {self.active}, at most {self.ceiling} are allowed: {beside}")
 
     def _left(self, pod: Seen) -> None:
         now, wait = time.monotonic(), min(one.min_ready_seconds for one in self._limits)

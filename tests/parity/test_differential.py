@@ -27,13 +27,14 @@ from parity.mirror import Mirror
 from parity.sides import BAD, DEPLOYMENTS, NAME, REPLICA_SETS, AsApp, AsDeployment, Side, Standing, Wish, asked
 from support.lab import Lab
 
-# Sequences that once ended in a difference that was none of the allowed ones.
-KEPT: tuple[int, ...] = ()
+# Sequences that once ended in a difference: more pods than allowed after a restart and an undo (the first two), and a scale
+# in the middle of a roll where rounding leaves one pod to the largest.
+KEPT = (519336, 249199, 59840)
 
 SEQUENCES = int(os.environ.get("FAIRLEAD_DIFFERENTIAL", "12"))
 AT_ONCE = 8  # sequences side by side: more only waits for two cores
 EDITS = 6
-PATIENCE = 90.0  # seconds, for both sides to come to rest
+PATIENCE = 240.0  # seconds, for both sides to come to rest: upstream backs off for long on a busy machine
 QUIET = 0.5  # seconds in which nothing may change, besides minReadySeconds
 BUDGETS = [(1, 0), (0, 1), (2, 1), (3, 2), ("25%", "25%"), ("50%", 0), (0, "50%")]
 

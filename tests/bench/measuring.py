@@ -12,6 +12,7 @@ from bench.workload import Load
 ACTS = ("create", "roll", "scale_down")
 _WARM_UP = Load("warm-up", parents=1, each=20)  # connections are open, nodes are Ready, code has run once
 _QUIET_CPU = 0.05  # of a core: below this a controller has nothing left to do
+_QUIET_FOR = 1.5  # seconds: what is written a second later is part of the work
 _QUIET_WITHIN = 10.0  # seconds
 _GLANCE = 0.25  # seconds between two looks at a controller that is to become quiet
 
@@ -92,13 +93,13 @@ class Course:
 
     async def quiet(self, pid: int) -> None:
         """Wait until a controller rests, or long enough: one that never rests is charged for that time too."""
-        deadline = asyncio.get_running_loop().time() + _QUIET_WITHIN
+        loop = asyncio.get_running_loop()
+        deadline, rests = loop.time() + _QUIET_WITHIN, 0.0
         before = usage.cpu_seconds(pid)
-        while asyncio.get_running_loop().time() < deadline:
+        while rests < _QUIET_FOR and loop.time() < deadline:
             await asyncio.sleep(_GLANCE)
             now = usage.cpu_seconds(pid)
-            if now - before < _QUIET_CPU * _GLANCE:
-                return
+            rests = rests + _GLANCE if now - before < _QUIET_CPU * _GLANCE else 0.0
             before = now
 
 

@@ -450,6 +450,8 @@ async def an_app_is_deleted_in_the_foreground(world: World) -> None:
 @scenario(ends=lambda world: not world.apps() and len(world.cluster.all(PODS, NAMESPACE)) == 2)
 async def an_app_is_deleted_and_its_pods_stay(world: World) -> None:
     await exposed(world)
+    # A Revision's status follows within a second; once the App is gone, nobody writes it any more.
+    await world.until(lambda: world.phases() == ["Active"], "the Revision told of")
     world.delete(propagation="Orphan")
     await world.until(lambda: not world.apps(), "the App gone")
     await asyncio.sleep(30)

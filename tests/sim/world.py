@@ -174,6 +174,10 @@ class World:
     def numbers(self) -> list[int]:
         return [revision.object["spec"]["number"] for revision in self.revisions()]
 
+    def phases(self) -> list[str]:
+        """The Revisions' phases, oldest first; "" where nothing has been told yet."""
+        return [(revision.object.get("status") or {}).get("phase", "") for revision in self.revisions()]
+
     def everything(self) -> list[Stored]:
         return [
             stored

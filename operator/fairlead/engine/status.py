@@ -25,6 +25,7 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 Slot = tuple[str, str]  # (kind, name)
 _REMEMBERED = 64  # objects per parent: itself and its latest children
+_LONGEST_TURN = 5.0  # seconds that numbers wait at most, however many objects' numbers move
 
 # What a condition says besides its verdict: it may wait, as a counter may.
 _DETAILS = frozenset({"message", "lastTransitionTime", "lastUpdateTime"})
@@ -77,9 +78,31 @@ class _Book:
     """What is remembered of one object's status."""
 
     written: float = float("-inf")  # loop time
+    turn: float = float("-inf")  # loop time from which numbers may be written, in turn with other objects
     sent: JSON | None = None  # children only: their records need not hold the status
     refusals: int = 0
     held: float = float("-inf")  # loop time until which a refused write is not sent again
+
+
+class Turns:
+    """When numbers may be written, process-wide: so many writes a second, and none later than in `_LONGEST_TURN`.
+
+    200 Apps that roll at the same time have 1000 pods become ready in a few seconds. Each App's counters written five
+    times a second, as a single App's are, would cost the API server more than the pods do.
+
+    >>> turns = Turns(rate=2)
+    >>> turns.next(10.0), turns.next(10.0), turns.next(10.0), turns.next(20.0)
+    (10.0, 10.5, 11.0, 20.0)
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._step = 1 / rate
+        self._free = float("-inf")
+
+    def next(self, now: float) -> float:
+        turn = min(max(now, self._free), now + _LONGEST_TURN)
+        self._free = turn + self._step
+        return turn
 
 
 class StatusWriter:
@@ -92,6 +115,8 @@ class StatusWriter:
         self._requests = requests
         self._own_writes = own_writes
         self._interval = settings.status_interval
+        self._child_interval = settings.child_status_interval
+        self._turns = Turns(settings.status_rate)
         self._pause = settings.refusal_backoff
         self._rng = rng
         self._books: dict[Key, dict[Slot, _Book]] = {}
@@ -105,18 +130,22 @@ class StatusWriter:
         if not patch:
             return None
         slot = (resource.kind, record.name)
-        if wait := self._wait(self._book(key, slot), urgent or matters(before, after)):
+        book = self._book(key, slot)
+        if wait := self._held(book) if urgent or matters(before, after) else self._numbers(book):
             return wait
         # The patch was made against this very record, so it is only good for it.
         meta = {"uid": record.uid, "resourceVersion": str(record.rv)}
         return await self._write(key, slot, resource, {"metadata": meta, "status": patch})
 
     async def child(self, key: Key, kind: str, name: str, after: JSON) -> float | None:
-        """The plan found that the child's status differs. As `parent`, with what was last sent in place of a record."""
+        """The plan found that the child's status differs. As `parent`, with what was last sent in place of a record, and
+        never in a hurry: what anybody waits for is told by the parent, and a child's first second holds many changes."""
         slot = (kind, name)
         book = self._book(key, slot)
         before = book.sent
-        if wait := self._wait(book, before is None or matters(before, after)):
+        if book.written == float("-inf"):
+            book.written = asyncio.get_running_loop().time()
+        if wait := self._pause_until(max(book.held, book.written + self._child_interval)):
             return wait
         gone = {field: None for field in before or () if field not in after}
         wait = await self._write(key, slot, BY_KIND[kind], {"status": {**after, **gone}})
@@ -135,9 +164,21 @@ class StatusWriter:
             del books[next(iter(books))]
         return book
 
-    def _wait(self, book: _Book, matters: bool) -> float | None:
+    def _held(self, book: _Book) -> float | None:
+        return self._pause_until(book.held)
+
+    def _numbers(self, book: _Book) -> float | None:
+        """Only numbers moved: not before the interval is over, and then in turn with other objects' numbers."""
         now = asyncio.get_running_loop().time()
-        wait = max(book.held, float("-inf") if matters else book.written + self._interval) - now
+        if wait := self._pause_until(max(book.held, book.written + self._interval)):
+            return wait
+        if book.turn <= book.written:
+            book.turn = self._turns.next(now)
+        return self._pause_until(book.turn)
+
+    @staticmethod
+    def _pause_until(when: float) -> float | None:
+        wait = when - asyncio.get_running_loop().time()
         return wait if wait > RESOLUTION else None
 
     async def _write(self, key: Key, slot: Slot, resource: Resource, body: JSON) -> float | None:

@@ -400,6 +400,61 @@ async def test_a_verdict_is_written_at_once() -> None:
         assert asyncio.get_running_loop().time() - began < 0.05
 
 
+async def test_the_counters_of_many_parents_are_written_in_turn() -> None:
+    def decide(seen: Seen, now: float) -> Plan:
+        return Plan(status={"replicas": len(seen.pods)})
+
+    async with rig(decide, settings=EngineSettings(status_rate=10)) as r:
+        apps = [r.app(f"app-{number}", replicas=0) for number in range(20)]
+        await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 0} for number in range(20)))
+        began, before = asyncio.get_running_loop().time(), len(r.writes("patch", APPS, "status"))
+        for round in range(15):
+            for number, app in enumerate(apps):
+                r.cluster.create(PODS, NAMESPACE, _pod(app, f"app-{number}-{round}"))
+            await asyncio.sleep(0.2)
+        moved = asyncio.get_running_loop().time() - began
+        assert len(r.writes("patch", APPS, "status")) - before <= 10 * moved + 1
+        await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 15} for number in range(20)), within=6)
+
+
+async def test_a_verdict_does_not_wait_for_other_parents_counters() -> None:
+    def decide(seen: Seen, now: float) -> Plan:
+        status: JSON = {"replicas": len(seen.pods)}
+        if seen.app.name == "web" and seen.pods:
+            status["phase"] = "Ready"
+        return Plan(status=status)
+
+    async with rig(decide, settings=EngineSettings(status_rate=1)) as r:
+        apps = [r.app(f"app-{number}", replicas=0) for number in range(20)]
+        web = r.app("web")
+        await r.settled()
+        for number, app in enumerate(apps):
+            r.cluster.create(PODS, NAMESPACE, _pod(app, f"app-{number}-0"))
+        r.cluster.create(PODS, NAMESPACE, _pod(web, "web-0"))
+        await r.until(lambda: r.status().get("phase") == "Ready", within=0.1)
+
+
+async def test_a_child_is_told_of_once_a_second_whatever_happens() -> None:
+    def revision() -> JSON:
+        found = cluster.find(REVISIONS, NAMESPACE, "web-r1")
+        return (found.object.get("status") or {}) if found else {}
+
+    def decide(seen: Seen, now: float) -> Plan:
+        wanted = {"replicas": len(seen.pods), "phase": f"Phase{len(seen.pods)}"}
+        return Plan(statuses=(("Revision", "web-r1", wanted),) if seen.pods and revision() != wanted else ())
+
+    cluster = new_cluster()
+    async with rig(decide, cluster=cluster, sources=(REVISION_SOURCE,)) as r:
+        app = r.app()
+        cluster.create(REVISIONS, NAMESPACE, _revision(app))
+        for number in range(9):
+            cluster.create(PODS, NAMESPACE, _pod(app, f"web-{number}"))
+            await asyncio.sleep(0.1)
+        assert not r.writes("patch", REVISIONS, "status"), "its first second"
+        await r.until(lambda: revision() == {"replicas": 9, "phase": "Phase9"}, within=1.0)
+        assert len(r.writes("patch", REVISIONS, "status")) == 1
+
+
 async def test_a_field_that_disappears_from_the_plan_disappears_from_the_status() -> None:
     def decide(seen: Seen, now: float) -> Plan:
         status: JSON = {"replicas": seen.replicas}
@@ -482,15 +537,7 @@ async def test_a_childs_status_is_written_when_the_plan_says_it_differs() -> Non
 
     async with rig(decide, sources=(REVISION_SOURCE,)) as r:
         app = r.app()
-        meta = {
-            "name": "web-r1",
-            "labels": {LABEL_APP: "web"},
-            "ownerReferences": [owner_reference("App", "web", app["metadata"]["uid"])],
-        }
-        spec = {"app": "web", "number": 1, "templateHash": "r1", "template": {}, "images": []}
-        r.cluster.create(
-            REVISIONS, NAMESPACE, {"apiVersion": API_VERSION, "kind": "Revision", "metadata": meta, "spec": spec}
-        )
+        r.cluster.create(REVISIONS, NAMESPACE, _revision(app))
         await r.until(
             lambda: (
                 r.cluster.get(REVISIONS, NAMESPACE, "web-r1").object.get("status") == {"replicas": 0, "phase": "Active"}
@@ -643,6 +690,16 @@ def _pod(app: JSON, name: str) -> JSON:
 
     meta = app["metadata"]
     return pod_body(Thing(NAMESPACE, meta["name"], meta["uid"], 1), name)
+
+
+def _revision(app: JSON) -> JSON:
+    meta = {
+        "name": "web-r1",
+        "labels": {LABEL_APP: "web"},
+        "ownerReferences": [owner_reference("App", "web", app["metadata"]["uid"])],
+    }
+    spec = {"app": "web", "number": 1, "templateHash": "r1", "template": {}, "images": []}
+    return {"apiVersion": API_VERSION, "kind": "Revision", "metadata": meta, "spec": spec}
 
 
 def _plain(condition: Condition) -> JSON:

@@ -37,8 +37,8 @@ class EngineSettings:
     """First and longest pause before a list or watch is tried again."""
     window: float = 0.005
     """Events of one parent within this time make one reconcile."""
-    window_factor: float = 4.0
-    """The window grows with the parent: this many times what its last plan took."""
+    window_factor: float = 16.0
+    """The window grows with the parent: this many times what its last plan took, so that plans take a seventeenth of the time."""
     window_limit: float = 0.25
     """The longest window."""
     retry_backoff: tuple[float, float] = (0.2, 300.0)

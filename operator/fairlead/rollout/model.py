@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import msgspec
@@ -193,7 +194,7 @@ def project_app(data: bytes) -> App:
         cause=next((annotations[key] for key in CAUSE_ANNOTATIONS if key in annotations), ""),
         manager=_last_writer(meta.managed_fields or []),
         spec=spec,
-        digest=_digest(spec.template),
+        digest=_digest(bytes(spec.template)),
         status=raw.status,
         invalid=invalid,
     )
@@ -217,7 +218,7 @@ def project_revision(data: bytes) -> Revision:
         app=spec.app,
         number=spec.number,
         hash=(meta.labels or {}).get(LABEL_REVISION, spec.template_hash),
-        digest=_digest(spec.template),
+        digest=_digest(bytes(spec.template)),
         template=spec.template,
         images=spec.images,
         cause=spec.cause,
@@ -225,7 +226,9 @@ def project_revision(data: bytes) -> Revision:
     )
 
 
-def _digest(template: msgspec.Raw) -> str:
+@lru_cache(maxsize=1024)
+def _digest(template: bytes) -> str:
+    """Remembered: the same template comes again with the echo of each status write, and costs 25 µs and more to take apart."""
     return stable_hash(canonical(msgspec.json.decode(template)))
 
 

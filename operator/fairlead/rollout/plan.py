@@ -87,7 +87,8 @@ def claim(observed: Observed) -> tuple[list[Action], Observed]:
     ('Release', ())
     """
     app = observed.app
-    known = {revision.hash for revision in (*observed.revisions, *observed.orphan_revisions)}
+    # The template's own hash too: Revisions may have gone before their pods (with their definition, or by hand).
+    known = {app.digest, *(revision.hash for revision in (*observed.revisions, *observed.orphan_revisions))}
     actions: list[Action] = []
     kept = []
     for pod in observed.pods:

@@ -298,6 +298,11 @@ def test_an_app_made_again_takes_its_orphaned_revision_and_pods_back() -> None:
     assert [(type(a), a.kind) for a in made.actions] == [(Adopt, "Pod"), (Adopt, "Pod"), (Adopt, "Revision")]
 
 
+def test_orphans_of_the_template_are_taken_back_though_their_revision_is_gone() -> None:
+    made = decide(make_app(replicas=2, digest="v1"), orphans=orphaned(make_pods(2)))
+    assert [type(action) for action in made.actions] == [Adopt, Adopt]
+
+
 def test_adoption_that_is_refused_does_not_stop_the_app() -> None:
     no = Failure("patch", "Pod", "shop-orphan-0", 403, "Forbidden", "no", NOW)
     made = decide(

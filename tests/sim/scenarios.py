@@ -598,4 +598,25 @@ async def etcd_is_restored_from_a_backup(world: World) -> None:
     await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 3, "rolled again")
 
 
+@scenario(faulted=False)
+async def etcd_is_restored_from_before_a_scale_up(world: World) -> None:
+    """Pods of the future that was taken back are not counted, and those of the past are not made a second time."""
+    world.apply(replicas=3)
+    await world.complete()
+    restore = world.cluster.backup()
+    before = {pod.meta["uid"] for pod in world.ready()}
+    world.scale(7)
+    await world.until(lambda: len(world.ready()) == 7, "scaled")
+    await world.rest()
+    restore()
+    made = world.monitor.creates
+    world.operators[0].client.close_watches()
+    await asyncio.sleep(300)
+    world.scale(5)
+    await world.until(lambda: len(world.ready()) == 5, "scaled again")
+    await world.rest()
+    assert before <= {pod.meta["uid"] for pod in world.ready()}, "running pods were touched"
+    assert world.monitor.creates == made + 2
+
+
 __all__ = ["SCENARIOS"]

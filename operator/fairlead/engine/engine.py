@@ -159,7 +159,7 @@ class Engine:
             await self.leader.acquired.wait()
             if self.leader.succeeded_another:
                 for reconciler in self.reconcilers:
-                    reconciler.inherit()
+                    reconciler.distrust()
         async with asyncio.TaskGroup() as group:
             for reconciler in self.reconcilers:
                 for _ in range(self.settings.workers):
@@ -301,6 +301,7 @@ class _Feed:
     def restored(self) -> None:
         for reconciler in self._reconcilers:
             reconciler.own_writes.forget_kind(self._table.kind)
+            reconciler.distrust()
 
 
 def _loop_time() -> float:

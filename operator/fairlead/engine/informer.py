@@ -19,7 +19,7 @@ import msgspec
 from fairlead.engine.controller import Source
 from fairlead.engine.queue import backoff
 from fairlead.engine.settings import EngineSettings
-from fairlead.engine.store import Slot, Table
+from fairlead.engine.store import FOREVER, Slot, Table
 from fairlead.kube.client import Client, Envelope
 from fairlead.kube.errors import ApiError, Gone
 from fairlead.metrics.collect import Metrics
@@ -81,7 +81,7 @@ class Hooks(msgspec.Struct, frozen=True):
     observe: Observer | None = None
     batch: Callable[[], None] = lambda: None  # after each batch of lines: the high-water mark may have moved
     listed: Callable[[float], None] = lambda began: None  # after each complete list
-    restored: Callable[[], None] = lambda: None  # resource versions went back
+    restored: Callable[[], None] = lambda: None  # after a list whose resourceVersion went back
 
 
 class Informer:
@@ -149,7 +149,7 @@ class Informer:
         loop = asyncio.get_running_loop()
         began = loop.time()
         seen: set[Slot] = set()
-        token, rv, page_of = "", 0, self._settings.page_size
+        token, rv, restored, page_of = "", 0, False, self._settings.page_size
         take: Callable[[Any], None] = self.table.put
         while True:
             body = await self._client.list(
@@ -163,7 +163,8 @@ class Informer:
             page = _page.decode(body)
             if not token:
                 rv = int(page.metadata.resource_version or 0)
-                if rv < self.table.reached(self.namespace):
+                restored = rv < self.table.reached(self.namespace)
+                if restored:
                     self._restored(rv)
                     take = self.table.overwrite
             for raw in page.items or ():
@@ -172,10 +173,12 @@ class Informer:
             self.last_line = loop.time()
             if not token:
                 break
-        for record in self.table.absent(self.namespace, seen, rv):
+        for record in self.table.absent(self.namespace, seen, FOREVER if restored else rv):
             self._vanished(record, rv)
         self.table.advance(self.namespace, rv)
         self.table.mark_synced(self.namespace)
+        if restored:
+            self._hooks.restored()
         self.problem, self._failures, self._doubts = "", 0, 0
         self._metrics.relists.labels(self._kind).inc()
         self._hooks.listed(began)
@@ -196,8 +199,12 @@ class Informer:
             self._hooks.observe(None, body)
 
     def _vanished(self, record: Any, rv: int) -> None:
-        """Deleted while nobody watched: the tombstone that no stream will send."""
-        self.table.remove(record.namespace, record.name, record.uid, rv)
+        """Deleted while nobody watched: the tombstone that no stream will send. What is newer than the list was made in
+        a future that a restore took back, or read live since: the watch tells of the latter again, so it is not buried."""
+        if record.rv > rv:
+            self.table.forget(record.namespace, record.name, record.uid)
+        else:
+            self.table.remove(record.namespace, record.name, record.uid, rv)
         if self._hooks.observe is not None:
             meta = {
                 "namespace": record.namespace,
@@ -217,7 +224,6 @@ class Informer:
         )
         self._metrics.regressions.labels(self._kind).inc()
         self.table.rewind(self.namespace, rv)
-        self._hooks.restored()
 
     # ------------------------------------------------------------ watch
 

@@ -19,7 +19,8 @@ _envelope = msgspec.json.Decoder(Envelope)
 _DOUBTS_AT_ONCE = 8  # single reads of pods a list did not show
 
 
-class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
+class _ListMeta(msgspec.Struct, rename={"resource_version": "resourceVersion", "token": "continue"}):
+    resource_version: str = ""
     token: str = ""
 
 
@@ -51,18 +52,24 @@ class LiveReads:
             raise Conflict(409, "Stale", f"{key} has changed since it was last seen")
 
     async def refresh_parent(self, key: Key) -> None:
-        """Bring the store's view of the parent itself up to date: what was decided for it stands in its status."""
+        """Bring the store's view of the parent itself up to date: what was decided for it stands in its status. Conflict
+        where the store is ahead of the API server: etcd was restored, and the parents have yet to be listed anew."""
         table = self._tables[self._controller.parent.kind]
+        known = table.get(key.namespace, key.name)
         try:
-            table.learn(await self._client.get(self._controller.parent, key.namespace, key.name))
+            body = await self._client.get(self._controller.parent, key.namespace, key.name)
         except NotFound:
-            known = table.get(key.namespace, key.name)
             if known is not None:
                 table.remove(key.namespace, key.name, known.uid)
+            return
+        if known is not None and int(_envelope.decode(body).metadata.resource_version) < known.rv:
+            raise Conflict(409, "Restored", f"{key} is older than it was seen before")
+        table.learn(body)
 
     async def refresh_children(self, key: Key, record: Any) -> None:
         """Bring the store's view of the parent's pods up to date by a consistent list. What the list does not show is
-        asked for one by one: it may be gone, or only have lost the label."""
+        asked for one by one: it may be gone, or only have lost the label. Conflict where the watch is ahead of the list:
+        etcd was restored, and pods have yet to be listed anew."""
         selector = self._controller.pods_selector
         if selector is None:
             return
@@ -74,6 +81,10 @@ class LiveReads:
                 PODS, key.namespace, label_selector=selector(record), limit=self._page_size, continue_token=token
             )
             page = _page.decode(body)
+            if not token and not table.precedes(key.namespace, int(page.metadata.resource_version or 0)):
+                raise Conflict(
+                    409, "Restored", f"the pods of {key} are listed as of a time before what was seen of them"
+                )
             for raw in page.items or ():
                 item = bytes(raw)
                 meta = _envelope.decode(item).metadata

@@ -103,7 +103,7 @@ class Reconciler:
 
     def __post_init__(self) -> None:
         self._broken: dict[Key, _Broken] = {}
-        self._inherited: set[Key] = set()  # another leader may just have acted on these
+        self._distrusted: set[Key] = set()  # what the store says of these may be long past
         self._waiting: dict[Key, None] = {}  # held back until the watches have told of our own writes
         self._costs: dict[Key, float] = {}
         self._stopping = False
@@ -116,11 +116,14 @@ class Reconciler:
         self._stopping = True
         self.queue.stop()
 
-    def inherit(self) -> None:
-        """Another process led until now, and our watches may not have told of its last writes: look at each parent live
-        before acting on it for the first time. A plan made from the view of a moment ago would do its work twice."""
+    def distrust(self) -> None:
+        """Look at each parent live before acting on it for the first time from now on.
+
+        Another process led until now, and our watches may not have told of its last writes: a plan made from the view
+        of a moment ago would do its work twice. Or a list has gone back in time: either etcd was restored, and the other
+        kinds have not been listed since, or one API server of several is behind, and what it does not show is there."""
         table = self.store.tables[self.controller.parent.kind]
-        self._inherited.update(Key(record.namespace, record.name) for record in table)
+        self._distrusted.update(Key(record.namespace, record.name) for record in table)
 
     def progressed(self) -> None:
         """A watch has come further: take up the keys that waited for just that. Also bookmarks can settle a wait."""
@@ -186,10 +189,10 @@ class Reconciler:
             self.queue.add_after(key, pause)
             return "waiting"
         decision = self._decide(key, record)
-        if decision.actions and key in self._inherited:
+        if decision.actions and key in self._distrusted:
             await self.live.refresh_parent(key)
             await self.live.refresh_children(key, record)
-            self._inherited.discard(key)
+            self._distrusted.discard(key)
             record = self._record(key)
             if record is None:
                 self._forget(key)
@@ -205,7 +208,7 @@ class Reconciler:
 
     def _gates(self, key: Key) -> float | None:
         """Seconds to wait before this key may be decided on. What is waited for wakes it sooner."""
-        if not self.fresh():
+        if not self.fresh() or not self.store.synced:  # not synced again: a list that went back in time is under way
             return _STALE_PAUSE
         expired, timeouts = self.expectations.expired, self.own_writes.timeouts
         waits = [self.expectations.wait(key), self.own_writes.wait(key, self.store.tables)]
@@ -321,4 +324,4 @@ class Reconciler:
         self.failures.forget(key)
         self.statuses.forget(key)
         self._broken.pop(key, None)
-        self._inherited.discard(key)
+        self._distrusted.discard(key)

@@ -107,8 +107,10 @@ class Table:
             self._reached[scope] = rv
 
     def rewind(self, scope: str, rv: int) -> None:
-        """Go back to an older resourceVersion: etcd was restored, the list is the truth, and so may be a uid of old."""
+        """Go back to an older resourceVersion: etcd was restored, the list is the truth, and so may be a uid of old.
+        Until the list is complete, the table is half of then and half of now: it is not synced."""
         self._reached[scope] = rv
+        self._synced[scope] = False
         self._gone.clear()
 
     def reached(self, scope: str) -> int:
@@ -118,6 +120,10 @@ class Table:
         """Whether the watch that covers `namespace` has come to `rv`."""
         scope = namespace if namespace in self._reached else ""
         return self._reached.get(scope, 0) >= rv
+
+    def precedes(self, namespace: str, rv: int) -> bool:
+        """Whether the watch that covers `namespace` has not come further than `rv`."""
+        return rv >= self.reached(namespace if namespace in self._reached else "")
 
     def mark_synced(self, scope: str) -> None:
         self._synced[scope] = True

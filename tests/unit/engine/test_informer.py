@@ -311,6 +311,18 @@ async def test_etcd_restored_from_a_backup_is_believed() -> None:
         await rig.shows("a", "b", "c", "d")
 
 
+async def test_what_was_made_after_the_backup_is_gone_with_the_restore() -> None:
+    async with informing("a") as rig:
+        restore = rig.cluster.backup()
+        rig.pod("b")
+        await rig.shows("a", "b")
+        restore()
+        rig.door.refuse_watches.append(Gone(410, "Expired", "too old"))
+        rig.door.close_watches()
+        await until(lambda: rig.restored == 1)
+        await rig.shows("a")
+
+
 async def test_a_watch_from_a_future_that_never_was_ends_in_a_relist() -> None:
     """After a restore the API server answers 504 "too large resource version", again and again."""
     async with informing("a") as rig:

@@ -183,13 +183,14 @@ def resume(state: State, component: str) -> State:
 
 
 def start(state: State, component: str) -> State:
-    """Start a component that was killed, with the same arguments, ports and data; waits until the API server is ready."""
+    """Start a component that was killed, with the same arguments, ports and data; waits until the API server is ready,
+    if there is one to wait for."""
     if component not in state.components:
         raise Failure(f"lab {state.name} was made without {component}")
     if state.components[component].state() != "dead":
         raise Failure(f"{component} of lab {state.name} is {state.components[component].state()}")
     state = _start(state, component)
-    if component in ("etcd", "kube-apiserver"):
+    if component in ("etcd", "kube-apiserver") and state.components["kube-apiserver"].state() == "running":
         _wait_ready(state)
     return state
 
@@ -234,7 +235,7 @@ def _prepare(name: str, options: Options, owner: int | None) -> State:
             components={one: Component(tuple(argvs[one]), str(directory / f"{one}.log")) for one in options.runs()},
         )
         _write(state)
-    _write_keys(directory)
+    write_keys(directory)
     (directory / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     (directory / "kubeconfig").write_text(json.dumps(_kubeconfig(state), indent=2))
     if "kwok" in options.runs():
@@ -251,7 +252,7 @@ def _choose_ports() -> dict[str, int]:
     return dict(zip(roles, ports.free(len(roles), taken), strict=True))
 
 
-def _write_keys(directory: Path) -> None:
+def write_keys(directory: Path) -> None:
     """One certificate that is its own authority for the API server, one key for service account tokens."""
     run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", directory / "service-accounts.key")
     run(

@@ -61,6 +61,10 @@ PREREQUISITES = {
         ("busybox-static",), ("busybox",), ("busybox",), ("busybox-static",),
     ),
     "certificates": Prerequisite(("/etc/ssl/certs/ca-certificates.crt",), "the images' certificate authorities", **_same("ca-certificates")),
+    "faketime": Prerequisite(
+        tuple(f"/usr/lib/{folder}faketime/libfaketime.so.1" for folder in ("x86_64-linux-gnu/", "aarch64-linux-gnu/", "")),
+        "clocks that jump, for tests", ("libfaketime",), ("libfaketime",), ("libfaketime",), ("libfaketime",),
+    ),
     "pip": Prerequisite(("pip3", "pip"), "collects the wheels of the operator's image", ("python3-pip",), ("python3-pip",), ("python-pip",), ("python3-pip",)),
 }  # fmt: skip
 

@@ -10,10 +10,12 @@ import json
 import os
 import ssl
 import sys
+import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from substrate.lab import write_keys
 from support.commands import REPOSITORY, execute
 
 _COMMAND = REPOSITORY / "hack" / "lab"
@@ -39,6 +41,7 @@ class Lab:
         nodes: int = 0,
         qps: str = "stock",
         apiserver_args: str = "",
+        kcm_args: str = "",
         kwok_args: str = "",
     ) -> None:
         """`controllers` is True for upstream's usual set or a list as kube-controller-manager's own flag takes it."""
@@ -47,6 +50,7 @@ class Lab:
             f"--nodes={nodes}",
             f"--qps={qps}",
             f"--apiserver-args={apiserver_args}",
+            f"--kcm-args={kcm_args}",
             f"--kwok-args={kwok_args}",
         ]
         if not controllers:
@@ -63,6 +67,7 @@ class Lab:
         argv = ["up", "--json", f"--owner={os.getpid()}", *self._arguments]
         state = json.loads(self._run(*argv, timeout=_BUILD_TIMEOUT))
         self.url, self.token = state["url"], state["token"]
+        self._etcd = f"http://127.0.0.1:{state['ports']['etcd']}"
         self.ca, self.kubeconfig, self.directory = (Path(state[key]) for key in ("ca", "kubeconfig", "directory"))
         return self
 
@@ -91,6 +96,18 @@ class Lab:
     def start(self, component: str) -> None:
         """Start a killed component again on the same port and data; waits until the API server is ready."""
         self._run("start", component)
+
+    def new_keys(self) -> None:
+        """Other keys and another authority, for an API server that is started next."""
+        write_keys(self.directory)
+
+    def compact(self) -> None:
+        """Let etcd forget all history but the latest: watches from before are too old then. The API server may be down."""
+        body = json.dumps({"key": "Lw=="}).encode()
+        with urllib.request.urlopen(f"{self._etcd}/v3/kv/range", body, timeout=10) as answer:
+            revision = json.load(answer)["header"]["revision"]
+        body = json.dumps({"revision": revision, "physical": True}).encode()
+        urllib.request.urlopen(f"{self._etcd}/v3/kv/compaction", body, timeout=30).close()
 
     def log(self, component: str) -> str:
         return (self.directory / f"{component}.log").read_text(errors="replace")

@@ -9,9 +9,12 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.commands import REPOSITORY, environment
 from support.crds import eventually
@@ -23,7 +26,17 @@ LOGS = REPOSITORY / "build" / "operator-logs"
 class Operator:
     """`fairlead run workloads`, as the image runs it. Ends with the test; its log is kept under build/."""
 
-    def __init__(self, lab: Lab, name: str = "operator", *, kubeconfig: Path | None = None, **settings: str) -> None:
+    program: Sequence[str] = ("-m", "fairlead", "run", "workloads")
+
+    def __init__(
+        self,
+        lab: Lab,
+        name: str = "operator",
+        *,
+        kubeconfig: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> None:
         self._kubeconfig = kubeconfig or lab.kubeconfig
         self._port, metrics = _free_port(), _free_port()
         self._settings = {
@@ -32,6 +45,7 @@ class Operator:
             "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
             "FAIRLEAD_LEADER_ELECTION": "false",
             **{f"FAIRLEAD_{key.upper()}": value for key, value in settings.items()},
+            **(environ or {}),
         }
         self.metrics = f"http://127.0.0.1:{metrics}/metrics"
         LOGS.mkdir(parents=True, exist_ok=True)
@@ -40,15 +54,19 @@ class Operator:
 
     def start(self) -> Self:
         """Returns when its caches are filled."""
+        self.spawn()
+        eventually(self.ready, 60)
+        return self
+
+    def spawn(self) -> None:
+        """Returns at once."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "fairlead", "run", "workloads"],
+                [sys.executable, *self.program],
                 env=environment(self._settings) | {"PYTHONPATH": str(REPOSITORY / "operator")},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        eventually(self.ready, 60)
-        return self
 
     def ready(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self.log.read_text()[-4000:]
@@ -57,6 +75,30 @@ class Operator:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+    def healthy(self) -> bool:
+        """Whether a kubelet would leave it alone."""
+        return self.probe().startswith("ok")
+
+    def probe(self) -> str:
+        """What /healthz says; nothing where nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/healthz", timeout=5) as answer:
+                return str(answer.read().decode())
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return ""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of that metric's series with these labels."""
+        with urllib.request.urlopen(self.metrics, timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    def ends(self, within: float) -> int:
+        """Its exit status, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(timeout=within)
 
     def signal(self, number: int) -> None:
         assert self._process is not None

@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _chain(item: pytest.Item) -> str:
     layer = _layer(item)
-    return layer if layer == "e2e" else item.nodeid.partition("::")[0]
+    return layer if layer == "e2e" else "/".join(item.nodeid.partition("::")[0].split("/")[:3])
 
 
 def _place(item: pytest.Item) -> tuple[int, bool]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from support.crds import app, eventually
 from support.lab import Lab
+from support.watch import PodHistory, Watch
 
 JSON = dict[str, Any]
 
@@ -49,6 +50,16 @@ class Team:
     def pods(self, selector: str = "fairlead.dev/app=shop") -> list[JSON]:
         pods: list[JSON] = self.get("pods", "-l", selector)["items"]
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def history(self) -> PodHistory:
+        """Of shop's pods, from now on. Use as a context manager."""
+        kubectl = ["kubectl", "--kubeconfig", str(self.lab.kubeconfig)]
+        path = f"/api/v1/namespaces/{self.name}/pods"
+        return PodHistory(Watch(kubectl, path, labels="fairlead.dev/app=shop"))
+
+    def uids(self) -> set[str]:
+        """Of shop's pods."""
+        return {pod["metadata"]["uid"] for pod in self.pods()}
 
     def run(self, **spec: Any) -> None:
         """Apply shop and wait until it is ready."""

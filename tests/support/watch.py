@@ -14,6 +14,8 @@ JSON = dict[str, Any]
 Objects = list[JSON]
 T = TypeVar("T")
 
+_PAUSE = 0.1
+
 
 class Watch:
     """The objects of one collection, always complete: yields them once all are known and again after each change."""
@@ -54,6 +56,7 @@ class Watch:
         while not self._closed and time.monotonic() < deadline:
             with Stream(self._argv) as self._stream:
                 yield from _states(self._stream.lines(deadline))
+            time.sleep(_PAUSE)  # where nobody answers, kubectl ends at once
 
 
 def _states(lines: Iterator[str]) -> Iterator[Objects]:

@@ -49,7 +49,7 @@ QUIET = 3.0  # seconds in which nothing is written by an operator that rests
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
-    with Lab("fuzz", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+    with Lab("fuzz", controllers=True, scheduler=True, kwok=True, nodes=20, qps="unthrottled") as lab:
         install(lab)
         for name in (NAMESPACE, FRESH):
             lab.kubectl("create", "namespace", name)
@@ -173,7 +173,11 @@ class Subject:
 
     async def change(self) -> None:
         """One spec after the other."""
-        current = await self._begin()
+        try:
+            current = await self._begin()
+        except TimeoutError:
+            self.wrong("a spec that runs anywhere does not run", app=self.api.apps.get((NAMESPACE, self.name)))
+            return
         for _ in range(SPECS_PER_APP):
             how, spec = self._generator.change(current)
             # Strict is what kubectl asks for; another client is warned, and the unknown field dropped.
@@ -197,6 +201,8 @@ class Subject:
     async def recover(self) -> None:
         """With its last good spec it is what an App is that never had another. What Fairlead adds to a pod reaches pods
         when they are replaced: they are, once."""
+        if not self.good:
+            return
         self.good = {**self.good, "rollout": {**self.good["rollout"], "restartAt": "2031-01-31T12:00:00Z"}}
         code, answer = await self._put(self.good)
         assert code == 200, answer

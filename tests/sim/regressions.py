@@ -32,4 +32,24 @@ STORIES: dict[str, tuple[list[Act], str, int]] = {
         "seed 0",
         8,
     ),
+    "old pods that were to go had become ready when the next operator came": (
+        [
+            Act(1.5, "node is removed", "node-1", "shop-w7fr2fkg84"),
+            Act(0.01, "undo", 2),
+            Act(0.7, "image", "shop:crash", "shop-w7fr2fkg84"),
+            Act(4.0, "min ready", 3, "shop-w7fr2fkg84"),
+        ],
+        "seed 412",
+        12,
+    ),
+    "a restart was taken back while the rollout was paused, and all pods went": (
+        [
+            Act(31.0, "paused", True),
+            Act(0.0, "restart"),
+            Act(1.5, "min ready", 0),
+            Act(0.01, "restore", 1),
+        ],
+        "seed 29",
+        974,
+    ),
 }

@@ -167,7 +167,21 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     fresh = group(target.hash)
     if target.revision is None:
         fresh = msgspec.structs.replace(fresh, number=target.number, created=now)
-    return Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering)
+    return make_room(Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering), sizes)
+
+
+def make_room(fleet: Fleet, recorded: Mapping[str, int]) -> Fleet:
+    """Old pods that were to go may still be there: the operator ended before it deleted them, and by now they serve. Then
+    pods of the wanted revision that are yet to be made give way, or there would be more than the bound.
+
+    >>> still_there = Fleet(Group("new", 2, 2), (Group("old", 1, 2),), replicas=2, surge=1, unavailable=0)
+    >>> make_room(still_there, {"new": 2}).sizes
+    {'old': 2, 'new': 1}
+    """
+    returned = sum(group.size for group in fleet.old if group.id not in recorded)
+    to_come = fleet.target.size - len(fleet.target.pods)
+    less = min(returned, to_come, fleet.total - fleet.bound)
+    return fleet.resized({fleet.target.id: fleet.target.size - less}) if less > 0 else fleet
 
 
 def group_of(pod: Pod, target: Target, restart_at: str) -> str:
@@ -193,6 +207,10 @@ def remembered(
     ...     Progress(sizes={"v1": 2, "v2": 1}, restart_at=wish), Target("v1", 3, make_revision()), wish, {"v1~": make_pods(2)}
     ... )
     {'v1': 0, 'v2': 1, 'v1~': 2}
+
+    A wish that is taken back before it is fulfilled leaves the pods what they were:
+    >>> remembered(Progress(sizes={"v1": 1, "v1~": 2}, restart_at=wish), Target("v1", 1, make_revision()), "", {})
+    {'v1': 3}
     """
     sizes: dict[str, int] = {}
     for id, size in progress.sizes.items():
@@ -201,10 +219,12 @@ def remembered(
         sizes[name] = sizes.get(name, 0) + size
     outdated = target.hash + OUTDATED
     new = restart_at != progress.restart_at or (outdated not in sizes and members.get(outdated))
-    if restart_at and new and target.hash in sizes:
-        fresh = len(members.get(target.hash, ()))
-        sizes[outdated] = sizes.get(outdated, 0) + max(0, sizes[target.hash] - fresh)
+    if new and (target.hash in sizes or outdated in sizes):
+        both = sizes.get(target.hash, 0) + sizes.pop(outdated, 0)
+        fresh = min(both, len(members.get(target.hash, ()))) if restart_at else both
         sizes[target.hash] = fresh
+        if restart_at:
+            sizes[outdated] = both - fresh
     return sizes
 
 

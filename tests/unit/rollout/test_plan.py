@@ -124,6 +124,16 @@ def test_a_size_that_was_stored_is_carried_out_by_the_next_operator() -> None:
     assert shown(decide(app, (V1, V2), make_pods(3) + make_pods(1, "v2", ready=False))) == {"v2": 1}
 
 
+def test_old_pods_that_were_to_go_and_serve_by_now_keep_the_next_operator_within_the_bound() -> None:
+    """Killed before it deleted two pods that were not ready; meanwhile they are."""
+    status = ran(2, sizes={"v2": 2}, stableRevision="shop-v0") | {"activeRevision": "shop-v2"}
+    app = make_app(replicas=2, digest="v2", status=status, max_surge=1, max_unavailable=0)
+    pods = (*make_pods(2), *make_pods(1, "v2", ready=False))
+    made = decide(app, (V1, V2), pods)
+    assert written(app, made)["rollout"]["sizes"] == {"v1": 2, "v2": 1}
+    assert shown(made) == {}
+
+
 def test_half_created_pods_are_not_deleted_by_the_next_operator() -> None:
     app = make_app(replicas=10, status=ran(10, sizes={"v1": 10}))
     assert shown(decide(app, (V1,), make_pods(4))) == {"v1": 6}
@@ -220,6 +230,16 @@ def test_going_back_to_pods_of_before_a_restart_keeps_to_the_bound() -> None:
     made = decide(app, (V1, V2), pods)
     assert written(app, made)["rollout"]["sizes"] == {"v1": 1, "v1~": 2}
     assert shown(made) == {"v1": 1, "v2": -1}
+
+
+@pytest.mark.parametrize("taken_back_to", ["", "before"])
+def test_a_restart_that_is_taken_back_while_paused_touches_no_pod(taken_back_to: str) -> None:
+    status = ran(3, sizes={"v1": 0, "v1~": 3})
+    status["rollout"] |= {"restartAt": "now", "bound": 4}
+    app = make_app(replicas=3, status=status, restart_at=taken_back_to, paused=True)
+    made = decide(app, (V1,), make_pods(3, restarted_at=taken_back_to))
+    assert shown(made) == {}
+    assert written(app, made)["rollout"]["sizes"]["v1"] == 3
 
 
 def test_a_restart_that_is_done_is_done() -> None:

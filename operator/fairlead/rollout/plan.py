@@ -270,7 +270,8 @@ def _carry_out(
         events=tuple(_events(observed, target, fleet, counts, found, complete)),
         requeue_after=merge_requeue(wait, later, next_change(observed, progress, complete, now)),
         confirm=must_confirm(app, observed.pods, gone),
-        status_first=changed_sizes and bool(made or gone),
+        # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
+        status_first=(changed_sizes and bool(made or gone)) or joined.get("undo") != app.status.get("undo"),
     )
 
 

@@ -70,8 +70,16 @@ def standing_undo(app: App) -> Undo | None:
 
 
 def recorded_undo(app: App, target: Target) -> Undo | None:
-    """What status.undo must say: a spent undo is remembered as long as undoTo stands, or it would come back to life."""
-    if not app.spec.rollout.undo_to or target.missing:
+    """What status.undo must say: a spent undo is remembered as long as undoTo stands, or it would come back to life. So
+    is one that nobody can obey: a newer template is to run all the same.
+
+    >>> from fairlead.rollout.testing import make_app, make_revision
+    >>> app = make_app(undo_to=7, digest="v2", status={"activeRevision": "shop-v1"})
+    >>> target = choose(app, [make_revision()])
+    >>> target.missing, recorded_undo(app, target)
+    (7, Undo(to=7, rejected='v2', revision=''))
+    """
+    if not app.spec.rollout.undo_to:
         return None
     if target.undo:
         return target.undo

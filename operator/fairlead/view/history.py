@@ -114,7 +114,7 @@ def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> 
 def turned_away(app: App, revision: Revision) -> bool:
     """Whether the last undo was away from this revision."""
     undo = app.status.undo
-    return bool(undo and undo.rejected and revision.spec.template_hash == undo.rejected)
+    return bool(undo and undo.revision and undo.rejected and revision.spec.template_hash == undo.rejected)
 
 
 def predecessor(revisions: Sequence[Revision], number: int) -> Revision:

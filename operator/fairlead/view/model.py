@@ -95,6 +95,7 @@ class Problem(Base, frozen=True):
 
 class Undo(Base, frozen=True):
     to: int | None = None
+    revision: str = ""  # the name of the one that was meant, none where nobody keeps it
     rejected: str = ""  # the hash of the template that was turned away
 
 

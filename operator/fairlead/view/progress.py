@@ -423,6 +423,7 @@ def undone(app: App) -> bool:
     undo = app.status.undo
     return bool(
         undo
+        and undo.revision  # none where nobody keeps what was asked for
         and undo.rejected
         and app.spec.rollout.undo_to == undo.to
         and undo.rejected == template_hash(app.spec.template)

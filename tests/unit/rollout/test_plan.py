@@ -188,6 +188,21 @@ def test_undo_goes_back_to_a_kept_revision_and_makes_it_the_newest() -> None:
     assert made.status is not None and made.status["undo"] == {"to": 1, "rejected": "v2", "revision": "shop-v1"}
 
 
+def test_what_an_undo_means_is_stored_before_the_revision_gets_another_number() -> None:
+    """Else an operator that ends in between looks for a number 1 that nobody has any more."""
+    app = make_app(replicas=0, digest="v2", status=ran(0, "v2"), undo_to=1)
+    made = decide(app, (V1, V2))
+    assert [type(action) for action in made.actions] == [Patch]
+    assert made.status_first
+
+
+def test_a_template_that_comes_after_an_undo_nobody_could_obey_is_run() -> None:
+    lost = make_app(replicas=1, digest="v2", status=ran(1, "v2"), undo_to=9)
+    said = written(lost, decide(lost, (V1, V2), make_pods(1, "v2")))
+    fixed = make_app(replicas=1, digest="v3", status=said, undo_to=9)
+    assert written(fixed, decide(fixed, (V1, V2, V3), make_pods(1, "v2")))["activeRevision"] == "shop-v3"
+
+
 def test_undo_still_holds_after_the_renumbering() -> None:
     """The revision gone back to now is number 3; undoTo still says 1, and the roll must not turn round."""
     status = ran(1, "v2") | {"undo": {"to": 1, "rejected": "v2", "revision": "shop-v1"}, "activeRevision": "shop-v1"}

@@ -262,13 +262,15 @@ def test_conditions_of_an_older_spec_are_no_news() -> None:
 
 
 def test_notes_say_when_the_template_is_not_what_runs() -> None:
-    undo = {"to": 1, "rejected": template_hash(TEMPLATE)}
+    undo = {"to": 1, "revision": "shop-v1", "rejected": template_hash(TEMPLATE)}
     held = app(counts(4, 4, 4, 4, undo=undo), rollout={"undoTo": 1})
     spent = app(counts(4, 4, 4, 4, undo=undo | {"rejected": "another"}), rollout={"undoTo": 1})
     assert progress(held, [], NOW).notes == (
         "Taken back: the template in the spec is not what runs, until it is changed.",
     )
     assert progress(spent, [], NOW).notes == ()
+    nobody = app(counts(4, 4, 4, 4, undo=undo | {"revision": ""}), rollout={"undoTo": 1})
+    assert progress(nobody, [], NOW).notes == (), "nothing was taken back where nobody keeps what was asked for"
 
 
 def test_notes_ask_for_the_operator_only_after_a_while() -> None:

@@ -124,7 +124,9 @@ def test_every_reason_in_the_catalogue_says_what_it_means_and_what_to_do() -> No
 
 def test_an_undo_after_an_undo_does_not_bring_the_bad_release_back() -> None:
     kept = [revision(n, f"v{n}") for n in (1, 3, 4)]
-    after = app(activeRevision="shop-v4", stableRevision="shop-v4", undo={"to": 2, "rejected": "v3"})
+    after = app(
+        activeRevision="shop-v4", stableRevision="shop-v4", undo={"to": 2, "revision": "shop-v2", "rejected": "v3"}
+    )
     assert undo_target(after, kept, None).number == 1
     with pytest.raises(
         NoSuchRevision, match="the only other revision was undone itself; to run it all the same: --to 3"
@@ -170,7 +172,7 @@ def test_history_tells_what_became_of_each_revision() -> None:
         revision(4, "v4", phase="Failed"),
         revision(5, "v5"),
     ]
-    told = history(app(undo={"to": 2, "rejected": "v3"}), kept)
+    told = history(app(undo={"to": 2, "revision": "shop-v2", "rejected": "v3"}), kept)
     assert [entry.state for entry in told] == ["stable", "active", "undone", "failed", "kept"]
 
 

@@ -132,6 +132,8 @@ class Sequence:
             self.wish.image = self.chance.choice(earlier)
             self._note(f"undo to {self.wish.image}")
             await asyncio.gather(*(side.undo(self.wish.image) for side in self.sides))
+            # An App goes back from the template it has when undoTo is first seen; a newer one is to come after that.
+            await self.heard()
 
     async def restart(self) -> None:
         self.restarts += 1

@@ -114,7 +114,7 @@ def test_an_orphaned_app_s_children_stay_and_are_taken_back(team: Team) -> None:
     assert len(team.get("frev")["items"]) == 1
 
 
-def test_a_namespace_that_is_being_deleted_gets_no_new_pods(plane: Lab) -> None:
+def test_trust_41_a_namespace_that_is_being_deleted_gets_no_new_pods(plane: Lab) -> None:
     plane.kubectl("create", "namespace", "leaving")
     team = Team(plane, "leaving")
     team.run(replicas=3)

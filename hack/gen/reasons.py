@@ -104,8 +104,8 @@ class Module:
         return (COPIED,) if isinstance(call.args[1], ast.Attribute) else self._values(call.args[1])
 
     def _returned(self) -> Iterator[Reason]:
-        """Functions that only tell a problem's reason: `refusal` a word, `diagnose` the first of several."""
-        for name in ("refusal", "diagnose"):
+        """Functions that only tell a problem's reason: `refusal` and `missing` a word, `diagnose` the first of several."""
+        for name in ("refusal", "diagnose", "missing"):
             for node in ast.walk(self.functions.get(name, ast.Module([], []))):
                 if not isinstance(node, ast.Return) or node.value is None:
                     continue
@@ -137,7 +137,7 @@ class Module:
                 return self._variable(node, name)
             case ast.Attribute(attr="reason") | ast.Subscript():
                 return self._compared(node) or [COPIED]
-            case ast.Call() if called(node) == "refusal":
+            case ast.Call() if called(node) in ("refusal", "missing"):
                 return [COPIED]  # a problem's reason
         raise self._unclear(node)
 

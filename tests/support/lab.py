@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from substrate.lab import write_keys
+from substrate.lab import ADMISSION_OFF, write_keys
 from support.commands import REPOSITORY, execute
 
 _COMMAND = REPOSITORY / "hack" / "lab"
@@ -40,6 +40,7 @@ class Lab:
         kwok: bool = False,
         nodes: int = 0,
         qps: str = "stock",
+        admission_off: str = ADMISSION_OFF,
         apiserver_args: str = "",
         kcm_args: str = "",
         kwok_args: str = "",
@@ -49,6 +50,7 @@ class Lab:
         self._arguments = [
             f"--nodes={nodes}",
             f"--qps={qps}",
+            f"--admission-off={admission_off}",
             f"--apiserver-args={apiserver_args}",
             f"--kcm-args={kcm_args}",
             f"--kwok-args={kwok_args}",

@@ -6,6 +6,7 @@ Sources: kubernetes pkg/controller/controller_utils.go (IsPodActive, ActivePodsW
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from sys import intern
@@ -205,6 +206,9 @@ def _cost(text: str | None) -> int:
         return 0
 
 
+_NOT_FOUND = re.compile(r'\b(configmap|secret|persistentvolumeclaim) "[^"]*" not found')
+
+
 def diagnose(status: Any) -> tuple[str, str, str, int | None]:
     """Why this pod is not well: (reason, message, container, exit code), all empty where nothing is known to be wrong.
 
@@ -219,14 +223,31 @@ def diagnose(status: Any) -> tuple[str, str, str, int | None]:
         if waiting and waiting.reason == "CrashLoopBackOff":
             return "CrashLoopBackOff", _ending(ended), container.name, ended.exit_code if ended else None
         if waiting and waiting.reason not in _STARTING:
-            return waiting.reason, waiting.message, container.name, None
+            return missing(waiting.message) or waiting.reason, waiting.message, container.name, None
         ended = container.state.terminated
         if ended and ended.exit_code != 0:
             return ended.reason or "Error", _ending(ended), container.name, ended.exit_code
     for condition in status.conditions or ():
         if condition.type == "PodScheduled" and condition.status == "False":
-            return condition.reason or "Unschedulable", condition.message, "", None
+            return missing(condition.message) or condition.reason or "Unschedulable", condition.message, "", None
     return "", "", "", None
+
+
+def missing(message: str) -> str:
+    """The reason where kubelet or scheduler wait for an object that the template refers to; "" where they say of none.
+
+    >>> missing('configmap "settings" not found'), missing("couldn't find key url in Secret shop/db")
+    ('ConfigMapMissing', '')
+    >>> missing('0/3 nodes are available: persistentvolumeclaim "data" not found. not found')
+    'VolumeClaimMissing'
+    """
+    found = _NOT_FOUND.search(message)
+    kind = found[1] if found else ""
+    if kind == "configmap":
+        return "ConfigMapMissing"
+    if kind == "secret":
+        return "SecretMissing"
+    return "VolumeClaimMissing" if kind else ""
 
 
 def _ending(ended: Any) -> str:

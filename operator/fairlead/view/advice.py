@@ -33,6 +33,7 @@ _CONFIG = Advice(
         "Create the ConfigMap, Secret or key the message names, or mark the reference optional: the pod goes on by itself.",
     ),
 )
+_CREATE_OR_OPTIONAL = ("Create it, or mark the reference optional: the pods go on by themselves.",)
 _START = Advice(
     "the container runtime cannot start the process",
     ("Check command, args, workingDir, mounts and securityContext against what is in the image.",),
@@ -74,6 +75,11 @@ CATALOGUE: dict[str, Advice] = {
         ("Run a process that stays, or use a Job for work that ends.",),
     ),
     "CreateContainerConfigError": _CONFIG,
+    "ConfigMapMissing": Advice("a ConfigMap the template refers to does not exist", _CREATE_OR_OPTIONAL),
+    "SecretMissing": Advice("a Secret the template refers to does not exist", _CREATE_OR_OPTIONAL),
+    "VolumeClaimMissing": Advice(
+        "a PersistentVolumeClaim the template refers to does not exist", ("Create it: the pods go on by themselves.",)
+    ),
     "CreateContainerError": _START,
     "RunContainerError": _START,
     "StartError": _START,

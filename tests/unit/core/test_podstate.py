@@ -68,7 +68,15 @@ DIAGNOSES = {
     "an image that cannot be pulled": (waiting("ImagePullBackOff", "not found"), ("ImagePullBackOff", "not found")),
     "a missing ConfigMap": (
         waiting("CreateContainerConfigError", 'configmap "x" not found'),
-        ("CreateContainerConfigError", 'configmap "x" not found'),
+        ("ConfigMapMissing", 'configmap "x" not found'),
+    ),
+    "a missing Secret": (
+        waiting("CreateContainerConfigError", 'secret "x" not found'),
+        ("SecretMissing", 'secret "x" not found'),
+    ),
+    "a missing key": (
+        waiting("CreateContainerConfigError", "couldn't find key url in Secret shop/db"),
+        ("CreateContainerConfigError", "couldn't find key url in Secret shop/db"),
     ),
     "a crash loop is told by its last log line, not by the back-off": (
         waiting(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.kube.errors import Forbidden
-from fairlead.kube.fake import Admission, FakeClient
+from fairlead.kube.fake import Admission, FakeClient, Faults, Write, faults
 from fairlead.kube.resources import BUDGETS, NAMESPACES, PODS, SERVICES
 from sim.monitor import LAG
 from sim.runner import Body, Scenario
@@ -575,6 +575,30 @@ async def a_leader_that_was_cut_off_does_not_write_when_it_is_back(world: World)
     sever(first.client)
     await asyncio.sleep(60)
     assert len(first.writes) == before, "two leaders wrote"
+
+
+# ---------------------------------------------------------------- the API server
+
+
+class Storm(Faults):
+    """Every write is put off."""
+
+    def before(self, write: Write) -> None:
+        faults.too_many(write)
+
+
+@scenario(faulted=False)
+async def writes_are_put_off_for_ten_minutes(world: World) -> None:
+    """However long it was: what was put off is done soon after, and not at the end of a pause that grew with it."""
+    world.apply(replicas=3)
+    await world.complete()
+    client = world.operators[0].client
+    calm, client.faults = client.faults, Storm()
+    world.scale(5)
+    await asyncio.sleep(600)
+    client.faults = calm
+    await asyncio.sleep(45)
+    assert len(world.ready()) == 5, "the work is not taken up again"
 
 
 # ---------------------------------------------------------------- etcd

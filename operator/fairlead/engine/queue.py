@@ -81,10 +81,11 @@ class Queue:
             self._urgent[key] = _now() if since is None else since
             self._wake()
 
-    def retry(self, key: Key) -> float:
-        """Put the key back with its backoff; the seconds until then."""
+    def retry(self, key: Key, pause: tuple[float, float] | None = None) -> float:
+        """Put the key back with a backoff, the settings' unless another first and longest pause is given; the seconds
+        until then."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = backoff(failures, *self._settings.retry_backoff, self._rng)
+        delay = backoff(failures, *(pause or self._settings.retry_backoff), self._rng)
         self._retries.inc()
         self.add_after(key, delay)
         return delay

@@ -254,7 +254,7 @@ class Reconciler:
     def _plan_failed(self, key: Key, part: Part, record: Any) -> None:
         log.exception("%s %s: the plan of %s failed", self.controller.name, key, part.name)
         self.metrics.plan_errors.labels(self.controller.name, part.name).inc()
-        delay = self.queue.retry(key)
+        delay = self.queue.retry(key, self.settings.broken_backoff)
         until = asyncio.get_running_loop().time() + delay
         self._broken[key] = _Broken(self.controller.generation_of(record), until)
 

@@ -41,8 +41,11 @@ class EngineSettings:
     """The window grows with the parent: this many times what its last plan took, so that plans take a seventeenth of the time."""
     window_limit: float = 0.25
     """The longest window."""
-    retry_backoff: tuple[float, float] = (0.2, 300.0)
-    """First and longest pause after a reconcile that failed."""
+    retry_backoff: tuple[float, float] = (0.2, 30.0)
+    """First and longest pause after a reconcile that met a conflict or an API server in trouble: as soon as that is over
+    the work goes on. How much is asked meanwhile is the limiter's business."""
+    broken_backoff: tuple[float, float] = (0.2, 300.0)
+    """First and longest pause after a plan that failed; a change of the spec ends it."""
     refusal_backoff: tuple[float, float] = (1.0, 300.0)
     """First and longest pause before a write the API server refused is tried again; a change of the spec ends it."""
     expectation_ttl: float = 300.0

@@ -113,13 +113,18 @@ async def test_an_event_does_not_wait_for_a_time_to_come(queue: Queue) -> None:
     assert now() - began == pytest.approx(0.005)
 
 
-async def test_failures_wait_twice_as_long_each_time_up_to_five_minutes(queue: Queue) -> None:
+async def test_failures_wait_twice_as_long_each_time_up_to_half_a_minute(queue: Queue) -> None:
     delays = [queue.retry(A) for _ in range(14)]
     assert 0.15 <= delays[0] <= 0.2
-    assert all(later > earlier for earlier, later in itertools.pairwise(delays[:10]))
-    assert 225 <= delays[-1] <= 300
+    assert all(later > earlier for earlier, later in itertools.pairwise(delays[:8]))
+    assert 22.5 <= delays[-1] <= 30
     queue.forget(A)
     assert queue.retry(A) <= 0.2
+
+
+async def test_who_retries_may_be_more_patient_than_the_settings(queue: Queue) -> None:
+    delays = [queue.retry(A, (0.2, 300.0)) for _ in range(14)]
+    assert 225 <= delays[-1] <= 300
 
 
 def test_backoff_is_jittered_but_never_above_its_limit() -> None:

@@ -21,6 +21,7 @@ CONDITIONS = {
     "Ready": "The newest spec runs as it was asked for: all pods are of the wanted revision and available. This is the one to wait for.",
     "Available": "Enough pods serve: at least replicas minus maxUnavailable. It does not ask of which revision they are.",
     "Progressing": "How the newest release stands: under way, complete, held, or without progress for too long.",
+    "RolledBack": "There only while the template in the spec is one whose release was taken back: why, and what runs instead.",
     "Paused": "There only while spec.rollout.paused is set.",
     "ReplicaFailure": "There only while the API server refuses a write that pods or revisions need. Its reason is that of the problem.",
     "Accepted": "There only with False: the spec cannot be obeyed. What runs is left as it is.",
@@ -38,6 +39,7 @@ SUMMARIES = {
 EVENTS = {
     "RolloutStarted": "A revision begins to roll out, or is gone back to; with its images.",
     "RolloutComplete": "All pods are of the wanted revision and available.",
+    "RolledBack": "A release failed, or was aborted, and is taken back; with what failed.",
     "Scaled": "spec.replicas changed; with both numbers.",
     "Recovered": "A release that had passed its deadline went on and is complete.",
     "RecreatingService": "The Service is deleted and made anew, because its cluster IP cannot be changed in place (to or from Headless).",

@@ -52,7 +52,7 @@ class Story:
             raise Failure("the development environment (.venv) is not there; `make demo` makes it first")
         self.screen.tell(
             "Fairlead runs an app on a small Kubernetes cluster, rolls it to a new version, then to a broken one, says what is "
-            "wrong, and brings it back, while a client sends requests all the time. Two to three minutes; more the first time on a "
+            "wrong, and takes it back by itself, while a client sends requests all the time. Two to three minutes; more the first time on a "
             "machine, which has to make the cluster and the image."
         )
         self._make_cluster()
@@ -133,18 +133,22 @@ class Story:
 
     def _release_badly(self, traffic: Traffic) -> None:
         self.screen.chapter("A bad release")
-        self.screen.tell(
-            "Somebody mistypes the image's tag. The same command as before follows the release, as a pipeline would."
-        )
+        self.screen.tell("Somebody mistypes the image's tag.")
         self._release("shop-3.yaml", _TYPO_CAUSE, _GOOD, _TYPO)
-        code = self._run("fairlead status shop --watch --timeout 3m", accept=(2,))
-        self.screen.tell(f"Exit code {code}: a pipeline stops here. Why does it not go on?")
+        self._run("fairlead status shop --watch --timeout 6s", accept=(2,))
+        self.screen.tell("It does not get further. Why?")
         self._run("fairlead why shop")
-        self.screen.tell(f"Six pods of the last good release never stopped serving. {traffic.so_far()}")
+        self.screen.tell("Nobody does anything. A release that makes no progress takes itself back:")
+        code = self._run("fairlead status shop --watch --timeout 3m", accept=(2,))
+        self.screen.tell(
+            f"Exit code {code}: a pipeline stops here. Six pods of the last good release never stopped serving, and the spec is "
+            f"as it was applied. {traffic.so_far()}"
+        )
 
     def _go_back(self, traffic: Traffic) -> None:
-        self.screen.chapter("The way back")
-        self._run("fairlead undo shop")
+        self.screen.chapter("The way back, by hand")
+        self.screen.tell("To any revision that is kept, such as the first.")
+        self._run("fairlead undo shop --to 1")
         self._run("fairlead status shop --watch --timeout 3m")
         self._run("fairlead history shop")
 

@@ -35,7 +35,7 @@ def test_a_release_that_is_overtaken_ends_with_the_newest(given: Given, when: Wh
 def test_an_image_that_cannot_be_pulled_is_named_while_the_old_pods_serve_and_undo_brings_back(
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    rollout = {"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 8}
+    rollout = {"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 8, "onFailure": "Pause"}
     given.a_ready_app(apps.web(replicas=3, rollout=rollout))
 
     with then.history() as history, when.requested(rate=20) as reports:

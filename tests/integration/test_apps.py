@@ -193,7 +193,7 @@ def test_trust_14_pods_that_fit_no_node_are_told_in_the_scheduler_s_words(team: 
     team.run(replicas=2)
     huge = image("2")
     huge["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "10k"}}
-    team.patch({"template": huge, "rollout": {"progressDeadlineSeconds": 3}})
+    team.patch({"template": huge, "rollout": {"progressDeadlineSeconds": 3, "onFailure": "Pause"}})
     team.wait("condition=Stalled")
     problem = team.shop()["status"]["problems"][0]
     assert problem["reason"] == "Unschedulable" and "Insufficient cpu" in problem["message"]

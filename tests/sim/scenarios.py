@@ -232,7 +232,7 @@ async def pods_must_be_ready_for_a_while(world: World) -> None:
 
 @scenario()
 async def a_deadline_passes_and_is_told(world: World) -> None:
-    world.apply(replicas=2, rollout={"progressDeadlineSeconds": 60})
+    world.apply(replicas=2, rollout={"progressDeadlineSeconds": 60, "onFailure": "Pause"})
     await world.complete()
     world.image("shop:unready")
     await world.until(lambda: world.condition("Stalled").get("status") == "True", "stalled", within=200)
@@ -241,6 +241,119 @@ async def a_deadline_passes_and_is_told(world: World) -> None:
     world.image("shop:3")
     await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 2, "recovered")
     assert not world.condition("Stalled")
+
+
+# ---------------------------------------------------------------- releases that are taken back, and canaries
+
+STEPS = [{"weight": 25}, {"pause": {"seconds": 30}}, {"weight": 50}]
+CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
+
+
+def brought_back(world: World, image: str, replicas: int, number: int) -> bool:
+    """What ran before runs again, and the status says which release was taken back."""
+    status = world.status()
+    rested = len(world.pods()) == len(world.ready(image=image)) == replicas == status.get("availableReplicas")
+    told = world.condition("RolledBack").get("status") == world.condition("Stalled").get("status") == "True"
+    return rested and told and status["rejected"]["number"] == number
+
+
+@scenario(ends=lambda world: brought_back(world, "shop:1", 2, 2))
+async def a_release_that_makes_no_progress_is_taken_back(world: World) -> None:
+    world.apply(replicas=2, rollout={"progressDeadlineSeconds": 60})
+    await world.complete()
+    world.image("shop:unready")
+    await world.until(lambda: brought_back(world, "shop:1", 2, 2), "taken back", within=200)
+    assert "no progress for 60 s" in world.condition("RolledBack")["message"]
+
+
+@scenario()
+async def a_release_whose_pods_crash_is_taken_back_and_mended(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    world.image("shop:crash")
+    await world.until(lambda: brought_back(world, "shop:1", 2, 2), "taken back", within=300)
+    assert "cannot open /etc/shop" in world.condition("RolledBack")["message"]
+    world.image("shop:3")
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 2, "fixed forward")
+    assert "rejected" not in world.status()
+
+
+@scenario(ends=lambda world: brought_back(world, "shop:1", 2, 4))
+async def a_retry_is_one_more_try(world: World) -> None:
+    world.apply(replicas=2, rollout={"progressDeadlineSeconds": 60})
+    await world.complete()
+    world.image("shop:unready")
+    await world.until(lambda: brought_back(world, "shop:1", 2, 2), "taken back", within=200)
+    world.annotate({"fairlead.dev/retry": "again"})
+    await world.until(lambda: len(world.pods(image="shop:unready")) > 0, "another try")
+    await world.until(lambda: brought_back(world, "shop:1", 2, 4), "taken back again", within=200)
+
+
+@scenario()
+async def a_canary_goes_all_its_steps(world: World) -> None:
+    world.apply(replicas=4, rollout=CANARY)
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused")
+    await world.until(lambda: len(world.ready(image="shop:1")) == 3, "one old pod less")
+    assert len(world.ready(image="shop:2")) == 1
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 4, "all", within=200)
+
+
+@scenario()
+async def a_canary_waits_for_a_person(world: World) -> None:
+    world.apply(replicas=4, rollout=CANARY | {"steps": [{"weight": 50}, {"pause": {}}]})
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused")
+    await asyncio.sleep(2000)  # longer than any deadline
+    assert len(world.ready(image="shop:2")) == len(world.ready(image="shop:1")) == 2
+    world.annotate({"fairlead.dev/promote": "2/2"})
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 4, "all", within=200)
+
+
+@scenario(ends=lambda world: brought_back(world, "shop:1", 4, 2))
+async def a_canary_that_crashes_takes_itself_back(world: World) -> None:
+    world.apply(replicas=4, rollout=CANARY)
+    await world.complete()
+    world.image("shop:crash")
+    await world.until(lambda: brought_back(world, "shop:1", 4, 2), "taken back", within=300)
+
+
+@scenario(ends=lambda world: brought_back(world, "shop:1", 4, 2))
+async def a_canary_is_aborted(world: World) -> None:
+    world.apply(replicas=4, rollout=CANARY | {"steps": [{"weight": 50}, {"pause": {}}]})
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused")
+    world.annotate({"fairlead.dev/abort": "2"})
+    await world.until(lambda: brought_back(world, "shop:1", 4, 2), "taken back", within=200)
+
+
+@scenario()
+async def a_canary_gives_way_to_a_newer_one(world: World) -> None:
+    world.apply(replicas=4, rollout=CANARY | {"steps": [{"weight": 25}, {"pause": {}}]})
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused")
+    world.image("shop:3")
+    await world.until(lambda: len(world.ready(image="shop:3")) == 1 and not world.pods(image="shop:2"), "the third")
+    await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused again")
+    await world.until(lambda: len(world.ready(image="shop:1")) == 3, "the stable share")
+    world.annotate({"fairlead.dev/promote": "3"})
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:3")) == 4, "all", within=200)
+
+
+@scenario(counted=False)
+async def a_canary_is_scaled_at_its_step(world: World) -> None:
+    world.apply(replicas=4, rollout=CANARY | {"steps": [{"weight": 25}, {"pause": {}}]})
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused")
+    world.scale(8)
+    await world.until(lambda: len(world.ready(image="shop:2")) == 2 and len(world.ready(image="shop:1")) == 6, "2 + 6")
+    world.annotate({"fairlead.dev/promote": "2/2"})
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 8, "all", within=200)
 
 
 @scenario()

@@ -126,6 +126,10 @@ class World:
         """`kubectl patch` of some fields; None takes one away."""
         return self.cluster.patch(APPS, NAMESPACE, name, {"spec": spec}, "merge", USER)
 
+    def annotate(self, annotations: JSON, name: str = "shop") -> Stored:
+        """`kubectl annotate`; None takes one away."""
+        return self.cluster.patch(APPS, NAMESPACE, name, {"metadata": {"annotations": annotations}}, "merge", USER)
+
     def scale(self, replicas: int, name: str = "shop") -> None:
         self.patch({"replicas": replicas}, name)
 

@@ -18,7 +18,7 @@ from fairlead.disruption.model import Disruption
 from fairlead.expose.model import Expose
 from fairlead.kube import resources
 from fairlead.placement.model import Placement
-from fairlead.rollout.model import Progress, Rollout, Spec, Undo
+from fairlead.rollout.model import Progress, Rejected, Rollout, Spec, Undo
 from fairlead.rollout.problems import Problem
 from gen import template
 from support.commands import REPOSITORY
@@ -194,7 +194,9 @@ def test_the_operators_own_defaults_are_those_of_the_definition() -> None:
 def test_what_the_operator_remembers_in_the_status_is_not_dropped() -> None:
     status = schema_of("App")["properties"]["status"]["properties"]
 
-    assert set(fields(Progress)) | {"waitingFor", "available"} == set(status["rollout"]["properties"])
+    told = {"waitingFor", "available", "steps", "weight", "share"}
+    assert set(fields(Progress)) | told == set(status["rollout"]["properties"])
+    assert set(fields(Rejected)) == set(status["rejected"]["properties"])
     assert set(fields(Undo)) == set(status["undo"]["properties"])
     problem = Problem("Unschedulable", "no node", 1, "shop-a-b", "web", "shop-a", 1.0)
     assert set(problem.as_json()) == set(status["problems"]["items"]["properties"])

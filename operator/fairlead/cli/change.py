@@ -32,7 +32,13 @@ class Writing:
 
     def write(self, spec: JSON, told: str) -> None:
         """Patch these fields of the spec and say so."""
-        body = {"spec": spec}
+        self._patch({"spec": spec}, told)
+
+    def annotate(self, annotations: JSON, told: str) -> None:
+        """Set these annotations (None takes one away) and say so."""
+        self._patch({"metadata": {"annotations": annotations}}, told)
+
+    def _patch(self, body: JSON, told: str) -> None:
         if self.dry_run == "client":
             result = merged(self.raw, body)
         else:
@@ -76,7 +82,8 @@ def without_managed_fields(raw: JSON) -> JSON:
     return {**raw, "metadata": metadata}
 
 
-def _writing(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> Writing:
+def writing_of(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> Writing:
+    """From a verb's flags."""
     return Writing(session_of(ctx, field_manager=field_manager), name, dry_run, output)
 
 
@@ -102,7 +109,7 @@ def undo(
       fairlead undo shop                   the last revision that ran well
       fairlead undo shop --to 3            see: fairlead history shop
     """
-    writing = _writing(ctx, name, dry_run, field_manager, output)
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
     revisions = writing.session.revisions(writing.app)
     try:
         target = undo_target(writing.app, revisions, number)
@@ -123,7 +130,7 @@ def undo(
 def restart(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
     """Replace every pod there is by a new one of the same revision, within the rollout's limits, by writing
     spec.rollout.restartAt. The time is the API server's, so that a wrong clock here does no harm."""
-    writing = _writing(ctx, name, dry_run, field_manager, output)
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
     told = "restarts"
     if writing.app.spec.rollout.paused:
         told += "; it is paused: it moves when it is resumed"
@@ -137,7 +144,7 @@ def restart(ctx: click.Context, name: str, dry_run: str, field_manager: str, out
 @click.pass_context
 def pause(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
     """Hold the rollout where it is, by setting spec.rollout.paused. Pods that run keep running; scaling still works."""
-    writing = _writing(ctx, name, dry_run, field_manager, output)
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
     if writing.app.spec.rollout.paused:
         return writing.unchanged("is paused already")
     return writing.write({"rollout": {"paused": True}}, "paused")
@@ -150,7 +157,7 @@ def pause(ctx: click.Context, name: str, dry_run: str, field_manager: str, outpu
 @click.pass_context
 def resume(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
     """Let a paused rollout go on, by clearing spec.rollout.paused."""
-    writing = _writing(ctx, name, dry_run, field_manager, output)
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
     if not writing.app.spec.rollout.paused:
         return writing.unchanged("is not paused")
     return writing.write({"rollout": {"paused": False}}, "resumed")
@@ -166,7 +173,7 @@ def resume(ctx: click.Context, name: str, dry_run: str, field_manager: str, outp
 @click.pass_context
 def scale(ctx: click.Context, name: str, replicas: int, dry_run: str, field_manager: str, output: str | None) -> None:
     """Set the number of pods, by writing spec.replicas. `kubectl scale` does the same."""
-    writing = _writing(ctx, name, dry_run, field_manager, output)
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
     before = writing.app.spec.replicas
     if before == replicas:
         return writing.unchanged(f"has {replicas} replicas already")

@@ -13,6 +13,7 @@ import msgspec
 
 from fairlead.core.budget import proportion
 from fairlead.core.podstate import Pod
+from fairlead.rollout.model import Step
 
 # Pods of the wanted revision that were made before the wish for a restart: a group of its own, on its way out.
 OUTDATED = "~"
@@ -42,9 +43,53 @@ class Group(msgspec.Struct, frozen=True):
         return sum(bool(pod.problem) and not pod.ready for pod in self.pods)
 
 
+class Course(msgspec.Struct, frozen=True):
+    """Where a release stands among its steps: `passed` of them are behind it, the current one began at `since`.
+
+    promoted: how many a person has said may be passed without waiting; held: all pods are as the current step wants
+    them, and only time or a person is waited for.
+    """
+
+    steps: tuple[Step, ...]
+    passed: int = 0
+    promoted: int = 0
+    since: float = 0.0
+    now: float = 0.0
+    held: bool = False
+
+    @property
+    def current(self) -> Step | None:
+        return self.steps[self.passed] if self.passed < len(self.steps) else None
+
+    @property
+    def weight(self) -> int:
+        """Per cent of the pods that the wanted revision is to have now: the last weight said up to the current step.
+
+        >>> from fairlead.rollout.model import Pause
+        >>> Course((Step(weight=10), Step(pause=Pause(60)), Step(weight=50)), passed=1).weight
+        10
+        """
+        if self.current is None:
+            return 100
+        said = [step.weight for step in self.steps[: self.passed + 1] if step.weight is not None]
+        return said[-1] if said else 0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds the current step still waits when all pods are as it wants them; None: until somebody promotes it."""
+        pause = self.current.pause if self.current else None
+        if pause is None or self.promoted > self.passed:
+            return 0.0
+        return None if pause.seconds is None else max(0.0, self.since + pause.seconds - self.now)
+
+    def next(self) -> Course:
+        return msgspec.structs.replace(self, passed=self.passed + 1, since=self.now, held=False)
+
+
 class Fleet(msgspec.Struct, frozen=True):
     """All groups of an App. `old` is oldest first. `lingering`: pods of old revisions that have not ended yet, deleted
-    or not (what Recreate waits for)."""
+    or not (what Recreate waits for). `course`: the steps to go by; None where there are none, or none apply (a first
+    release, a way back)."""
 
     target: Group
     old: tuple[Group, ...]
@@ -52,6 +97,7 @@ class Fleet(msgspec.Struct, frozen=True):
     surge: int
     unavailable: int
     lingering: int = 0
+    course: Course | None = None
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -10,7 +10,16 @@ import msgspec
 from fairlead.core.actions import Failure
 from fairlead.core.conditions import parse_time
 from fairlead.core.hashing import canonical
-from fairlead.core.meta import JSON, LABEL_REVISION, Key, controller_of, stable_hash
+from fairlead.core.meta import (
+    ANNOTATION_ABORT,
+    ANNOTATION_PROMOTE,
+    ANNOTATION_RETRY,
+    JSON,
+    LABEL_REVISION,
+    Key,
+    controller_of,
+    stable_hash,
+)
 from fairlead.core.podstate import Pod
 from fairlead.disruption.model import Disruption
 from fairlead.expose.model import Expose
@@ -19,10 +28,25 @@ from fairlead.placement.model import Placement
 CAUSE_ANNOTATIONS = ("fairlead.dev/change-cause", "kubernetes.io/change-cause")
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """A step that waits: for so many seconds, or for `fairlead promote` where none are said."""
+
+    seconds: int | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One entry of spec.rollout.steps: exactly one of its fields is set (the schema's rule)."""
+
+    weight: int | None = None
+    pause: Pause | None = None
+
+
 class Rollout(msgspec.Struct, frozen=True, rename="camel"):
     """spec.rollout: how one revision gives way to the next."""
 
     strategy: str = "Rolling"
+    steps: tuple[Step, ...] = ()
+    on_failure: Literal["Rollback", "Pause"] = "Rollback"
     max_surge: int | str = "25%"
     max_unavailable: int | str = "25%"
     min_ready_seconds: int = 0
@@ -45,6 +69,18 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
     placement: Placement = Placement()
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What a person asked for by annotation: verbs that belong to one release, and to no manifest.
+
+    promote: "4" takes revision 4 past all its steps, "4/2" past its second; abort: "4" takes revision 4 back;
+    retry: any new value tries the template again that was taken back.
+    """
+
+    promote: str = ""
+    abort: str = ""
+    retry: str = ""
+
+
 class App(msgspec.Struct, frozen=True):
     """One App. `digest` is the hash of what its template means; `invalid` why the spec cannot be read ("" if it can)."""
 
@@ -61,6 +97,7 @@ class App(msgspec.Struct, frozen=True):
     digest: str
     status: JSON
     invalid: str = ""
+    asked: Asked = Asked()
 
     @property
     def key(self) -> Key:
@@ -99,9 +136,23 @@ class Undo(msgspec.Struct, frozen=True):
     revision: str = ""
 
 
+class Rejected(msgspec.Struct, frozen=True):
+    """status.rejected: the template that was taken back, by its digest, and the Revision it was; why, with what was
+    measured; and the retry that had been asked for by then."""
+
+    digest: str = ""
+    revision: str = ""
+    number: int = 0
+    reason: str = ""
+    message: str = ""
+    at: str = ""
+    retry: str = ""
+
+
 class Progress(msgspec.Struct, frozen=True, rename="camel"):
     """status.rollout: what has to outlive the operator. `sizes` are the pods each revision is to have (upstream keeps
-    them in ReplicaSet.spec.replicas), `desired` and `bound` the replicas and replicas+surge they were made for."""
+    them in ReplicaSet.spec.replicas), `desired` and `bound` the replicas and replicas+surge they were made for, `step`
+    how many of the steps are passed, `heldAt` since when the current one waits for nothing but time or a person."""
 
     sizes: dict[str, int] = {}
     desired: int | None = None
@@ -110,6 +161,9 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     started_at: str = ""
     last_progress_at: str = ""
     paused_at: str = ""
+    step: int = 0
+    step_at: str = ""
+    held_at: str = ""
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -197,6 +251,7 @@ def project_app(data: bytes) -> App:
         digest=_digest(bytes(spec.template)),
         status=raw.status,
         invalid=invalid,
+        asked=Asked(*(annotations.get(name, "") for name in (ANNOTATION_PROMOTE, ANNOTATION_ABORT, ANNOTATION_RETRY))),
     )
 
 
@@ -248,6 +303,11 @@ def progress_of(status: JSON) -> Progress:
 def undo_of(status: JSON) -> Undo:
     """status.undo as last written."""
     return _convert(status.get("undo"), Undo)
+
+
+def rejected_of(status: JSON) -> Rejected:
+    """status.rejected as last written."""
+    return _convert(status.get("rejected"), Rejected)
 
 
 def _convert(value: object, kind: type[T]) -> T:

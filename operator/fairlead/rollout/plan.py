@@ -29,7 +29,8 @@ from fairlead.core.budget import fenceposts
 from fairlead.core.conditions import Condition, find, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import problems, revisions, status
+from fairlead.rollout import problems, rejection, revisions, status
+from fairlead.rollout.course import course_of
 from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, scale
 from fairlead.rollout.model import App, Observed, Phase, Progress, progress_of
 from fairlead.rollout.pods import Shaper, creates
@@ -71,6 +72,8 @@ def plan(observed: Observed, now: float, strategies: Mapping[str, Strategy], sha
     if target is None:
         return _nothing_to_run(observed, claims, now)
     before = build(observed, target, now)
+    if back := taken_back(observed, target, before, now):
+        target, before = back, build(observed, back, now)
     fleet = resize(app, before, strategy)
     return _carry_out(observed, target, before, fleet, claims, now, shapers)
 
@@ -167,7 +170,8 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     fresh = group(target.hash)
     if target.revision is None:
         fresh = msgspec.structs.replace(fresh, number=target.number, created=now)
-    return make_room(Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering), sizes)
+    steps = course_of(app, target, observed.revisions, now)
+    return make_room(Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering, steps), sizes)
 
 
 def make_room(fleet: Fleet, recorded: Mapping[str, int]) -> Fleet:
@@ -182,6 +186,38 @@ def make_room(fleet: Fleet, recorded: Mapping[str, int]) -> Fleet:
     to_come = fleet.target.size - len(fleet.target.pods)
     less = min(returned, to_come, fleet.total - fleet.bound)
     return fleet.resized({fleet.target.id: fleet.target.size - less}) if less > 0 else fleet
+
+
+def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> Target | None:
+    """Where to go instead, when the release of a new revision has failed; None while it may go on, and where there is
+    nothing to go back to.
+
+    >>> from fairlead.rollout.model import Asked
+    >>> from fairlead.rollout.testing import make_app, make_revision
+    >>> app = make_app(digest="v2", status={"stableRevision": "shop-v1"}, asked=Asked(abort="2"))
+    >>> v1, v2 = make_revision(), make_revision(number=2, hash="v2")
+    >>> target = Target("v2", 2, v2)
+    >>> seen = Observed(app, (v1, v2), ())
+    >>> back = taken_back(seen, target, build(seen, target, 0), 0)
+    >>> back.hash, back.rejected.revision, back.rejected.reason
+    ('v1', 'shop-v2', 'Aborted')
+    """
+    app = observed.app
+    stable = app.status.get("stableRevision")
+    name = revisions.name_of(app, target)
+    if target.undo or target.rejected or not stable or stable == name:
+        return None
+    counts = status.count(observed, fleet, now)
+    if counts.complete(app.spec.replicas):
+        return None
+    progress = remember(app, target, fleet, counts, now)
+    reason = rejection.verdict(app, target.number, fleet, progress, now)
+    if not reason:
+        return None
+    found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
+    said = status.awaited(app, fleet, counts, found)
+    rejected = rejection.reject(app, name, target.number, reason, said, now)
+    return revisions.way_back(app, observed.revisions, rejected)
 
 
 def group_of(pod: Pod, target: Target, restart_at: str) -> str:
@@ -268,7 +304,7 @@ def _carry_out(
         status=joined,
         statuses=_revision_statuses(observed, target, complete, now),
         events=tuple(_events(observed, target, fleet, counts, found, complete)),
-        requeue_after=merge_requeue(wait, later, next_change(observed, progress, complete, now)),
+        requeue_after=merge_requeue(wait, later, next_change(observed, fleet, progress, complete, now)),
         confirm=must_confirm(app, observed.pods, gone),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
         status_first=(changed_sizes and bool(made or gone)) or joined.get("undo") != app.status.get("undo"),
@@ -401,20 +437,27 @@ def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: b
 def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float) -> Progress:
     """status.rollout after this plan."""
     before = progress_of(app.status)
-    name = target.revision.name if target.revision else revisions.revision_name(app.name, target.hash)
+    name = revisions.name_of(app, target)
     rescaled = before.desired is not None and before.desired != app.spec.replicas
     restarted = (
         bool(app.spec.rollout.restart_at)
         and before.desired is not None
         and before.restart_at != app.spec.rollout.restart_at
     )
-    times = status.next_progress(app, counts, name, rescaled or restarted, now)
+    course, at = fleet.course, timestamp(now)
+    same = app.status.get("activeRevision") == name
+    passed, held = (course.passed, course.held) if course else (0, False)
+    stepped = same and (passed != before.step or (bool(before.held_at) and not held))
+    times = status.next_progress(app, counts, name, rescaled or restarted, stepped, now)
     return msgspec.structs.replace(
         times,
         sizes={id: size for id, size in fleet.sizes.items() if size or id == target.hash},
         desired=app.spec.replicas,
         bound=fleet.bound,
         restart_at=app.spec.rollout.restart_at,
+        step=passed,
+        step_at=timestamp(course.since) if course and course.current else "",
+        held_at=((before.held_at if same else "") or at) if held else "",
     )
 
 
@@ -431,10 +474,11 @@ def report(
     """This room's share of the App's status."""
     app = observed.app
     awaited = "" if complete else status.awaited(app, fleet, counts, found)
-    name = target.revision.name if target.revision else revisions.revision_name(app.name, target.hash)
+    name = revisions.name_of(app, target)
     conditions = [
         status.available(app, fleet, counts, found),
         status.progressing(app, counts, progress, awaited, now),
+        *([status.rolled_back(target.rejected, target.number)] if target.rejected else ()),
     ]
     if app.spec.rollout.paused:
         conditions.append(Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set"))
@@ -448,7 +492,7 @@ def report(
         words = f"spec.rollout.undoTo: revision {target.missing} is not kept any more (kept: {kept}); what runs is left as it is"
         conditions.append(Condition("Accepted", "False", "RevisionNotFound", words))
     rollout = msgspec.to_builtins(progress)
-    rollout |= {"waitingFor": awaited, "available": fleet.target.available}
+    rollout |= {"waitingFor": awaited, "available": fleet.target.available, **status.steps(fleet, complete)}
     stable = name if complete else app.status.get("stableRevision")
     undo = revisions.recorded_undo(app, target)
     said: JSON = {
@@ -464,12 +508,14 @@ def report(
         said["stableRevision"] = stable
     if undo:
         said["undo"] = msgspec.to_builtins(undo)
+    if rejected := target.rejected or revisions.standing_rejection(app, observed.revisions):
+        said["rejected"] = msgspec.to_builtins(rejected)
     return said
 
 
-def next_change(observed: Observed, progress: Progress, complete: bool, now: float) -> float | None:
-    """When time alone changes something: a pod has been ready long enough, or the deadline passes (upstream requeues at
-    the second after)."""
+def next_change(observed: Observed, fleet: Fleet, progress: Progress, complete: bool, now: float) -> float | None:
+    """When time alone changes something: a pod has been ready long enough, a step's pause is over, or the deadline
+    passes (upstream requeues at the second after)."""
     app = observed.app
     wait = app.spec.rollout.min_ready_seconds
     soon = None
@@ -481,7 +527,9 @@ def next_change(observed: Observed, progress: Progress, complete: bool, now: flo
         ]
         soon = min((max(0.0, seconds) + 0.01 for seconds in due), default=None)
     left = None if complete or not progress.started_at else status.deadline_left(app, progress, now)
-    return merge_requeue(soon, left + 1 if left else None)
+    course = fleet.course
+    step = course.left if course and course.held else None
+    return merge_requeue(soon, left + 1 if left else None, step)
 
 
 def _revision_statuses(
@@ -508,12 +556,17 @@ def _events(
     """What happened since the last status, for `kubectl describe`."""
     app = observed.app
     before = app.status
-    name = target.revision.name if target.revision else revisions.revision_name(app.name, target.hash)
+    name = revisions.name_of(app, target)
     said = []
+    if target.rejected and before.get("activeRevision") == target.rejected.revision:
+        failed = target.rejected
+        words = f"Revision {failed.number} ({failed.revision}) is taken back: {failed.message}"
+        said.append(Event("Warning", "RolledBack", words))
     if before.get("activeRevision") != name:
         template = target.revision.template if target.revision else app.spec.template
         images = ", ".join(revisions.images(msgspec.json.decode(template)))
-        verb = f"Going back to revision {target.number}" if target.undo else f"Rolling out revision {target.number}"
+        back = target.undo or target.rejected
+        verb = f"Going back to revision {target.number}" if back else f"Rolling out revision {target.number}"
         said.append(Event("Normal", "RolloutStarted", f"{verb} ({name}): {images}"))
     desired = progress_of(before).desired
     if desired is not None and desired != app.spec.replicas:
@@ -542,7 +595,7 @@ def _refused(observed: Observed, condition: Condition, now: float) -> Plan:
     before = observed.app.status
     kept = {
         field: before[field]
-        for field in ("activeRevision", "stableRevision", "revision", "rollout", "undo", "problems")
+        for field in ("activeRevision", "stableRevision", "revision", "rollout", "undo", "rejected", "problems")
         if field in before
     }
     said = kept | counts.as_json() | {"selector": status.selector(observed.app), "conditions": [condition]}

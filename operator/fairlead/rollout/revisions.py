@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, LABEL_REVISION, MANAGED_BY, owner_reference, truncate
-from fairlead.rollout.model import App, Revision, Undo, undo_of
+from fairlead.rollout.model import App, Rejected, Revision, Undo, rejected_of, undo_of
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -22,6 +22,7 @@ class Target(msgspec.Struct, frozen=True):
     revision: Revision | None
     undo: Undo | None = None
     missing: int = 0
+    rejected: Rejected | None = None  # the release that this is the way back from
 
 
 def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
@@ -30,6 +31,7 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
     - undoTo names a kept revision: that one, as long as the template is the one undoTo was written against; a newer
       template spends the undo (asked for by people who fix forward with `kubectl apply`).
     - paused: what runs now goes on; a changed template waits (upstream: no new ReplicaSet while paused).
+    - the template was taken back: the last revision that was completed.
     - else the oldest kept revision that means the same as the template, else a new one.
     """
     undo = standing_undo(app)
@@ -43,6 +45,9 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
     if app.spec.rollout.paused:
         running = _active(app, revisions)
         return _of(running, undo) if running else None
+    rejected = standing_rejection(app, revisions)
+    if rejected and (back := way_back(app, revisions, rejected)):
+        return back
     same = sorted(
         (r for r in revisions if r.digest == app.digest and not r.deleting), key=lambda r: (r.created, r.name)
     )
@@ -67,6 +72,33 @@ def standing_undo(app: App) -> Undo | None:
     if known.to != wanted:
         return Undo(to=wanted, rejected=app.digest)
     return known if known.rejected == app.digest else None
+
+
+def standing_rejection(app: App, revisions: Sequence[Revision]) -> Rejected | None:
+    """The rejection in force: of this very template (by its Revision too, should another version of Fairlead compute
+    another digest), as long as no retry has been asked for since.
+
+    >>> from fairlead.rollout.testing import make_app
+    >>> status = {"rejected": {"digest": "v2", "revision": "shop-v2", "number": 2}}
+    >>> standing_rejection(make_app(digest="v2", status=status), ()).number
+    2
+    >>> standing_rejection(make_app(digest="v3", status=status), ()) is None
+    True
+    """
+    known = rejected_of(app.status)
+    if not known.digest or known.retry != app.asked.retry:
+        return None
+    same = {known.digest, *(r.digest for r in revisions if r.name == known.revision)}
+    return known if app.digest in same else None
+
+
+def way_back(app: App, revisions: Sequence[Revision], rejected: Rejected) -> Target | None:
+    """To the last revision that was completed; None where none is kept, or it is the one that failed."""
+    name = app.status.get("stableRevision")
+    stable = next((r for r in revisions if r.name == name and not r.deleting), None)
+    if stable is None or stable.name == rejected.revision:
+        return None
+    return msgspec.structs.replace(_of(stable, None), rejected=rejected)
 
 
 def recorded_undo(app: App, target: Target) -> Undo | None:
@@ -120,6 +152,11 @@ def revision_name(app: str, hash: str) -> str:
     57
     """
     return f"{truncate(app, 57 - 1 - len(hash))}-{hash}"
+
+
+def name_of(app: App, target: Target) -> str:
+    """The name of the target's Revision, also before it is made."""
+    return target.revision.name if target.revision else revision_name(app.name, target.hash)
 
 
 def manifest(app: App, target: Target) -> JSON:

@@ -14,12 +14,13 @@ from fairlead.core.conditions import Condition, find, parse_time, stamp, timesta
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.core.podstate import Pod
 from fairlead.rollout import problems as problem_texts
-from fairlead.rollout.fleet import Fleet
-from fairlead.rollout.model import App, Observed, Phase, Progress, Revision, progress_of
+from fairlead.rollout.fleet import Course, Fleet
+from fairlead.rollout.model import App, Observed, Phase, Progress, Rejected, Revision, progress_of
 from fairlead.rollout.problems import Problem
 
 DEADLINE = "ProgressDeadlineExceeded"
 COMPLETE = "NewRevisionAvailable"
+ABORTED = "Aborted"
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -82,9 +83,10 @@ def progressed(counts: Counts, status: JSON) -> bool:
 
 
 def deadline_left(app: App, progress: Progress, now: float) -> float | None:
-    """Seconds until the roll counts as stuck; None while paused or when it cannot be (never negative)."""
+    """Seconds until the roll counts as stuck; None while paused, by the spec or by a step, or when it cannot be (never
+    negative)."""
     since = parse_time(progress.last_progress_at)
-    if app.spec.rollout.paused or since is None:
+    if app.spec.rollout.paused or progress.held_at or since is None:
         return None
     return max(0.0, since + app.spec.rollout.progress_deadline_seconds - now)
 
@@ -115,7 +117,31 @@ def progressing(app: App, counts: Counts, progress: Progress, awaited: str, now:
             DEADLINE,
             f"no progress for {app.spec.rollout.progress_deadline_seconds} s, waiting for {awaited}",
         )
+    if progress.held_at:
+        return Condition("Progressing", "True", "StepPaused", f"waiting for {awaited}")
     return Condition("Progressing", "True", "RevisionUpdating", f"waiting for {awaited}")
+
+
+def rolled_back(rejected: Rejected, number: int) -> Condition:
+    """The condition RolledBack: which release failed, why, what runs instead, and the ways on.
+
+    >>> rolled_back(Rejected(number=4, reason="Aborted", message="it was aborted by hand"), 5).message
+    'revision 4 was taken back: it was aborted by hand; revision 5 runs what ran before; change the template, or `fairlead retry` to try the same again'
+    """
+    said = f"revision {rejected.number} was taken back: {rejected.message}; revision {number} runs what ran before"
+    words = f"{said}; change the template, or `fairlead retry` to try the same again"
+    return Condition("RolledBack", "True", "ReleaseAborted" if rejected.reason == ABORTED else "ReleaseFailed", words)
+
+
+def steps(fleet: Fleet, complete: bool) -> JSON:
+    """status.rollout's share about steps: how many there are, the weight that is wanted, and the share there is (of the
+    available pods, in per cent)."""
+    course = fleet.course
+    if course is None or complete:
+        return {"step": None}
+    serving = sum(group.available for group in fleet.groups)
+    share = round(100 * fleet.target.available / serving) if serving else 0
+    return {"steps": len(course.steps), "weight": course.weight, "share": share}
 
 
 def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem]) -> str:
@@ -129,7 +155,9 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     """
     why = problem_texts.in_words(problems)
     tail = f": {why}" if why else ""
-    target = fleet.target
+    target, course = fleet.target, fleet.course
+    if course and course.held:
+        return _held(course)
     if fleet.lingering and target.size == 0 and app.spec.replicas:
         return f"{fleet.lingering} pods of the old revision to end{tail}"
     if counts.updated < target.size:
@@ -143,6 +171,22 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if counts.available < app.spec.replicas:
         return f"{app.spec.replicas - counts.available} of {app.spec.replicas} pods to become available{tail}"
     return f"the pods to settle{tail}"
+
+
+def _held(course: Course) -> str:
+    """What a step waits for whose pods are all as it wants them; the moment, not the seconds left, which would change.
+
+    >>> from fairlead.rollout.model import Pause, Step
+    >>> _held(Course((Step(weight=10), Step(pause=Pause(60))), passed=1, since=0, held=True))
+    'step 2 of 2 at 10 %: a pause of 60 s, until 1970-01-01T00:01:00Z'
+    """
+    where = f"step {course.passed + 1} of {len(course.steps)} at {course.weight} %"
+    pause = course.current.pause if course.current else None
+    if pause is None or pause.seconds is None:
+        return (
+            f"step {course.passed + 1} of {len(course.steps)} to be promoted, at {course.weight} %: `fairlead promote`"
+        )
+    return f"{where}: a pause of {pause.seconds} s, until {timestamp(course.since + pause.seconds)}"
 
 
 def available(app: App, fleet: Fleet | None, counts: Counts, problems: Sequence[Problem]) -> Condition:
@@ -181,10 +225,13 @@ def summarise(app: App, joined: JSON, now: float) -> JSON:
 
 
 def _stalled(conditions: dict[str, Condition]) -> Condition | None:
-    """What needs a person: a deadline that passed, a spec that cannot be obeyed, a name that someone else holds."""
+    """What needs a person: a release that was taken back, a deadline that passed, a spec that cannot be obeyed, a name
+    that someone else holds."""
     accepted = conditions.get("Accepted")
     if accepted and accepted.status == "False":
         return accepted
+    if back := conditions.get("RolledBack"):
+        return Condition("Stalled", "True", "RolledBack", back.message)
     progressing = conditions.get("Progressing")
     if progressing and progressing.reason == DEADLINE:
         return progressing
@@ -232,6 +279,8 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
         return "Ready" if app.spec.replicas else "Scaled to zero"
     worst = (joined.get("problems") or [{}])[0].get("reason", "")
     tail = f": {worst}" if worst else ""
+    if ready.reason == "RolledBack":
+        return f"Rolled back: {(joined.get('rejected') or {}).get('reason', '')}"
     if stalled:
         return f"Stuck{tail or ': ' + ready.reason}"
     replicas = app.spec.replicas
@@ -239,7 +288,11 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
         return f"Paused {joined.get('updatedReplicas', 0)}/{replicas}{tail}"
     if ready.reason == "PodsMissing":
         return f"Degraded {joined.get('availableReplicas', 0)}/{replicas}{tail}"
-    return f"Rolling {(joined.get('rollout') or {}).get('available', 0)}/{replicas}{tail}"
+    rollout = joined.get("rollout") or {}
+    if rollout.get("steps", 0) > rollout.get("step", 0):
+        held = ": paused" if rollout.get("heldAt") else tail
+        return f"Step {rollout.get('step', 0) + 1}/{rollout['steps']} at {rollout.get('share', 0)}%{held}"
+    return f"Rolling {rollout.get('available', 0)}/{replicas}{tail}"
 
 
 def of_revision(revision: Revision, pods: Sequence[Pod], min_ready_seconds: int, phase: Phase, now: float) -> JSON:
@@ -267,7 +320,7 @@ def selector(app: App) -> str:
     return f"{LABEL_APP}={app.name}"
 
 
-def next_progress(app: App, counts: Counts, target: str, replicas_changed: bool, now: float) -> Progress:
+def next_progress(app: App, counts: Counts, target: str, replicas_changed: bool, stepped: bool, now: float) -> Progress:
     """status.rollout's times: the clock starts with a roll, is wound by every progress, and stops when complete."""
     before = progress_of(app.status)
     running = app.status.get("activeRevision")
@@ -278,7 +331,7 @@ def next_progress(app: App, counts: Counts, target: str, replicas_changed: bool,
     elif not rolling:
         started = ""
     resumed = bool(before.paused_at) and not app.spec.rollout.paused
-    moved = running != target or replicas_changed or resumed or progressed(counts, app.status)
+    moved = running != target or replicas_changed or stepped or resumed or progressed(counts, app.status)
     last = timestamp(now) if moved or not before.last_progress_at else before.last_progress_at
     return msgspec.structs.replace(
         before,

@@ -8,7 +8,7 @@ import msgspec
 
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
-from fairlead.rollout.model import App, Revision, Rollout, Spec
+from fairlead.rollout.model import App, Asked, Revision, Rollout, Spec
 
 TEMPLATE: JSON = {"spec": {"containers": [{"name": "web", "image": "shop:1"}]}}
 
@@ -23,6 +23,7 @@ def make_app(
     deleting: bool = False,
     generation: int = 1,
     name: str = "shop",
+    asked: Asked = Asked(),
     **rollout: Any,
 ) -> App:
     """An App `shop`; keyword arguments beyond the named ones are fields of spec.rollout."""
@@ -30,7 +31,20 @@ def make_app(
         template=msgspec.Raw(msgspec.json.encode(template or TEMPLATE)), replicas=replicas, rollout=Rollout(**rollout)
     )
     return App(
-        "default", name, "app-uid", 1, generation, deleting, {}, "", "kubectl", spec, digest, status or {}, invalid
+        "default",
+        name,
+        "app-uid",
+        1,
+        generation,
+        deleting,
+        {},
+        "",
+        "kubectl",
+        spec,
+        digest,
+        status or {},
+        invalid,
+        asked,
     )
 
 

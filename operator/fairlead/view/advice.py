@@ -167,6 +167,25 @@ CATALOGUE: dict[str, Advice] = {
         "nothing moved for the whole progress deadline",
         ("Look at the pods that are not ready; a change of the spec starts a new attempt.",),
     ),
+    "ReleaseFailed": Advice(
+        "the release failed and was taken back: what ran before runs again",
+        (
+            "Mend the template and apply it: the new one is released as usual.",
+            "If the cause lay elsewhere and is gone: fairlead retry tries the same template again.",
+        ),
+    ),
+    "ReleaseAborted": Advice(
+        "somebody aborted the release: what ran before runs again",
+        ("Change the template, or try the same again with fairlead retry.",),
+    ),
+    "RolledBack": Advice(
+        "the release was taken back: what ran before runs again",
+        ("Change the template, or try the same again with fairlead retry.",),
+    ),
+    "StepPaused": Advice(
+        "the release waits at one of its steps, as spec.rollout.steps wants it",
+        ("Wait, or let it pass: fairlead promote; or take it back: fairlead abort.",),
+    ),
     "NotOwned": Advice(
         "an object of the App's name belongs to something else",
         ("Delete or rename the other one, or rename the App.",),

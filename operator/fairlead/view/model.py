@@ -103,6 +103,20 @@ class RolloutStatus(Base, frozen=True):
     started_at: str | None = None
     last_progress_at: str | None = None
     waiting_for: str = ""
+    step: int = 0
+    steps: int = 0
+    weight: int = 0
+    share: int = 0
+    held_at: str | None = None
+
+
+class Rejected(Base, frozen=True):
+    """The release that was taken back."""
+
+    digest: str = ""
+    number: int = 0
+    reason: str = ""
+    message: str = ""
 
 
 class AppStatus(Base, frozen=True):
@@ -121,6 +135,7 @@ class AppStatus(Base, frozen=True):
     summary: str = ""
     problems: list[Problem] = []
     undo: Undo | None = None
+    rejected: Rejected | None = None
     rollout: RolloutStatus = RolloutStatus()
 
 

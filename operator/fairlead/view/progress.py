@@ -224,7 +224,7 @@ def _rows(app: App, revisions: Sequence[Revision], ruling: Verdict) -> tuple[Row
 
 def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
     active = revision.name == app.status.active_revision
-    state, tone = _active_state(app, ruling) if active else _other_state(revision, ruling)
+    state, tone = _active_state(app, ruling) if active else _other_state(revision, ruling, app.is_true("RolledBack"))
     return Row(
         number=revision.number,
         name=revision.name,
@@ -264,6 +264,8 @@ def _row_of_app(app: App, ruling: Verdict) -> Row:
 def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
     if ruling == "Done" and app.spec.replicas == 0:
         return "no pods wanted", "quiet"
+    if app.is_true("RolledBack"):
+        return "brought back", "held"
     words: dict[Verdict, str] = {
         "Done": "running",
         "Failed": "stuck",
@@ -276,10 +278,10 @@ def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
     return words[ruling], tone_of(ruling, app.status.available_replicas)
 
 
-def _other_state(revision: Revision, ruling: Verdict) -> tuple[str, Tone]:
+def _other_state(revision: Revision, ruling: Verdict, brought_back: bool) -> tuple[str, Tone]:
     if revision.status.replicas == 0:
         return "leaving", "quiet"
-    if ruling == "Failed":
+    if ruling == "Failed" and not brought_back:
         return "still serving" if revision.status.ready_replicas else "not ready", "held"
     return ("held", "held") if ruling == "Paused" else ("leaving", "quiet")
 
@@ -360,7 +362,8 @@ def spec_written(managed_fields: Sequence[JSON]) -> float | None:
 
 def _deadline(app: App, ruling: Verdict) -> float | None:
     since = _last_progress(app)
-    if ruling != "Moving" or since is None or not app.is_true("Reconciling"):
+    held = bool(app.status.rollout.held_at)  # a step that waits for time or a person cannot be late
+    if ruling != "Moving" or since is None or held or not app.is_true("Reconciling"):
         return None
     return since + app.spec.rollout.progress_deadline_seconds
 
@@ -369,7 +372,7 @@ def _deadline(app: App, ruling: Verdict) -> float | None:
 
 
 _GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Disruption")
-_BAD_WHEN_TRUE = ("ReplicaFailure", "Stalled")
+_BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
 _PENDING = ("Creating", "LoadBalancerPending")
 

@@ -25,6 +25,9 @@ VERBS = [
     "restart",
     "pause",
     "resume",
+    "promote",
+    "abort",
+    "retry",
     "scale",
     "lint",
     "version",
@@ -55,7 +58,22 @@ def test_every_verb_has_help(cli: Cli, verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["status", "why", "tree", "history", "undo", "restart", "pause", "resume", "scale", "version"]
+    "verb",
+    [
+        "status",
+        "why",
+        "tree",
+        "history",
+        "undo",
+        "restart",
+        "pause",
+        "resume",
+        "promote",
+        "abort",
+        "retry",
+        "scale",
+        "version",
+    ],
 )
 def test_verbs_that_ask_a_cluster_take_kubectls_flags(verb: str) -> None:
     command = program.get_command(program.make_context("fairlead", ["status"], resilient_parsing=True), verb)
@@ -65,7 +83,7 @@ def test_verbs_that_ask_a_cluster_take_kubectls_flags(verb: str) -> None:
     assert set(wanted) <= known
 
 
-@pytest.mark.parametrize("verb", ["undo", "restart", "pause", "resume", "scale"])
+@pytest.mark.parametrize("verb", ["undo", "restart", "pause", "resume", "promote", "abort", "retry", "scale"])
 def test_trust_75_verbs_that_write_take_dry_run_and_field_manager(verb: str) -> None:
     command = program.get_command(program.make_context("fairlead", ["status"], resilient_parsing=True), verb)
     assert command is not None

@@ -13,12 +13,13 @@ from fairlead.core.podstate import Pod
 from fairlead.rollout.model import App, Observed, Revision
 from fairlead.rollout.plan import plan
 from fairlead.rollout.status import summarise
+from fairlead.rollout.strategies.canary import Canary
 from fairlead.rollout.strategies.recreate import Recreate
 from fairlead.rollout.strategies.rolling import Rolling
 from fairlead.rollout.testing import make_app, make_pods, make_revision
 
 NOW = 1_000_000.0
-STRATEGIES = {"Rolling": Rolling(), "Recreate": Recreate()}
+STRATEGIES = {"Rolling": Rolling(), "Recreate": Recreate(), "Canary": Canary()}
 V1, V2, V3 = (
     make_revision(),
     make_revision(number=2, hash="v2", created=10),
@@ -273,7 +274,7 @@ def test_progress_deadline_says_what_is_awaited() -> None:
     }
     status["conditions"] = [{"type": "Progressing", "status": "True", "reason": "RevisionUpdating"}]
     status["rollout"] |= {"startedAt": "1970-01-12T13:30:00Z", "lastProgressAt": "1970-01-12T13:30:00Z"}
-    app = make_app(replicas=2, digest="v2", status=status)
+    app = make_app(replicas=2, digest="v2", status=status, on_failure="Pause")
     stuck = make_pods(1, "v2", ready=False, problem="ImagePullBackOff", message="no such image")
     made = decide(app, (V1, V2), make_pods(2) + stuck)
     progressing = condition(app, made, "Progressing")

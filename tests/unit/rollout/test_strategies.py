@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.budget import fenceposts
-from fairlead.rollout.fleet import Fleet, Group, scale
+from fairlead.rollout.fleet import Course, Fleet, Group, scale
+from fairlead.rollout.model import Pause, Step
+from fairlead.rollout.strategies.canary import Canary, split
 from fairlead.rollout.strategies.recreate import Recreate
 from fairlead.rollout.strategies.rolling import Rolling
 from fairlead.rollout.testing import make_pods
@@ -183,3 +188,126 @@ def test_every_roll_ends_when_pods_come_up(
         if fleet.sizes == {"old": 0, "new": replicas} and fleet.target.available == replicas:
             return
     raise AssertionError(f"never done: {fleet.sizes}")
+
+
+# ---------------------------------------------------------------- canary
+
+WEIGHTS = [
+    # replicas, weight, surge: new, old (argo-rollouts utils/replicaset/canary_test.go, where both have a case)
+    ((10, 0, 3), (0, 10)),
+    ((10, 10, 3), (1, 9)),
+    ((10, 15, 0), (2, 8)),
+    ((10, 100, 3), (10, 0)),
+    ((4, 10, 1), (1, 4)),
+    ((4, 99, 0), (3, 1)),
+    ((2, 1, 0), (1, 1)),
+    ((1, 50, 1), (1, 1)),
+    ((1, 10, 0), (0, 1)),
+    ((1, 90, 0), (1, 0)),
+    ((0, 50, 1), (0, 0)),
+]
+
+
+@pytest.mark.parametrize(("asked", "want"), WEIGHTS, ids=str)
+def test_a_weight_is_the_nearest_split_of_whole_pods(asked: tuple[int, int, int], want: tuple[int, int]) -> None:
+    assert split(*asked) == want
+
+
+STEPS = (Step(weight=20), Step(pause=Pause(60)), Step(weight=50), Step(pause=Pause()))
+
+
+def canary(new: Group, *old: Group, passed: int = 0, **course: Any) -> Fleet:
+    return Fleet(new, old, 10, 3, 0, course=Course(STEPS, passed, **course))
+
+
+CANARY = {
+    "the first step makes the canary's pods and takes nothing away before they serve": (
+        canary(group("v2", 0), group("v1", 10)),
+        ({"v1": 10, "v2": 2}, 0, False),
+    ),
+    "a canary that serves lets as many old pods go, and the pause begins": (
+        canary(group("v2", 2), group("v1", 10)),
+        ({"v1": 8, "v2": 2}, 1, True),
+    ),
+    "a pause holds": (
+        canary(group("v2", 2), group("v1", 8), passed=1, since=100.0, now=159.0),
+        ({"v1": 8, "v2": 2}, 1, True),
+    ),
+    "a pause that is over leads to the next weight": (
+        canary(group("v2", 2), group("v1", 8), passed=1, since=100.0, now=160.0),
+        ({"v1": 8, "v2": 5}, 2, False),
+    ),
+    "a pause without seconds waits for a person": (
+        canary(group("v2", 5), group("v1", 5), passed=3, now=1e9),
+        ({"v1": 5, "v2": 5}, 3, True),
+    ),
+    "a promoted pause is over at once": (
+        canary(group("v2", 5), group("v1", 5), passed=3, promoted=4),
+        ({"v1": 5, "v2": 8}, 4, False),
+    ),
+    "a pause is not over while a canary's pod is missing": (
+        canary(group("v2", 2, 1), group("v1", 8), passed=1, since=0.0, now=1000.0),
+        ({"v1": 8, "v2": 2}, 1, False),
+    ),
+    "a canary that was given up goes first, and the stable revision gets its share back": (
+        canary(group("v3", 0, number=3), group("v1", 8), group("v2", 2, number=2, stable=False)),
+        ({"v1": 8, "v2": 2, "v3": 2}, 0, False),
+    ),
+    "what is broken of a canary that was given up makes room at once": (
+        canary(group("v3", 0, number=3), group("v1", 8), group("v2", 2, 0, number=2, broken=2, stable=False)),
+        ({"v1": 8, "v2": 0, "v3": 2}, 0, False),
+    ),
+    "without a completed revision beside it there is nothing to share with": (
+        canary(group("v2", 0), group("v1", 10, stable=False)),
+        ({"v1": 10, "v2": 3}, 0, False),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CANARY, ids=list(CANARY))
+def test_a_canary_step(case: str) -> None:
+    fleet, (sizes, passed, held) = CANARY[case]
+    after = Canary().step(fleet)
+    assert after.course is not None
+    assert (after.sizes, after.course.passed, after.course.held) == (sizes, passed, held)
+
+
+@settings(max_examples=300, deadline=None)
+@given(fleets(), st.lists(st.integers(0, 100).map(lambda w: Step(weight=w)), min_size=1, max_size=4))
+def test_a_canary_step_keeps_every_promise(fleet: Fleet, steps: list[Step]) -> None:
+    fleet = msgspec.structs.replace(fleet, course=Course(tuple(steps)))
+    after = Canary().step(fleet)
+    assert after.total <= max(fleet.total, fleet.bound), "what grows stays within replicas + surge"
+    kept = sum(min(g.available, g.size) for g in after.groups)
+    if fleet.target.size <= fleet.replicas:
+        assert kept >= min(sum(g.available for g in fleet.groups), fleet.floor), "nothing below the floor is given away"
+    assert Canary().step(after).sizes == after.sizes, "a step is complete: nothing moves before a pod does"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 20),
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.lists(st.integers(0, 100), min_size=1, max_size=4),
+    st.data(),
+)
+def test_every_canary_ends_when_pods_come_up(
+    replicas: int, surge: int, unavailable: int, weights: list[int], data: st.DataObject
+) -> None:
+    """Pods become available in any order: all steps are passed, and the new revision has all the replicas."""
+    surge, unavailable = fenceposts(surge, unavailable, replicas)
+    course: Course | None = Course(tuple(Step(weight=weight) for weight in weights))
+    fleet = Fleet(group("new", 0), (group("old", replicas),), replicas, surge, unavailable, course=course)
+    for _ in range(12 * replicas * len(weights) + 12):
+        fleet = Canary().step(fleet)
+        target, course = fleet.target, fleet.course
+        if target.available < target.size:
+            up = data.draw(st.integers(1, target.size - target.available))
+            target = group("new", target.size, target.available + up)
+        old = tuple(group(g.id, g.size) for g in fleet.old)
+        fleet = Fleet(target, old, replicas, surge, unavailable, course=course)
+        if fleet.sizes == {"old": 0, "new": replicas} and target.available == replicas:
+            assert course is not None
+            return
+    raise AssertionError(f"never done: {fleet.sizes} {course}")

@@ -7,6 +7,8 @@ behind a broken one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fairlead.rollout.fleet import Fleet, Group
 
 
@@ -14,16 +16,22 @@ class Rolling:
     """spec.rollout.strategy: Rolling."""
 
     def step(self, fleet: Fleet) -> Fleet:
-        """Clear away what is broken, grow the new revision, shrink the old ones; and again, until nothing moves without
-        a pod having changed first (upstream gets there in as many syncs).
+        """The wanted revision to all the replicas, the old ones to nothing.
 
         Ten pods, 25 % / 25 % (surge 3, unavailable 2), a new template: two old pods go, five new ones come.
         >>> old = Group("old", 1, 10, available=10, stable=True)
         >>> Rolling().step(Fleet(Group("new", 2, 0), (old,), replicas=10, surge=3, unavailable=2)).sizes
         {'old': 8, 'new': 5}
         """
-        after = shrink_old(shrink_unhealthy(grow_new(clear_broken(fleet))))
-        return after if after.sizes == fleet.sizes else self.step(after)
+        return towards(fleet, {fleet.target.id: fleet.replicas})
+
+
+def towards(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:
+    """As near to these sizes (0 where none is named) as surge and availability allow: clear away what is broken, grow
+    what is too small, shrink what is too large; and again, until nothing moves without a pod having changed first
+    (upstream gets there in as many syncs)."""
+    after = shrink_available(shrink_unavailable(grow(clear_broken(fleet), goal), goal), goal)
+    return after if after.sizes == fleet.sizes else towards(after, goal)
 
 
 def clear_broken(fleet: Fleet) -> Fleet:
@@ -49,52 +57,70 @@ def clear_broken(fleet: Fleet) -> Fleet:
     return fleet.resized({group.id: kept(group) for group in fleet.old})
 
 
-def grow_new(fleet: Fleet) -> Fleet:
-    """The wanted revision grows by what the surge leaves, never beyond the replicas (NewRSNewReplicas).
+def grow(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:
+    """Each revision grows by what the surge leaves, old ones first (their pods are known to serve), never beyond its
+    goal; the wanted one shrinks to its goal at once where nothing else is there to be shrunk (NewRSNewReplicas).
 
-    >>> grow_new(Fleet(Group("new", 2, 0), (Group("old", 1, 10),), replicas=10, surge=3, unavailable=2)).sizes["new"]
+    >>> old = Group("old", 1, 10)
+    >>> grow(Fleet(Group("new", 2, 0), (old,), replicas=10, surge=3, unavailable=2), {"new": 10}).sizes["new"]
     3
-    >>> grow_new(Fleet(Group("new", 2, 7), (), replicas=4, surge=1, unavailable=1)).sizes["new"]
+    >>> grow(Fleet(Group("new", 2, 7), (), replicas=4, surge=1, unavailable=1), {"new": 4}).sizes["new"]
     4
     """
-    size = fleet.target.size
-    if size > fleet.replicas:
-        return fleet.resized({fleet.target.id: fleet.replicas})
+    sizes = {}
     room = max(0, fleet.bound - fleet.total)
-    return fleet.resized({fleet.target.id: size + min(room, fleet.replicas - size)})
+    for group in fleet.old:
+        up = max(0, min(room, goal.get(group.id, 0) - group.size))
+        sizes[group.id] = group.size + up
+        room -= up
+    target = fleet.target
+    if target.size > fleet.replicas:
+        sizes[target.id] = fleet.replicas
+    else:
+        sizes[target.id] = target.size + max(0, min(room, goal.get(target.id, 0) - target.size))
+    return fleet.resized(sizes)
 
 
-def shrink_unhealthy(fleet: Fleet) -> Fleet:
+def shrink_unavailable(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:
     """Unavailable old pods first, oldest revision first, as far as the total stays above the floor with every new pod
     that is not available yet counted as missing (cleanupUnhealthyReplicas).
 
     >>> old = Group("old", 1, 8, available=6, stable=True)
-    >>> shrink_unhealthy(Fleet(Group("new", 2, 5, available=3), (old,), replicas=10, surge=3, unavailable=2)).sizes["old"]
+    >>> fleet = Fleet(Group("new", 2, 5, available=3), (old,), replicas=10, surge=3, unavailable=2)
+    >>> shrink_unavailable(fleet, {"new": 10}).sizes["old"]
     6
     """
     budget = fleet.total - fleet.floor - (fleet.target.size - fleet.target.available)
     sizes = {}
-    for group in fleet.old:
-        down = max(0, min(budget, group.size - group.available))
+    for group in _dispensable(fleet, goal):
+        down = max(0, min(budget, group.size - max(group.available, goal.get(group.id, 0))))
         sizes[group.id] = group.size - down
         budget -= down
     return fleet.resized(sizes)
 
 
-def shrink_old(fleet: Fleet) -> Fleet:
-    """Available old pods go, oldest revision first, while the floor stays available
+def shrink_available(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:
+    """Available pods go, oldest revision first, while the floor stays available
     (scaleDownOldReplicaSetsForRollingUpdate).
 
     >>> old = Group("old", 1, 10, available=10, stable=True)
-    >>> shrink_old(Fleet(Group("new", 2, 3), (old,), replicas=10, surge=3, unavailable=2)).sizes["old"]
+    >>> fleet = Fleet(Group("new", 2, 3), (old,), replicas=10, surge=3, unavailable=2)
+    >>> shrink_available(fleet, {"new": 10}).sizes["old"]
     8
     """
     if fleet.total - fleet.floor - (fleet.target.size - fleet.target.available) <= 0:
         return fleet
     budget = sum(group.available for group in fleet.groups) - fleet.floor
     sizes = {}
-    for group in fleet.old:
-        down = max(0, min(budget, group.size))
+    for group in _dispensable(fleet, goal):
+        down = max(0, min(budget, group.size - goal.get(group.id, 0)))
         sizes[group.id] = group.size - down
         budget -= down
     return fleet.resized(sizes)
+
+
+def _dispensable(fleet: Fleet, goal: Mapping[str, int]) -> list[Group]:
+    """Who may shrink, in that order: old revisions that are to go, old ones that are to stay with fewer pods, and the
+    wanted one where it has more than its goal."""
+    old = sorted(fleet.old, key=lambda group: goal.get(group.id, 0) > 0)
+    return [*old, fleet.target] if fleet.target.size > goal.get(fleet.target.id, 0) else old

@@ -1,0 +1,80 @@
+"""The verbs of one release: promote, abort and retry. They are annotations that name the revision they are about, so that
+they mean nothing to the next one, and no manifest in git has to hold them."""
+
+from __future__ import annotations
+
+import click
+
+from fairlead.cli.change import writing_of
+from fairlead.cli.failures import Failed
+from fairlead.cli.options import Verb, change, connection, name_argument
+from fairlead.core.conditions import timestamp
+from fairlead.core.meta import ANNOTATION_ABORT, ANNOTATION_PROMOTE, ANNOTATION_RETRY
+from fairlead.view.model import App
+
+
+@click.command(cls=Verb)
+@name_argument
+@click.option("--full", is_flag=True, help="Pass all steps that are left: the rest of the pods follow at once.")
+@change
+@connection
+@click.pass_context
+def promote(ctx: click.Context, name: str, full: bool, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Let a release pass the step it waits at, by setting the annotation fairlead.dev/promote to its revision and step.
+
+    \b
+      fairlead promote shop                past the pause of now
+      fairlead promote shop --full         past all steps
+    """
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
+    number, rollout = _releasing(writing.app), writing.app.status.rollout
+    if rollout.steps <= rollout.step:
+        raise Failed(f"cannot promote {name}: its release has no step before it; see: fairlead status {name}")
+    step = rollout.step + 1
+    value = str(number) if full else f"{number}/{step}"
+    told = "passes all its steps" if full else f"passes step {step} of {rollout.steps}"
+    writing.annotate({ANNOTATION_PROMOTE: value}, f"revision {number} {told}")
+
+
+@click.command(cls=Verb)
+@name_argument
+@change
+@connection
+@click.pass_context
+def abort(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Take the release that is under way back to the last completed revision, by setting the annotation
+    fairlead.dev/abort to its number. The template in the spec stays as it is; it is not tried again until it changes, or
+    until fairlead retry."""
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
+    number, status = _releasing(writing.app), writing.app.status
+    if not status.stable_revision:
+        raise Failed(
+            f"cannot abort {name}: this is its first release, there is nothing to go back to; scale it to 0 instead"
+        )
+    if status.stable_revision == status.active_revision:
+        raise Failed(f"cannot abort {name}: revision {number} is completed; to leave it: fairlead undo {name}")
+    writing.annotate({ANNOTATION_ABORT: str(number)}, f"revision {number} is taken back")
+
+
+@click.command(cls=Verb)
+@name_argument
+@change
+@connection
+@click.pass_context
+def retry(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+    """Try the template again that was taken back, from its first step, by setting the annotation fairlead.dev/retry to
+    the API server's time."""
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
+    rejected = writing.app.status.rejected
+    if rejected is None or not rejected.digest:
+        raise Failed(f"cannot retry {name}: no release of its template was taken back; see: fairlead history {name}")
+    now = timestamp(writing.session.cluster.now())
+    # An abort of that very revision would take it back at once.
+    writing.annotate({ANNOTATION_RETRY: now, ANNOTATION_ABORT: None}, f"tries revision {rejected.number} again")
+
+
+def _releasing(app: App) -> int:
+    """The number of the revision that is run or rolled to."""
+    if not app.observed or app.status.revision is None:
+        raise Failed(f"the operator has not looked at the newest spec of {app.name} yet; see: fairlead why {app.name}")
+    return app.status.revision

@@ -1,0 +1,55 @@
+"""Where a release stands among spec.rollout.steps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairlead.core.conditions import parse_time
+from fairlead.rollout.fleet import Course
+from fairlead.rollout.model import App, Revision, progress_of
+from fairlead.rollout.revisions import Target, name_of
+
+
+def course_of(app: App, target: Target, kept: Sequence[Revision], now: float) -> Course | None:
+    """Where the release stands among spec.rollout.steps; None where none apply: a first release has nothing to be
+    compared with, and a way back must not wait.
+
+    >>> from fairlead.rollout.model import Asked, Step
+    >>> from fairlead.rollout.testing import make_app, make_revision
+    >>> v1, v2 = make_revision(), make_revision(number=2, hash="v2")
+    >>> steps = (Step(weight=10), Step(weight=50))
+    >>> status = {"stableRevision": "shop-v1", "activeRevision": "shop-v2", "rollout": {"step": 1}}
+    >>> app = make_app(steps=steps, status=status, asked=Asked(promote="2/2"))
+    >>> found = course_of(app, Target("v2", 2, v2), (v1, v2), 0)
+    >>> found.passed, found.promoted
+    (1, 2)
+    >>> course_of(app, Target("v1", 1, v1), (v1, v2), 0) is None
+    True
+    """
+    steps, name = app.spec.rollout.steps, name_of(app, target)
+    stable = next((r for r in kept if r.name == app.status.get("stableRevision") and not r.deleting), None)
+    if not steps or target.undo or target.rejected or stable is None or stable.name == name:
+        return None
+    promoted = promoted_steps(app.asked.promote, target.number, len(steps))
+    if promoted is None:
+        return Course(steps, passed=len(steps))
+    if app.status.get("activeRevision") != name:
+        return Course(steps, promoted=promoted, since=now, now=now)
+    progress = progress_of(app.status)
+    since = parse_time(progress.step_at)
+    passed, held = min(progress.step, len(steps)), bool(progress.held_at)
+    return Course(steps, passed, promoted, now if since is None else since, now, held)
+
+
+def promoted_steps(asked: str, number: int, steps: int) -> int | None:
+    """How many steps the annotation lets this revision pass without waiting; None: all of them, at once.
+
+    >>> promoted_steps("4/2", 4, 5), promoted_steps("4", 4, 5), promoted_steps("3", 4, 5), promoted_steps("4/x", 4, 5)
+    (2, None, 0, 0)
+    """
+    revision, slash, step = asked.partition("/")
+    if revision != str(number):
+        return 0
+    if not slash:
+        return None
+    return min(int(step), steps) if step.isdecimal() else 0

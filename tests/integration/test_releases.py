@@ -1,0 +1,107 @@
+"""Releases by steps, and releases that take themselves back, on a real control plane; KWOK answers for kubelets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from support.crds import eventually, install
+from support.lab import Lab
+from support.operator import Operator
+from support.team import JSON, Team, image
+
+_numbers = count(1)
+HUGE = {"requests": {"cpu": "10k"}}
+STEPS = [{"weight": 25}, {"pause": {}}, {"weight": 50}, {"pause": {"seconds": 2}}]
+CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Lab]:
+    with Lab("releases", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+        install(lab)
+        with Operator(lab):
+            yield lab
+
+
+@pytest.fixture
+def team(plane: Lab) -> Iterator[Team]:
+    name = f"release-{next(_numbers)}"
+    plane.kubectl("create", "namespace", name)
+    yield Team(plane, name)
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def huge(tag: str) -> JSON:
+    """A template whose pods fit on no node."""
+    made = image(tag)
+    made["spec"]["containers"][0]["resources"] = HUGE
+    return made
+
+
+def versions(team: Team) -> Counter[str]:
+    return Counter(pod["spec"]["containers"][0]["image"] for pod in team.pods())
+
+
+def annotate(team: Team, *annotations: str) -> None:
+    team.kubectl("annotate", "fapp", "shop", "--overwrite", *annotations)
+
+
+def at_the_pause(team: Team) -> None:
+    team.wait("jsonpath={.status.rollout.step}=1")
+    eventually(lambda: versions(team) == {"shop:1": 3, "shop:2": 1}, 30)
+
+
+def test_a_canary_waits_at_its_step_until_it_is_promoted_and_then_takes_all_pods(team: Team) -> None:
+    team.run(replicas=4, rollout=CANARY)
+    spec = team.shop()["spec"]
+    team.patch({"template": image("2")})
+    at_the_pause(team)
+    assert team.condition("Progressing")["reason"] == "StepPaused"
+    assert team.shop()["status"]["rollout"]["share"] == 25
+    annotate(team, "fairlead.dev/promote=2/2")
+    team.wait("condition=Ready")
+    assert versions(team) == {"shop:2": 4}
+    assert team.shop()["spec"] == spec | {"template": team.shop()["spec"]["template"]}
+
+
+def test_a_canary_that_is_aborted_gives_all_pods_back_and_leaves_the_spec_alone(team: Team) -> None:
+    team.run(replicas=4, rollout=CANARY)
+    before = {pod["metadata"]["uid"] for pod in team.pods()}
+    team.patch({"template": image("2")})
+    at_the_pause(team)
+    spec = team.shop()["spec"]
+    annotate(team, "fairlead.dev/abort=2")
+    team.wait("condition=RolledBack")
+    eventually(lambda: versions(team) == {"shop:1": 4}, 30)
+    assert team.shop()["spec"] == spec
+    assert len(before & {pod["metadata"]["uid"] for pod in team.pods()}) == 3, "what ran went on"
+    assert team.condition("Stalled")["reason"] == "RolledBack"
+
+
+def test_a_release_past_its_deadline_takes_itself_back_and_a_mended_one_goes_through(team: Team) -> None:
+    team.run(replicas=3, rollout={"maxUnavailable": 0})
+    before = {pod["metadata"]["uid"] for pod in team.pods()}
+    team.patch({"template": huge("2"), "rollout": {"progressDeadlineSeconds": 3}})
+    team.wait("condition=RolledBack")
+    rejected = team.shop()["status"]["rejected"]
+    assert (rejected["number"], rejected["reason"]) == (2, "ProgressDeadlineExceeded")
+    assert "Unschedulable" in rejected["message"]
+    eventually(lambda: {pod["metadata"]["uid"] for pod in team.pods()} == before, 30)
+    assert team.condition("Available")["status"] == "True"
+    team.patch({"template": image("3")})
+    team.wait("condition=Ready")
+    assert versions(team) == {"shop:3": 3}
+    assert "rejected" not in team.shop()["status"]
+
+
+def test_a_retry_tries_the_same_template_once_more(team: Team) -> None:
+    team.run(replicas=2)
+    team.patch({"template": huge("2"), "rollout": {"progressDeadlineSeconds": 3}})
+    team.wait("condition=RolledBack")
+    annotate(team, "fairlead.dev/retry=again")
+    eventually(lambda: team.shop()["status"].get("rejected", {}).get("number") == 4, 60)
+    assert team.condition("RolledBack")["reason"] == "ReleaseFailed"

@@ -40,6 +40,7 @@ SEED = int(os.environ.get("FAIRLEAD_FUZZ_SEED", "1"))
 SPECS_PER_APP = 10 if SPECS < 1000 else 25
 APPS_AT_ONCE = 80
 NAMESPACE, FRESH = "fuzz", "fuzz-fresh"  # where Apps are changed, and where others get their last spec at once
+EVERY_APP = "/apis/fairlead.dev/v1alpha1/apps"
 APPS = "/apis/fairlead.dev/v1alpha1/namespaces/{}/apps"
 PATIENCE = 60.0  # seconds until an App must have said something, on a busy machine
 UNREADY = 2.5  # seconds that pods are given to become ready before it counts that they do not
@@ -78,13 +79,27 @@ class Api:
         return found
 
     async def watch(self) -> None:
-        """Look at all Apps again and again."""
+        """Keep all Apps as they are, from one watch to the next."""
         while True:
-            found = await self.items("/apis/fairlead.dev/v1alpha1/apps")
-            self.apps = {(app["metadata"]["namespace"], app["metadata"]["name"]): app for app in found}
-            async with self._told:
-                self._told.notify_all()
-            await asyncio.sleep(0.2)
+            code, listed = await self.send("GET", EVERY_APP)
+            assert code == 200, listed
+            self.apps = {}
+            for app in listed["items"]:
+                self._take(app)
+            since = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
+            async with self._session.get(EVERY_APP, params=since, timeout=aiohttp.ClientTimeout(None)) as stream:
+                rest = b""
+                async for data in stream.content.iter_any():
+                    *lines, rest = (rest + data).split(b"\n")
+                    for event in map(json.loads, lines):
+                        if event["type"] == "ERROR":
+                            break
+                        self._take(event["object"])
+                    async with self._told:
+                        self._told.notify_all()
+
+    def _take(self, app: JSON) -> None:
+        self.apps[app["metadata"]["namespace"], app["metadata"]["name"]] = app
 
     async def until(self, namespace: str, name: str, holds: Callable[[JSON], bool], within: float) -> JSON:
         """The App as soon as it is so. TimeoutError."""

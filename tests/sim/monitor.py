@@ -36,6 +36,7 @@ class Monitor:
         self._apps: set[str] = set()  # the uids there have been
         self._ended: dict[str, float] = {}  # App uid -> when it went, or its deletion began
         self._ready: dict[str, float] = {}  # the same for those that are ready
+        self._lost: deque[tuple[float, str, Stored]] = deque(maxlen=64)  # (when, App uid, pod): taken from it by others
         self._released: dict[str, float] = {}  # pod uid -> since when nobody owns it
         cluster.subscribers.append(self.committed)
 
@@ -76,6 +77,10 @@ class Monitor:
             self._released.setdefault(commit.new.meta["uid"], now)
         else:
             self._released.pop(commit.new.meta["uid"], None)
+        if commit.origin.identity not in self.operators and commit.old is not None and _serves(commit.old):
+            owner = controller_of(commit.old.meta)
+            if owner is not None and not (commit.type != "DELETED" and _serves(commit.new)):
+                self._lost.append((now, owner.uid, commit.old))
         if commit.type != "DELETED" and is_ready(commit.new.object):
             self._unavailable.pop(commit.new.meta["uid"], None)
             self._ready.setdefault(commit.new.meta["uid"], now)
@@ -181,7 +186,8 @@ class Monitor:
         if any(spec["rollout"]["strategy"] == "Recreate" for spec in specs) or not self._known_available(commit, specs):
             return
         floor = min(_least(spec) for spec in specs)
-        left = sum(self._counted(pod, specs) for pod in self.pods_of(app))
+        lost = [pod for when, uid, pod in self._lost if uid == app.meta["uid"] and when + self.lag >= self.loop.time()]
+        left = sum(self._counted(pod, specs) for pod in [*self.pods_of(app), *lost])
         if left < floor:
             self.wrong(commit, f"{left} pods left available, at least {floor} are needed")
 
@@ -199,6 +205,16 @@ class Monitor:
         if ready and ready["status"] == "True":
             return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock() + self.lag
         return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + self.lag > self.loop.time()
+
+
+def _serves(pod: Stored) -> bool:
+    """It is an App's, and meant to stay."""
+    return bool(
+        controller_of(pod.meta)
+        and pod.meta.get("labels", {}).get(LABEL_APP)
+        and not pod.meta.get("deletionTimestamp")
+        and not finished(pod)
+    )
 
 
 def finished(pod: Stored) -> bool:

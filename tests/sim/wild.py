@@ -39,6 +39,7 @@ BUDGETS: list[JSON] = [
     {"maxSurge": 1, "maxUnavailable": 0},
     {"maxSurge": "100%", "maxUnavailable": 0},
     {"maxSurge": 2, "maxUnavailable": "50%"},
+    {"maxSurge": 2**31 - 1, "maxUnavailable": 0},
 ]
 EXPOSE: list[JSON | None] = [
     None,

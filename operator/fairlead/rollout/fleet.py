@@ -17,6 +17,7 @@ from fairlead.rollout.model import Step
 
 # Pods of the wanted revision that were made before the wish for a restart: a group of its own, on its way out.
 OUTDATED = "~"
+INT32_MAX = 2**31 - 1
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -109,8 +110,13 @@ class Fleet(msgspec.Struct, frozen=True):
 
     @property
     def bound(self) -> int:
-        """The most pods there may be: replicas + surge, and none at all for a size of 0."""
-        return self.replicas + self.surge if self.replicas else 0
+        """The most pods there may be: replicas + surge, and none at all for a size of 0.
+
+        It is kept in status, whose numbers have 32 bits; a maxSurge may be that large by itself.
+        >>> Fleet(Group("v1", 1, 2), (), replicas=2, surge=2_147_483_647, unavailable=0).bound
+        2147483647
+        """
+        return min(self.replicas + self.surge, INT32_MAX) if self.replicas else 0
 
     @property
     def floor(self) -> int:

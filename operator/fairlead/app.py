@@ -37,4 +37,4 @@ def _drained(app: App, spec: JSON) -> JSON:
 
 
 def _spread(app: App, spec: JSON) -> JSON:
-    return add_spread(app.spec.placement, app.name, spec)
+    return add_spread(app.spec.placement, app.name, app.spec.replicas, spec)

@@ -28,6 +28,7 @@ class Front:
         self.requests: list[web.BaseRequest] = []
         self.answer: web.Response | None = None  # given to everybody in place of the real one
         self.silent = False  # nothing is answered
+        self.chunk = 1000  # bytes of a watch that are sent at once: lines do not end where chunks do
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -144,8 +145,8 @@ class Front:
         )
         async for lines in stream:
             data = b"".join(line + b"\n" for line in lines)
-            for start in range(0, len(data), 1000):  # lines do not end where chunks do
-                await response.write(data[start : start + 1000])
+            for start in range(0, len(data), self.chunk):
+                await response.write(data[start : start + self.chunk])
         return response
 
 

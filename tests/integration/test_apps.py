@@ -23,7 +23,9 @@ _numbers = count(1)
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
     """A control plane with upstream's controllers, its scheduler, and four nodes that KWOK keeps alive."""
-    with Lab("apps", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+    # With the admission of service accounts, which the lab leaves out unless told.
+    off = "TaintNodesByCondition"
+    with Lab("apps", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled", admission_off=off) as lab:
         install(lab)
         with Operator(lab):
             yield lab
@@ -33,6 +35,7 @@ def plane() -> Iterator[Lab]:
 def team(plane: Lab) -> Iterator[Team]:
     name = f"team-{next(_numbers)}"
     plane.kubectl("create", "namespace", name)
+    plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
     yield Team(plane, name)
     plane.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -211,6 +214,38 @@ def test_trust_19_a_missing_priority_class_is_named_and_mends_itself(team: Team)
     team.kubectl("create", "priorityclass", "urgent", "--value=10")
     team.wait("condition=Ready", seconds=90)
     team.kubectl("delete", "priorityclass", "urgent")
+
+
+def test_trust_19_a_missing_service_account_is_named_and_mends_itself(team: Team) -> None:
+    body = app("shop", replicas=1)
+    body["spec"]["template"]["spec"]["serviceAccountName"] = "clerk"
+    team.apply(body)
+    team.problem("ServiceAccountMissing")
+    assert "clerk" in team.condition("ReplicaFailure")["message"]
+    team.kubectl("create", "serviceaccount", "clerk")
+    team.wait("condition=Ready", seconds=90)
+    assert not team.shop()["status"].get("problems")
+
+
+def test_trust_19_a_missing_volume_claim_is_named_and_mends_itself(team: Team) -> None:
+    body = app("shop", replicas=1)
+    claim = {"claimName": "stock"}
+    body["spec"]["template"]["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": claim}]
+    team.apply(body)
+    team.problem("VolumeClaimMissing")
+    assert '"stock" not found' in team.shop()["status"]["problems"][0]["message"]
+    before = team.uids()
+    volume = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "hostPath": {"path": "/stock"}}
+    meta = {"name": f"stock-{team.name}"}
+    team.apply(
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": volume | {"storageClassName": ""}}
+    )
+    wanted = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}, "storageClassName": ""}
+    spec = wanted | {"volumeName": meta["name"]}
+    team.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "stock"}, "spec": spec})
+    team.wait("condition=Ready", seconds=90)
+    assert team.uids() == before, "the same pod went on"
+    assert not team.shop()["status"].get("problems")
 
 
 def test_trust_23_the_first_owner_of_a_service_keeps_it(team: Team) -> None:

@@ -11,6 +11,9 @@ from support.watch import PodHistory, Watch
 
 JSON = dict[str, Any]
 
+# Of an App whose rolls take a while, so that a fault comes in the middle of one: a pod counts once it was ready for so long.
+UNHURRIED: JSON = {"replicas": 8, "rollout": {"minReadySeconds": 1, "maxSurge": 2, "maxUnavailable": 0}}
+
 
 class Team:
     """One namespace, and what a person does in it."""

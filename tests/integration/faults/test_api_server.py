@@ -19,9 +19,8 @@ from support.crds import app, eventually, install
 from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request
-from support.team import Team, image
+from support.team import UNHURRIED, Team, image
 
-UNHURRIED = {"replicas": 8, "rollout": {"minReadySeconds": 1, "maxSurge": 2, "maxUnavailable": 0}}
 UPSTREAM = ("kcm", "scheduler", "kwok")  # which have to be started anew after a restore; Fairlead has not
 OUTAGE = 180.0  # seconds
 _numbers = count(1)

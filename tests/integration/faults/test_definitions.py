@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 
+from fairlead.core.hashing import template_hash
 from support import figures
 from support.crds import CRDS, app, eventually, install
 from support.lab import Lab
@@ -141,16 +142,20 @@ def test_trust_42_without_an_operator_an_app_goes_as_it_would_with_one(team: Tea
 
 
 class Otherwise(Operator):
-    """A version of us that hashes templates otherwise, and gives pods an annotation that this one does not know."""
+    """A version of us that hashes templates otherwise."""
 
-    program = ("-c", """
+    program = (
+        "-c",
+        """
 import sys
-from fairlead.core import hashing, meta
-from fairlead.rollout import model, pods
-model.template_hash = lambda template: meta.stable_hash(b"2" + hashing.canonical(template))
+from fairlead.core import meta
+from fairlead.rollout import model
+ours = model._digest
+model._digest = lambda template: meta.stable_hash(b"as of version 2" + ours(template).encode())
 from fairlead.main import run_workloads
 sys.exit(run_workloads())
-""")  # fmt: skip
+""",
+    )
 
 
 def test_trust_52_another_version_of_us_rolls_nothing_and_neither_does_the_way_back(team: Team) -> None:
@@ -172,6 +177,8 @@ def test_trust_52_another_version_of_us_rolls_nothing_and_neither_does_the_way_b
             team.wait("jsonpath={.status.revision}=2")
             team.wait("condition=Ready")
             second = team.uids()
+            names = {one["metadata"]["name"] for one in team.get("frev")["items"]}
+            assert f"shop-{template_hash(image('2'))}" not in names, "it does hash otherwise"
         with Operator(team.lab, f"{team.name}-back", namespaces=team.name):
             settled(team, 6)
             assert len(team.get("frev")["items"]) == 2

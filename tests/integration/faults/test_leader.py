@@ -16,9 +16,8 @@ from support.crds import eventually
 from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request
-from support.team import Team, image
+from support.team import UNHURRIED, Team, image
 
-UNHURRIED = {"replicas": 8, "rollout": {"minReadySeconds": 1, "maxSurge": 2, "maxUnavailable": 0}}
 PAUSE = 60.0  # seconds
 _LEADS = {"leader_election": "true", "lease_namespace": account.NAMESPACE}
 

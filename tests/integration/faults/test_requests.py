@@ -14,7 +14,7 @@ from support.crds import eventually
 from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request, Unavailable
-from support.team import Team, image
+from support.team import UNHURRIED, Team, image
 
 
 class Rival(Fault):
@@ -76,10 +76,6 @@ def test_trust_30_creates_without_an_answer_make_no_second_pod(team: Team, opera
     assert len(created) + 8 == 12
     assert len(team.pods()) == 12
     assert took < 30
-
-
-# So that a fault comes in the middle of a roll: a step takes as long as a pod has to be ready before it counts.
-UNHURRIED = {"replicas": 8, "rollout": {"minReadySeconds": 1, "maxSurge": 2, "maxUnavailable": 0}}
 
 
 def test_trust_35_a_roll_goes_on_after_a_time_in_which_everything_is_refused(

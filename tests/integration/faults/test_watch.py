@@ -24,9 +24,7 @@ class Mute(Fault):
     """Streams that are open say nothing more; those opened later are well."""
 
     def __init__(self) -> None:
-        self._muted: set[int] = set()
         self._known: set[int] = set()
-        self.closing = False
 
     async def before(self, request: Request) -> Answer | None:
         self._known.add(id(request))

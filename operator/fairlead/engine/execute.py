@@ -260,9 +260,11 @@ class Executor:
                 pods = [*creates, *replacements]
                 new = burst(pods, lanes.creates, lambda succeeded: min(room, head + 2 * succeeded))
                 new.launch()
-                burst([a for a in deletes if a.kind == POD], lanes.deletes, succeeded=made_room).launch()
-                for kind in dict.fromkeys(action.kind for action in deletes if action.kind != POD):
-                    burst([a for a in deletes if a.kind == kind], lanes.deletes).launch()
+                giving_way = _giving_way(job.actions)
+                burst([a for a in deletes if a in giving_way], lanes.deletes, succeeded=made_room).launch()
+                rest = [a for a in deletes if a not in giving_way]
+                for kind in dict.fromkeys(action.kind for action in rest):
+                    burst([a for a in rest if a.kind == kind], lanes.deletes).launch()
                 burst(changes, lanes.others).launch()
         if any((verb, kind) == ("create", POD) for verb, kind, _ in job.refusals):
             self._trust.lost(job.key)
@@ -575,6 +577,19 @@ def _pod_creates(actions: Sequence[Action]) -> tuple[list[Create], list[Create]]
         elif action.kind == POD and isinstance(action, Create):
             current.append(action)
     return before, after
+
+
+def _giving_way(actions: Sequence[Action]) -> frozenset[Delete]:
+    """The pods whose deletion makes room for a pod that is named behind it. Those that are deleted for another reason, such
+    as finished ones that were kept for a look at them, count for nothing and make no room.
+
+    >>> one, two = Delete("Pod", "default", "one", "u1"), Delete("Pod", "default", "two", "u2")
+    >>> [delete.name for delete in _giving_way([one, Create("Pod", "default", "new", b"{}"), two])]
+    ['one']
+    """
+    creates = [index for index, action in enumerate(actions) if action.kind == POD and isinstance(action, Create)]
+    before = actions[: creates[-1]] if creates else ()
+    return frozenset(action for action in before if action.kind == POD and isinstance(action, Delete))
 
 
 def verb_of(action: Action) -> str:

@@ -159,6 +159,15 @@ async def test_a_pod_named_behind_a_deletion_takes_the_place_of_one_that_went(be
     assert most == 3, "never more than there were, and the one there was room for"
 
 
+async def test_a_finished_pod_that_is_swept_away_makes_no_room(bench: Bench) -> None:
+    old, finished = bench.existing("old-1"), bench.existing("finished-1")
+    early, late, later = bench.creates(3)
+    stays = Forbidden(403, "Forbidden", "protected by a policy")
+    bench.trouble.befores = lambda write: stays if write.name == "old-1" else None
+    await bench.run(early, leaving(old), late, later, leaving(finished))
+    assert bench.pods() == ["old-1", "web-0000"], "what finished was counted for nothing before it went"
+
+
 async def test_a_pod_that_cannot_be_deleted_is_not_replaced(bench: Bench) -> None:
     old = [bench.existing(name) for name in ("old-1", "old-2")]
     stays = Forbidden(403, "Forbidden", "protected by a policy")

@@ -57,7 +57,7 @@ class EngineSettings:
     child_status_interval: float = 1.0
     """At most one status write per child (a Revision) in this time: what anybody waits for is told by the parent."""
     status_rate: float = 25.0
-    """Status writes a second, over all parents, that tell of nothing but counters; none waits longer than 5 seconds for its turn."""
+    """Status writes a second, of all parents and children, that tell of nothing but counters; none waits longer than 5 seconds for its turn."""
     slice: float = 3.0
     """A pass stops starting writes after this long, so that the status moves and a new spec is heard."""
     create_concurrency: tuple[int, int] = (8, 64)

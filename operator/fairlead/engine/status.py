@@ -131,7 +131,7 @@ class StatusWriter:
             return None
         slot = (resource.kind, record.name)
         book = self._book(key, slot)
-        if wait := self._held(book) if urgent or matters(before, after) else self._numbers(book):
+        if wait := self._held(book) if urgent or matters(before, after) else self._numbers(book, self._interval):
             return wait
         # The patch was made against this very record, so it is only good for it.
         meta = {"uid": record.uid, "resourceVersion": str(record.rv)}
@@ -145,7 +145,11 @@ class StatusWriter:
         before = book.sent
         if book.written == float("-inf"):
             book.written = asyncio.get_running_loop().time()
-        if wait := self._pause_until(max(book.held, book.written + self._child_interval)):
+        if before is None or matters(before, after):
+            wait = self._pause_until(max(book.held, book.written + self._child_interval))
+        else:
+            wait = self._numbers(book, self._child_interval)
+        if wait:
             return wait
         gone = {field: None for field in before or () if field not in after}
         wait = await self._write(key, slot, BY_KIND[kind], {"status": {**after, **gone}})
@@ -167,10 +171,10 @@ class StatusWriter:
     def _held(self, book: _Book) -> float | None:
         return self._pause_until(book.held)
 
-    def _numbers(self, book: _Book) -> float | None:
+    def _numbers(self, book: _Book, interval: float) -> float | None:
         """Only numbers moved: not before the interval is over, and then in turn with other objects' numbers."""
         now = asyncio.get_running_loop().time()
-        if wait := self._pause_until(max(book.held, book.written + self._interval)):
+        if wait := self._pause_until(max(book.held, book.written + interval)):
             return wait
         if book.turn <= book.written:
             book.turn = self._turns.next(now)

@@ -42,7 +42,7 @@ class Crowd:
         load = Load("crowd", parents=-(-pods // _EACH), each=min(pods, _EACH), nodes=nodes)
         await self.course.warm_up(contender)
         filled = await self.course.create("crowd_create", contender, load, 1)
-        await asyncio.sleep(_CALM)
+        await asyncio.sleep(min(_CALM, self.idle))
         resting = await self._at_rest()
         return filled, {
             "memory_crowd": filled.rss[self.course.controller] / 1e6,

@@ -48,8 +48,7 @@ _METHOD = """\
 ## How it is measured
 
 - Each contender gets a fresh control plane (`hack/lab`) and takes turns with the others, in another order each round. The
-  stock Deployment, Fairlead without spreading and scheduled bare pods have one turn. All share the same cores, the benchmark
-  itself included.
+  stock Deployment and bare pods have one turn. All share the same cores, the benchmark itself included.
 - The pods are the same everywhere: one container with requests. Surge and unavailable are left at 25 %, the default of both kinds.
 - **create**: from the request until all pods are Ready. **roll**: from the new image until every pod runs it and is Ready and
   the old ones are gone. **scale to 0**: until all are gone. One watch on the pods decides, the same for all.

@@ -10,7 +10,7 @@ from support.commands import REPOSITORY, environment
 
 
 def test_a_small_run_gives_every_figure_that_has_a_goal(tmp_path: Path) -> None:
-    command = [sys.executable, "hack/bench", "--quick", "--pods", "20", "--crowd", "60", "--only", "ours"]
+    command = [sys.executable, "hack/bench", "--quick", "--pods", "10", "--crowd", "30", "--only", "ours"]
     done = subprocess.run(
         [*command, "--folder", str(tmp_path)], cwd=REPOSITORY, env=environment({}), capture_output=True, timeout=300
     )

@@ -19,8 +19,9 @@ def test_every_example_is_applied_and_becomes_ready(scene: Scene) -> None:
     assert len(scene.get("fapp")["items"]) == len(EXAMPLES)
 
 
-def test_kubectl_shows_an_app_in_one_line(given: Given, scene: Scene) -> None:
+def test_kubectl_shows_an_app_in_one_line(given: Given, then: Then, scene: Scene) -> None:
     given.a_ready_app(apps.web(replicas=2))
+    then.phases({1: "Active"})
 
     head, line = scene.kubectl("get", "fapp").splitlines()
 

@@ -181,6 +181,15 @@ class Then:
     def status(self, holds: Callable[[JSON], T], within: float = PATIENCE) -> T:
         return self._scene.until(lambda app: holds(app["status"]), within)
 
+    def phases(self, wanted: dict[int, str], within: float = PATIENCE) -> None:
+        """The App's Revisions by number, and where each stands. They are told of a second after the App at most."""
+
+        def hold(revisions: Objects) -> bool:
+            found = {one["spec"]["number"]: one.get("status", {}).get("phase") for one in revisions}
+            return found == wanted
+
+        self._scene.cluster.until("revisions", hold, within, namespace=self._scene.namespace)
+
     def pods_ready(self, count: int, within: float = PATIENCE) -> list[JSON]:
         """So many pods of the App are ready, and there are no others but those that are being ended."""
 

@@ -1,4 +1,4 @@
-"""Very many Apps when the operator starts. FAIRLEAD_CROWD says how many: 1000, or 5000 where there is time."""
+"""Very many Apps when the operator starts. FAIRLEAD_CROWD says how many: 400, or 5000 where there is time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.lab import Lab
 from support.operator import Operator
 from support.team import Team
 
-CROWD = int(os.environ.get("FAIRLEAD_CROWD", "1000"))
+CROWD = int(os.environ.get("FAIRLEAD_CROWD", "400"))
 RUNNING = CROWD // 10  # have a pod; the others are scaled to zero
 _PATH = "/apis/fairlead.dev/v1alpha1/namespaces/crowd/apps"
 

@@ -11,6 +11,7 @@ _FIRST = ("e2e", "integration", "parity", "bench", "chart", "sim")
 _STATELESS = ("unit", "sim", "conformance", "fairlead")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
     for item in items:

@@ -3,7 +3,7 @@ PY      := .venv/bin/python
 PYTHON  ?= python3
 SOURCES := operator hack tests
 CHECKED := tests/unit tests/sim tests/conformance
-PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check static soak e2e bench up down generate lock clean

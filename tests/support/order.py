@@ -5,32 +5,52 @@ they begin, and whoever is free meanwhile takes the rest. Files that start a con
 would start it again.
 """
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 _FIRST = ("e2e", "integration", "parity", "bench", "chart", "sim")
 _STATELESS = ("unit", "sim", "conformance", "fairlead")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+class Chains(LoadScopeScheduling):
+    """Tests of one chain run in one process, in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return chain(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Chains:
+    return Chains(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_place)
-    for item in items:
-        if _layer(item) not in _STATELESS:
-            item.add_marker(pytest.mark.xdist_group(_chain(item)))
 
 
-def _chain(item: pytest.Item) -> str:
-    layer = _layer(item)
-    return layer if layer == "e2e" else "/".join(item.nodeid.partition("::")[0].split("/")[:3])
+def chain(nodeid: str) -> str:
+    """What a test has to stay together with: the cluster's other tests, its file or folder, or nothing.
+
+    >>> chain("tests/e2e/test_nodes.py::test_x"), chain("tests/integration/faults/test_watch.py::test_x")
+    ('e2e', 'tests/integration/faults')
+    >>> chain("tests/sim/test_wild.py::test_x")
+    'tests/sim/test_wild.py::test_x'
+    """
+    layer = _layer(nodeid)
+    if layer in _STATELESS:
+        return nodeid
+    return layer if layer == "e2e" else "/".join(nodeid.partition("::")[0].split("/")[:3])
 
 
 def _place(item: pytest.Item) -> tuple[int, bool]:
-    layer = _layer(item)
+    layer = _layer(item.nodeid)
     place = _FIRST.index(layer) if layer in _FIRST else len(_FIRST)
     return place, item.get_closest_marker("runs_last") is not None
 
 
-def _layer(item: pytest.Item) -> str:
+def _layer(nodeid: str) -> str:
     """'tests/sim/test_wild.py::test_x' -> 'sim'; doctests are a layer by the package's name."""
-    parts = item.nodeid.partition("::")[0].split("/")
+    parts = nodeid.partition("::")[0].split("/")
     return parts[1] if len(parts) > 1 else ""

@@ -23,8 +23,8 @@ help: ## list the targets
 demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad release, and the way back
 	@hack/demo
 
-test: static ## everything, as CI runs it: static checks, then every test, on real clusters too
-	@$(PYTEST) --doctest-modules operator/fairlead tests
+test: static ## as CI runs it: static checks, then every test but the long faults, on real clusters too
+	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
 	@$(PYTEST) --doctest-modules operator/fairlead $(CHECKED)
@@ -44,6 +44,9 @@ soak: .venv/ready ## the simulation by chance, for SECONDS=… (600): other stor
 
 e2e: .venv/ready ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e
+
+faults: .venv/ready ## real faults on a real control plane: they need a machine that does nothing else
+	@$(PY) -m pytest tests/integration/faults
 
 bench: .venv/ready ## speed and cost beside upstream, in one run (25 minutes), and docs/benchmarks.md from it
 	@$(PY) hack/bench

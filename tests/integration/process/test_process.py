@@ -102,7 +102,7 @@ async def test_it_runs_apps_and_ends_cleanly_on_sigterm(tmp_path: Path, front: F
         kopfs = {request.path for request in front.requests if "fairlead" not in request.headers["User-Agent"]}
         assert kopfs <= {"/api", "/apis", "/api/v1"}, "kopf looks which kinds there are, and at nothing else"
         p.signal(signal.SIGTERM)
-        assert await p.ends(within=5) == 0
+        assert await p.ends(within=15) == 0
         assert p.cluster.get(LEASES, "default", LEASE).object["spec"]["holderIdentity"] == ""
         finalizers = [stored.meta.get("finalizers") for stored in p.cluster.all(APPS)]
         assert finalizers == [None]

@@ -145,6 +145,7 @@ def test_the_defaults_are_stored_where_people_can_see_them(api: Lab) -> None:
             "maxUnavailable": "25%",
             "minReadySeconds": 0,
             "progressDeadlineSeconds": 600,
+            "onFailure": "Rollback",
             "paused": False,
             "revisionHistoryLimit": 10,
         },

@@ -24,7 +24,7 @@ demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad relea
 	@hack/demo
 
 test: static ## as CI runs it: static checks, then every test but the long faults, on real clusters too
-	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults
+	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
 	@$(PYTEST) --doctest-modules operator/fairlead $(CHECKED)
@@ -46,7 +46,7 @@ e2e: .venv/ready ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e
 
 faults: .venv/ready ## real faults on a real control plane: they need a machine that does nothing else
-	@$(PY) -m pytest tests/integration/faults
+	@$(PY) -m pytest tests/integration/faults tests/parity/test_differential.py
 
 bench: .venv/ready ## speed and cost beside upstream, in one run (25 minutes), and docs/benchmarks.md from it
 	@$(PY) hack/bench

@@ -6,6 +6,8 @@ rc.go), restated for an App of one revision; docs/parity.md has the table.
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from fairlead.core.meta import LABEL_APP, LABEL_REVISION
@@ -100,7 +102,11 @@ async def test_replica_set_should_validate_replicaset_status_endpoints(scene: Sc
     await scene.run(replicas=1)
     (revision,) = scene.revisions().values()
     name = revision["metadata"]["name"]
-    status = (await scene.live(REVISIONS, name, "status"))["status"]
+    status = {}
+    async with asyncio.timeout(30):  # told of a second after the App's
+        while status.get("availableReplicas") != 1:
+            status = (await scene.live(REVISIONS, name, "status")).get("status") or {}
+            await asyncio.sleep(0.1)
     assert (status["replicas"], status["readyReplicas"], status["availableReplicas"]) == (1, 1, 1)
     patched = await scene.patch({"status": {"replicas": 7}}, REVISIONS, name, subresource="status")
     assert patched["status"]["replicas"] == 7

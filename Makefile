@@ -23,7 +23,7 @@ help: ## list the targets
 demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad release, and the way back
 	@hack/demo
 
-test: static ## as CI runs it: static checks, then every test but the long faults, on real clusters too
+test: static ## as CI runs it: static checks, then every test but those of make faults, on real clusters too
 	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
@@ -45,7 +45,7 @@ soak: .venv/ready ## the simulation by chance, for SECONDS=… (600): other stor
 e2e: .venv/ready ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e
 
-faults: .venv/ready ## real faults on a real control plane: they need a machine that does nothing else
+faults: .venv/ready ## long faults, and a comparison with Deployments over time: they need a machine that does nothing else
 	@$(PY) -m pytest tests/integration/faults tests/parity/test_differential.py
 
 bench: .venv/ready ## speed and cost beside upstream, in one run (25 minutes), and docs/benchmarks.md from it

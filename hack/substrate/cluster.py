@@ -228,6 +228,9 @@ def _repaired(existing: list[Container], progress: Progress) -> bool:
         if exported.returncode or not _answers_within(60) or not _finished():
             step.note = "half-made"
             return False
+        if not nodeimage.current(_made_of()):
+            step.note = "of an older node image"
+            return False
         try:
             _wait_ready(_REPAIRED_WITHIN)
         except Failure:
@@ -253,6 +256,13 @@ def _answers_within(seconds: float) -> bool:
 def _finished() -> bool:
     namespace, name = _MARKER
     return _try("get", "configmap", name, f"--namespace={namespace}")
+
+
+def _made_of() -> str:
+    """The node image by the marker; nothing where the API server does not answer."""
+    namespace, name = _MARKER
+    found = [one for one in _get("configmaps", f"--namespace={namespace}") if one["metadata"]["name"] == name]
+    return str(found[0]["data"]["nodeImage"]) if found else ""
 
 
 def _mark(image: NodeImage) -> None:

@@ -59,7 +59,7 @@ class NodeImage:
 def ensure(progress: Progress, official: bool) -> NodeImage:
     """Have a node image in Docker. Cheapest first: there already, kept as an archive, pulled (if the official one will do),
     built."""
-    built = f"{_REPOSITORY}:{versions.KUBERNETES}-{fingerprint()}"
+    built = _built()
     archive = paths.cache() / "images" / f"kind-node-{versions.KUBERNETES}-{fingerprint()}.tar"
     with progress.step(f"node image {versions.KUBERNETES}") as step:
         for name in (OFFICIAL, built) if official else (built,):
@@ -76,6 +76,15 @@ def ensure(progress: Progress, official: bool) -> NodeImage:
         step.note = "to build"
     _build(built, archive, progress)
     return NodeImage(built, False)
+
+
+def current(name: str) -> bool:
+    """Whether `ensure` would give this one, on some machine, today."""
+    return name in (OFFICIAL, _built())
+
+
+def _built() -> str:
+    return f"{_REPOSITORY}:{versions.KUBERNETES}-{fingerprint()}"
 
 
 def fingerprint() -> str:

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Gives this node its pod network, in place of kindnetd and under its name: one CNI configuration for the node's pod CIDRs,
-# one route per other node, and masquerading for what leaves the pod network. Runs in the host's network namespace; kind
-# passes POD_SUBNET (both families, comma-separated) and HOST_IP.
+# one route per other node, and masquerading for what leaves the pod network. Runs in the host's network namespace, so the
+# host's name is the node's; kind passes POD_SUBNET (both families, comma-separated).
 set -u
+
+cni=${CNI_FOLDER:-/etc/cni/net.d}
 
 family() { # ADDRESS: the word that both nft and ip know it by
   case $1 in *:*) echo ip6 ;; *) echo ip ;; esac
@@ -30,14 +32,14 @@ configure() { # CIDR,CIDR,: writes the CNI configuration of this node
     case $cidr in *:*) everything=::/0 ;; *) everything=0.0.0.0/0 ;; esac
     routes="$routes${routes:+,}{\"dst\":\"$everything\"}"
   done
-  cat >/etc/cni/net.d/.kindnet <<JSON
+  cat >"$cni/.kindnet" <<JSON
 {"cniVersion": "0.4.0", "name": "kindnet", "plugins": [
   {"type": "ptp", "ipMasq": false,
    "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam-state", "routes": [$routes], "ranges": [$ranges]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}
 ]}
 JSON
-  mv /etc/cni/net.d/.kindnet /etc/cni/net.d/10-kindnet.conflist # whole or not at all: the runtime watches this folder
+  mv "$cni/.kindnet" "$cni/10-kindnet.conflist" # whole or not at all: the runtime watches this folder
 }
 
 reach() { # IP,IP, CIDR,CIDR,: routes another node's pods through its addresses
@@ -52,15 +54,18 @@ reach() { # IP,IP, CIDR,CIDR,: routes another node's pods through its addresses
   done
 }
 
+name='{{.metadata.name}}'
 addresses='{{range .status.addresses}}{{if eq .type "InternalIP"}}{{.address}},{{end}}{{end}}'
 cidrs='{{range .spec.podCIDRs}}{{.}},{{end}}'
 
 masquerade
 while :; do
-  kubectl get nodes --watch -o "go-template=$addresses $cidrs{{\"\\n\"}}" | while read -r node_addresses node_cidrs; do
+  # Which node this is, its name says. Its address does not: Docker may start the nodes in another order and give each the
+  # address of another, and until the kubelets have told, the API server holds the old ones.
+  kubectl get nodes --watch -o "go-template=$name $addresses $cidrs{{\"\\n\"}}" | while read -r node node_addresses node_cidrs; do
     [ -n "$node_cidrs" ] || continue
-    case ",$node_addresses" in
-    *",$HOST_IP,"*) configure "$node_cidrs" ;;
+    case $node in
+    "$(hostname)") configure "$node_cidrs" ;;
     *) reach "$node_addresses" "$node_cidrs" ;;
     esac
   done

@@ -31,7 +31,7 @@ def run(folder: Path, node: str, nodes: str) -> list[str]:
     program(folder, "nft", "cat >/dev/null")
     program(folder, "ip", f'echo "$@" >>{routes}')
     program(folder, "kubectl", f"cat {folder}/nodes; touch {folder}/told")
-    program(folder, "sleep", "kill -TERM $PPID; exec /bin/sleep 5")  # one round is enough
+    program(folder, "sleep", "kill -TERM $PPID")  # one round is enough
     done = subprocess.run(
         ["sh", paths.FILES / "node-network.sh"],
         env={"PATH": f"{folder}:{os.environ['PATH']}", "CNI_FOLDER": str(folder), "POD_SUBNET": "10.244.0.0/16,fd00:10:244::/56"},

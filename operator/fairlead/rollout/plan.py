@@ -18,21 +18,19 @@ from fairlead.core.actions import (
     Confirm,
     Create,
     Delete,
-    Event,
     Failure,
-    Patch,
     Plan,
     Release,
     merge_requeue,
 )
 from fairlead.core.budget import fenceposts
-from fairlead.core.conditions import Condition, find, timestamp
+from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import problems, rejection, revisions, status
+from fairlead.rollout import bookkeeping, events, problems, rejection, revisions, status
 from fairlead.rollout.course import course_of
 from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, scale
-from fairlead.rollout.model import App, Observed, Phase, Progress, progress_of
+from fairlead.rollout.model import App, Observed, Progress, progress_of
 from fairlead.rollout.pods import Shaper, creates
 from fairlead.rollout.revisions import Target
 from fairlead.rollout.status import Counts
@@ -293,17 +291,17 @@ def _carry_out(
     room = max(0, fleet.bound - counts.total)
     finished, later = sweep(observed.pods, now)
     progress = remember(app, target, fleet, counts, now)
-    bookkeeping = keep_revisions(observed, target, fleet, complete)
+    books = bookkeeping.keep_revisions(observed, target, fleet, complete)
     joined = report(observed, target, fleet, counts, found, progress, complete, now)
     changed_sizes = fleet.sizes != {
         id: size for id, size in progress_of(app.status).sizes.items() if size or id in fleet.sizes
     }
     return Plan(
         # The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment.
-        actions=(*claims, *bookkeeping, *made[:room], *gone, *made[room:], *finished),
+        actions=(*claims, *books, *made[:room], *gone, *made[room:], *finished),
         status=joined,
-        statuses=_revision_statuses(observed, target, complete, now),
-        events=tuple(_events(observed, target, fleet, counts, found, complete)),
+        statuses=bookkeeping.revision_statuses(observed, target, complete, now),
+        events=tuple(events.happened(observed, target, fleet, counts, found, complete)),
         requeue_after=merge_requeue(wait, later, next_change(observed, fleet, progress, complete, now)),
         confirm=must_confirm(app, observed.pods, gone),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
@@ -416,24 +414,6 @@ def must_confirm(app: App, pods: Sequence[Pod], gone: Sequence[Delete]) -> Confi
     return ""
 
 
-def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: bool) -> list[Action]:
-    """Create the wanted Revision, renumber one that is gone back to, and drop what is beyond the history limit once the
-    roll is complete (upstream: cleanupDeployment)."""
-    app = observed.app
-    if target.revision is None:
-        body = msgspec.json.encode(revisions.manifest(app, target))
-        return [Create("Revision", app.namespace, revisions.revision_name(app.name, target.hash), body, app.uid)]
-    if revisions.must_renumber(target, observed.revisions):
-        number = revisions.next_number(observed.revisions)
-        body = msgspec.json.encode({"metadata": {"uid": target.revision.uid}, "spec": {"number": number}})
-        return [Patch("Revision", app.namespace, target.revision.name, body)]
-    if not complete:
-        return []
-    in_use = {target.hash, *(pod.revision for pod in observed.pods)}
-    old = revisions.expired(observed.revisions, app.spec.rollout.revision_history_limit, in_use)
-    return [Delete("Revision", app.namespace, revision.name, revision.uid) for revision in old]
-
-
 def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float) -> Progress:
     """status.rollout after this plan."""
     before = progress_of(app.status)
@@ -530,63 +510,6 @@ def next_change(observed: Observed, fleet: Fleet, progress: Progress, complete: 
     course = fleet.course
     step = course.left if course and course.held else None
     return merge_requeue(soon, left + 1 if left else None, step)
-
-
-def _revision_statuses(
-    observed: Observed, target: Target, complete: bool, now: float
-) -> tuple[tuple[str, str, JSON], ...]:
-    by_hash: dict[str, list[Pod]] = defaultdict(list)
-    for pod in observed.pods:
-        by_hash[pod.revision].append(pod)
-    changed = []
-    for revision in observed.revisions:
-        wanted = revision.hash == target.hash
-        phase: Phase = "Retired" if not wanted else "Active" if complete else "Progressing"
-        wanted_status = status.of_revision(
-            revision, by_hash[revision.hash], observed.app.spec.rollout.min_ready_seconds, phase, now
-        )
-        if wanted_status != revision.status and not revision.deleting:
-            changed.append(("Revision", revision.name, wanted_status))
-    return tuple(changed)
-
-
-def _events(
-    observed: Observed, target: Target, fleet: Fleet, counts: Counts, found: Sequence[problems.Problem], complete: bool
-) -> list[Event]:
-    """What happened since the last status, for `kubectl describe`."""
-    app = observed.app
-    before = app.status
-    name = revisions.name_of(app, target)
-    said = []
-    if target.rejected and before.get("activeRevision") == target.rejected.revision:
-        failed = target.rejected
-        words = f"Revision {failed.number} ({failed.revision}) is taken back: {failed.message}"
-        said.append(Event("Warning", "RolledBack", words))
-    if before.get("activeRevision") != name:
-        template = target.revision.template if target.revision else app.spec.template
-        images = ", ".join(revisions.images(msgspec.json.decode(template)))
-        back = target.undo or target.rejected
-        verb = f"Going back to revision {target.number}" if back else f"Rolling out revision {target.number}"
-        said.append(Event("Normal", "RolloutStarted", f"{verb} ({name}): {images}"))
-    desired = progress_of(before).desired
-    if desired is not None and desired != app.spec.replicas:
-        said.append(Event("Normal", "Scaled", f"Scaled from {desired} to {app.spec.replicas} pods"))
-    if complete and before.get("stableRevision") != name:
-        said.append(
-            Event(
-                "Normal", "RolloutComplete", f"Revision {target.number} ({name}) runs on all {app.spec.replicas} pods"
-            )
-        )
-    progressing = find(before.get("conditions") or (), "Progressing") or {}
-    known = {(p.get("reason"), p.get("container"), p.get("revision")) for p in before.get("problems") or ()}
-    said += [
-        Event("Warning", problem.reason, problems.in_words([problem]))
-        for problem in found
-        if (problem.reason, problem.container or None, problem.revision or None) not in known
-    ]
-    if progressing.get("reason") == status.DEADLINE and counts.complete(app.spec.replicas):
-        said.append(Event("Normal", "Recovered", "the roll went on and is complete"))
-    return said
 
 
 def _refused(observed: Observed, condition: Condition, now: float) -> Plan:

@@ -12,10 +12,9 @@ import msgspec
 
 from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
 from fairlead.core.meta import JSON, LABEL_APP
-from fairlead.core.podstate import Pod
 from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
-from fairlead.rollout.model import App, Observed, Phase, Progress, Rejected, Revision, progress_of
+from fairlead.rollout.model import App, Observed, Progress, Rejected, progress_of
 from fairlead.rollout.problems import Problem
 
 DEADLINE = "ProgressDeadlineExceeded"
@@ -293,26 +292,6 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
         held = ": paused" if rollout.get("heldAt") else tail
         return f"Step {rollout.get('step', 0) + 1}/{rollout['steps']} at {rollout.get('share', 0)}%{held}"
     return f"Rolling {rollout.get('available', 0)}/{replicas}{tail}"
-
-
-def of_revision(revision: Revision, pods: Sequence[Pod], min_ready_seconds: int, phase: Phase, now: float) -> JSON:
-    """A Revision's status: its pods' counts and where it stands (Progressing, Active, Retired)."""
-    active = [pod for pod in pods if pod.active]
-    available = sum(pod.available(min_ready_seconds, now) for pod in active)
-    settled = phase == "Active" or (phase == "Retired" and not pods)
-    message = (
-        f"{len(active)} pods are left" if phase == "Retired" else f"{available} of {len(active)} pods are available"
-    )
-    condition = Condition("Ready", "True" if settled else "False", phase, message)
-    return {
-        "observedGeneration": revision.generation,
-        "phase": phase,
-        "replicas": len(active),
-        "readyReplicas": sum(pod.ready for pod in active),
-        "availableReplicas": available,
-        "terminatingReplicas": sum(pod.deleting is not None for pod in pods),
-        "conditions": stamp([condition], revision.status.get("conditions") or (), revision.generation, now),
-    }
 
 
 def selector(app: App) -> str:

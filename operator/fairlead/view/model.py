@@ -58,6 +58,7 @@ class Condition(Base, frozen=True):
 
 class Rollout(Base, frozen=True):
     strategy: str = "Rolling"
+    on_failure: str = "Rollback"
     max_surge: int | str = "25%"
     max_unavailable: int | str = "25%"
     min_ready_seconds: int = 0

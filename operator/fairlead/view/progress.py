@@ -108,6 +108,10 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     waiting_for: str = ""
     waiting_since: float | None = None
     gives_up_at: float | None = None  # when the progress deadline ends
+    goes_back: bool = False  # whether the release is taken back then
+    taken_back: int | None = (
+        None  # the revision whose release was taken back, and whose template still stands in the spec
+    )
     notes: tuple[str, ...] = ()
     created: float | None = None
 
@@ -184,6 +188,8 @@ def progress(app: App, revisions: Sequence[Revision], now: float) -> Progress:
         waiting_for=waiting,
         waiting_since=since if waiting else None,
         gives_up_at=_deadline(app, ruling),
+        goes_back=_goes_back(app),
+        taken_back=app.status.rejected.number if app.status.rejected and app.is_true("RolledBack") else None,
         notes=tuple(_notes(app, ruling, now)),
         created=app.metadata.created,
     )
@@ -368,6 +374,12 @@ def _deadline(app: App, ruling: Verdict) -> float | None:
     return since + app.spec.rollout.progress_deadline_seconds
 
 
+def _goes_back(app: App) -> bool:
+    """Whether there is something to go back to, and it is not forbidden."""
+    status = app.status
+    return app.spec.rollout.on_failure == "Rollback" and status.stable_revision not in ("", status.active_revision)
+
+
 # ---------------------------------------------------------------- what is wrong
 
 
@@ -383,9 +395,9 @@ def troubles(app: App) -> list[Condition]:
         return []
     told = {problem.reason for problem in app.status.problems}
     found = [_without_problems(c, app) for c in app.status.conditions if _is_trouble(c) and c.reason not in told]
-    unique: dict[tuple[str, str], Condition] = {}
+    unique: dict[str, Condition] = {}
     for condition in sorted(found, key=lambda c: c.type == "Stalled"):  # which only repeats another one
-        unique.setdefault((condition.reason, condition.message), condition)
+        unique.setdefault(condition.message or condition.reason, condition)
     return list(unique.values())
 
 

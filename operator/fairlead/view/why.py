@@ -105,6 +105,8 @@ def headline(state: Progress) -> str:
             return f"{name} is scaled to 0, as asked: nothing is awaited."
         case "Done":
             return f"{name} is done: {revision} runs with {where}. Nothing is awaited."
+        case "Failed" if state.taken_back:
+            return f"{name}: the release of revision {state.taken_back} was taken back, {revision} runs with {where}."
         case "Failed":
             return f"{name} is stuck: {revision} does not get further{_of_its_own(state)}."
         case "Degraded":
@@ -145,7 +147,8 @@ def _deadline(state: Progress, now: float) -> Iterable[str]:
         return
     left = state.gives_up_at - now
     if left > 0:
-        yield f"If nothing moves for another {duration(left)}, the rollout counts as failed (progressDeadlineSeconds)."
+        end = "takes itself back" if state.goes_back else "counts as failed"
+        yield f"If nothing moves for another {duration(left)}, the release {end} (progressDeadlineSeconds)."
 
 
 def _serving(state: Progress) -> Iterable[str]:

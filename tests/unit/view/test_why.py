@@ -18,12 +18,19 @@ NOW = 10_000.0
 COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
 
 
-def app(*, generation: int = 1, meta: dict[str, Any] | None = None, desired: int = 3, **status: Any) -> App:
+def app(
+    *,
+    generation: int = 1,
+    meta: dict[str, Any] | None = None,
+    desired: int = 3,
+    policy: str = "Rollback",
+    **status: Any,
+) -> App:
     base = {"observedGeneration": 1, "revision": 2, "activeRevision": "shop-v2", "stableRevision": "shop-v1"}
     counts = {"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3}
     raw = {
         "metadata": {"name": "shop", "uid": "u", "generation": generation, **(meta or {})},
-        "spec": {"replicas": desired},
+        "spec": {"replicas": desired, "rollout": {"onFailure": policy}},
         "status": {**base, **counts, **status},
     }
     return read(raw, App)
@@ -61,6 +68,26 @@ STALLED = [{"type": "Stalled", "status": "True", "reason": "ProgressDeadlineExce
 )  # fmt: skip
 def test_the_headline(sentence: str, told: App, want: str) -> None:
     assert explain(told, Evidence(revisions=REVISIONS), NOW).headline == want, sentence
+
+
+def test_a_release_that_was_taken_back_is_not_told_as_one_that_is_stuck() -> None:
+    why = "revision 2 was taken back: no progress for 600 s"
+    said = [{"type": type, "status": "True", "reason": type, "message": why} for type in ("RolledBack", "Stalled")]
+    rejected = {"number": 2, "reason": "ProgressDeadlineExceeded", "message": "no progress for 600 s"}
+    told = app(conditions=said, revision=1, activeRevision="shop-v1", rejected=rejected, **dict.fromkeys(COUNTS, 3))
+    found = explain(told, Evidence(revisions=REVISIONS), NOW)
+    assert found.headline == "shop: the release of revision 2 was taken back, revision 1 runs with 3 of 3 pods ready."
+    assert [cause.words for cause in found.causes] == [why]
+
+
+@pytest.mark.parametrize(
+    ("policy", "end"), [("Rollback", "the release takes itself back"), ("Pause", "the release counts as failed")]
+)
+def test_what_the_deadline_brings_depends_on_on_failure(policy: str, end: str) -> None:
+    started = {"startedAt": timestamp(NOW), "lastProgressAt": timestamp(NOW)}
+    moving = [{"type": "Reconciling", "status": "True", "reason": "Progressing"}]
+    rolling = app(rollout=started, conditions=moving, policy=policy)
+    assert any(end in sentence for sentence in explain(rolling, Evidence(REVISIONS), NOW).sentences)
 
 
 def test_whoever_is_on_call_learns_whether_anyone_suffers() -> None:

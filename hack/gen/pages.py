@@ -26,7 +26,7 @@ CONDITIONS = {
     "ReplicaFailure": "There only while the API server refuses a write that pods or revisions need. Its reason is that of the problem.",
     "Accepted": "There only with False: the spec cannot be obeyed. What runs is left as it is.",
     "Exposed": "There only with spec.expose: whether the Service stands.",
-    "Disruption": "There only with spec.disruption: whether the PodDisruptionBudget stands.",
+    "Disruption": "There only with spec.disruption: whether the PodDisruptionBudget stands and can let a pod go.",
 }
 FOUND_ELSEWHERE = {
     "ReplicaFailure": "True: the reason of the refusal, such as QuotaExceeded",
@@ -42,6 +42,7 @@ EVENTS = {
     "RolledBack": "A release failed, or was aborted, and is taken back; with what failed.",
     "Scaled": "spec.replicas changed; with both numbers.",
     "Recovered": "A release that had passed its deadline went on and is complete.",
+    "NoEvictionAllowed": "spec.disruption can allow no eviction, even while all pods are healthy: node drains wait for ever.",
     "RecreatingService": "The Service is deleted and made anew, because its cluster IP cannot be changed in place (to or from Headless).",
 }
 

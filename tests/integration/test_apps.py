@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -18,14 +19,23 @@ from support.operator import Operator
 from support.team import Team, image
 
 _numbers = count(1)
+_STAGES = Path(__file__).with_name("stages.yaml")
 
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
     """A control plane with upstream's controllers, its scheduler, and four nodes that KWOK keeps alive."""
     # With the admission of service accounts, which the lab leaves out unless told.
-    off = "TaintNodesByCondition"
-    with Lab("apps", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled", admission_off=off) as lab:
+    with Lab(
+        "apps",
+        controllers=True,
+        scheduler=True,
+        kwok=True,
+        nodes=4,
+        qps="unthrottled",
+        admission_off="TaintNodesByCondition",
+        kwok_args=f"--config={_STAGES}",
+    ) as lab:
         install(lab)
         with Operator(lab):
             yield lab
@@ -137,7 +147,7 @@ def test_an_upstream_autoscaler_finds_the_app_through_its_scale(team: Team) -> N
 
 def test_a_percentage_budget_is_counted_through_the_app_s_scale(team: Team) -> None:
     team.run(replicas=4, disruption={"maxUnavailable": "25%"})
-    team.wait("jsonpath={.status.disruptionsAllowed}=1", name="pdb/shop")
+    counted(team, "disruptionsAllowed", 1)
     assert team.get("pdb", "shop")["status"]["expectedPods"] == 4
 
 
@@ -338,3 +348,63 @@ def test_trust_27_a_fix_in_the_middle_of_a_bad_roll_goes_straight_through(team: 
     team.wait("jsonpath={.status.revision}=3")
     team.wait("condition=Ready")
     assert {pod["spec"]["containers"][0]["image"] for pod in team.pods()} == {"shop:3"}
+
+
+def test_trust_47_a_budget_that_can_allow_no_eviction_is_told_and_never_got_round(team: Team) -> None:
+    team.run(replicas=2, disruption={"maxUnavailable": 0})
+    counted(team, "currentHealthy", 2)
+    before = team.uids()
+    assert "disruption budget" in evict(team), "a drain is refused, for as long as it tries"
+    told = team.condition("Disruption")
+    assert (told["status"], told["reason"]) == ("False", "NoEvictionAllowed")
+    assert "spec.disruption.maxUnavailable" in told["message"] and "{maxUnavailable: 1}" in told["message"]
+    eventually(lambda: "NoEvictionAllowed" in team.kubectl("get", "events", "--field-selector=type=Warning"))
+    team.patch({"template": image("2")})
+    team.wait("jsonpath={.status.revision}=2")
+    team.wait("condition=Ready")
+    assert not before & team.uids(), "a release needs no eviction"
+    team.patch({"disruption": {"maxUnavailable": 1}})
+    team.wait("condition=Disruption")
+    counted(team, "disruptionsAllowed", 1)
+    assert "Success" in evict(team)
+
+
+def test_trust_48_a_registry_that_is_away_holds_a_release_up_while_the_old_pods_serve(team: Team) -> None:
+    team.run(
+        replicas=4, rollout={"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 3, "onFailure": "Pause"}
+    )
+    before = team.uids()
+    with team.history() as history:
+        team.patch({"template": image("2-away")})
+        team.wait("condition=Stalled")
+        assert "ErrImagePull" in team.condition("Stalled")["message"], "no such host, it says"
+        assert before < team.uids() and len(team.pods()) == 5, "it went no further than the first pod"
+        assert team.condition("Available")["status"] == "True"
+
+        def all_pulled() -> bool:
+            team.kubectl("label", "pods", "--all", "registry=back")
+            return len(team.pods()) == 4 and not before & team.uids()
+
+        eventually(all_pulled, 90)
+        team.wait("condition=Ready")
+    assert history.fewest_ready >= 4, "nobody was missed at any moment"
+    assert team.shop()["status"]["revision"] == 2, "the same release went on by itself"
+
+
+def evict(team: Team) -> str:
+    """What the API server says to the eviction of one of the pods, as a drain asks for it."""
+    name = team.pods()[0]["metadata"]["name"]
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": team.name}}
+    path = f"/api/v1/namespaces/{team.name}/pods/{name}/eviction"
+    return team.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(body), check=False)
+
+
+def counted(team: Team, field: str, count: int) -> None:
+    """Wait until the disruption controller says so. It learns of a new kind with a /scale half a minute after its own start,
+    and what it could not count before it tries ever more seldom: a budget that is touched is counted at once."""
+
+    def holds() -> bool:
+        team.kubectl("annotate", "pdb", "shop", "--overwrite", f"touched={next(_numbers)}")
+        return bool(team.get("pdb", "shop")["status"].get(field) == count)
+
+    eventually(holds, 90)

@@ -82,7 +82,9 @@ _acts = st.one_of(
     st.builds(Act, delays, st.just("history"), st.sampled_from([0, 1, 10])),
     st.builds(Act, delays, st.just("restart"), st.none()),
     st.builds(Act, delays, st.just("expose"), st.sampled_from(EXPOSE)),
-    st.builds(Act, delays, st.just("disruption"), st.sampled_from([None, {"maxUnavailable": 1}])),
+    st.builds(
+        Act, delays, st.just("disruption"), st.sampled_from([None, {"maxUnavailable": 1}, {"maxUnavailable": 0}])
+    ),
     st.builds(Act, delays, st.just("delete pod"), pods),
     st.builds(Act, delays, st.just("evict pod"), pods),
     st.builds(Act, delays, st.just("strip pod"), pods),

@@ -47,6 +47,18 @@ def fenceposts(max_surge: int | str, max_unavailable: int | str, replicas: int) 
     return surge, min(unavailable, replicas) if replicas else unavailable
 
 
+def evictions(min_available: int | str | None, max_unavailable: int | str | None, replicas: int) -> int:
+    """How many pods a disruption budget lets go at once while all of them are healthy; 0: it refuses every eviction for
+    ever. Both bounds round up (kubernetes pkg/controller/disruption, getExpectedPodCount).
+
+    >>> evictions(None, "10%", 3), evictions("90%", None, 10), evictions("90%", None, 3), evictions(3, None, 3)
+    (1, 1, 0, 0)
+    """
+    if min_available is not None:
+        return max(0, replicas - resolve(min_available, replicas, "up"))
+    return min(replicas, resolve(max_unavailable or 0, replicas, "up"))
+
+
 def proportion(size: int, allowed: int, recorded_max: int, remaining: int) -> int:
     """How much one revision of `size` pods gains (or loses) when the App is scaled in the middle of a roll: its share of
     the new bound `allowed` (replicas + surge) against the old one, rounded, but never past what remains to be given.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fairlead.core.actions import Failure, Plan
 from fairlead.core.children import project_child
+from fairlead.core.conditions import find
 from fairlead.core.meta import LABEL_APP, Key
 from fairlead.disruption.model import DisruptionObserved
 from fairlead.disruption.plan import plan
@@ -29,6 +30,8 @@ class DisruptionPart:
             wanted=app.spec.disruption,
             live=view.get("PodDisruptionBudget", key.namespace, key.name),
             refused=refused,
+            replicas=app.spec.replicas,
+            said=(find(app.status.get("conditions") or (), "Disruption") or {}).get("reason", ""),
         )
 
     def plan(self, observed: DisruptionObserved, now: float) -> Plan:

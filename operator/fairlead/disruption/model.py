@@ -25,3 +25,5 @@ class DisruptionObserved(msgspec.Struct, frozen=True):
     wanted: Disruption | None
     live: Child | None
     refused: tuple[str, str] | None = None
+    replicas: int = 1
+    said: str = ""  # the reason that the condition gave last

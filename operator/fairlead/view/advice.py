@@ -197,6 +197,13 @@ CATALOGUE: dict[str, Advice] = {
     "ServiceRefused": Advice(
         "the API server does not accept the Service", ("Change spec.expose as the message says.",)
     ),
+    "NoEvictionAllowed": Advice(
+        "the disruption budget can allow no eviction, so a node with one of these pods can never be drained",
+        (
+            "Give it room: spec.disruption: {maxUnavailable: 1}, or more replicas than minAvailable.",
+            "If nothing but you may move these pods, it is as it should be: fairlead restart replaces them all the same.",
+        ),
+    ),
     "BudgetRefused": Advice(
         "the API server does not accept the disruption budget", ("Change spec.disruption as the message says.",)
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fairlead.cli.linting.schema import Finding
-from fairlead.core.budget import fenceposts, resolve
+from fairlead.core.budget import evictions, fenceposts
 
 App = dict[str, Any]
 
@@ -48,17 +48,13 @@ def unprobed(spec: App) -> Iterator[Finding]:
 def no_eviction(spec: App) -> Iterator[Finding]:
     """A budget that never allows an eviction stops every drain of a node."""
     budget, replicas = spec.get("disruption") or {}, spec.get("replicas", 1)
-    if replicas == 0:
+    if not budget or replicas == 0 or evictions(budget.get("minAvailable"), budget.get("maxUnavailable"), replicas):
         return
-    for field in ("minAvailable", "maxUnavailable"):
-        if field not in budget:
-            continue
-        bound = resolve(budget[field], replicas, "up")
-        if (replicas - bound if field == "minAvailable" else bound) <= 0:
-            yield Finding(
-                ("spec", "disruption", field),
-                f"{budget[field]} of {replicas} allows no eviction at all: draining a node would wait forever",
-            )
+    field = "minAvailable" if "minAvailable" in budget else "maxUnavailable"
+    yield Finding(
+        ("spec", "disruption", field),
+        f"{budget[field]} of {replicas} allows no eviction at all: draining a node would wait forever",
+    )
 
 
 def everything_down(spec: App) -> Iterator[Finding]:

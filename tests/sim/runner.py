@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any, Self, TypeVar
 
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import Conflict
@@ -19,6 +20,7 @@ from support.clock import CreepingLoop
 
 WATCHED = {APPS, BUDGETS, PODS, REVISIONS, SERVICES}
 Body = Callable[[World], Awaitable[None]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,38 @@ class Outcome:
 Trouble = Callable[[World], Faults]
 
 
-def run(scenario: Scenario, trouble: Trouble | None = None, seed: int = 0) -> Outcome:
-    """One run from an empty cluster to rest and silence. Violations and unmet ends are in the outcome. `seed`: how time
-    passes; the same input and seed make the same run."""
+class Stage:
+    """A world in virtual time that goes on only while it is told to. `seed`: how time passes; the same input and seed make
+    the same run. Use as a context manager."""
 
-    async def play() -> Outcome:
-        world = World(seed=seed)
+    def __init__(self, seed: int):
+        self._runner = asyncio.Runner(loop_factory=lambda: CreepingLoop(seed))
+        self._seed = seed
+        self.world: World
+
+    def __enter__(self) -> Self:
+        gc.disable()  # what it finalizes wakes the loop, and a run would depend on those before it
+        self.world = self.run(self._make())
+        return self
+
+    def __exit__(self, *_: object) -> None:
         try:
-            return await _play(world, scenario, trouble)
+            self.run(self.world.close())
+            self._runner.close()
         finally:
-            await world.close()
+            gc.enable()
 
-    gc.disable()  # what it finalizes wakes the loop, and a run would depend on those before it
-    try:
-        with asyncio.Runner(loop_factory=lambda: CreepingLoop(seed)) as runner:
-            return runner.run(play())
-    finally:
-        gc.enable()
+    async def _make(self) -> World:
+        return World(seed=self._seed)
+
+    def run(self, act: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(act)
+
+
+def run(scenario: Scenario, trouble: Trouble | None = None, seed: int = 0) -> Outcome:
+    """One run from an empty cluster to rest and silence. Violations and unmet ends are in the outcome."""
+    with Stage(seed) as stage:
+        return stage.run(_play(stage.world, scenario, trouble))
 
 
 @cache
@@ -91,31 +108,41 @@ async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Ou
     failure = ""
     try:
         await scenario.body(world)
-        await asyncio.sleep(max(0.0, world.calm_at - world.loop.time()))
-        await world.until(lambda: _ended(world, scenario), "the end of the story", within=700)
-        await world.rest()
-        await world.resyncs()
-        if not _ended(world, scenario):
-            failure = "the end did not last"
+        await settle(world, lambda: _ended(world, scenario))
     except AssertionError as error:
         failure = str(error) or f"the story does not hold: {traceback.extract_tb(error.__traceback__)[-1].line}"
-    violations = list(world.monitor.violations)
-    writes = [write for process in world.operators for write in process.writes]
-    violations += [
-        f"{write}: a delete that does not name the uid" for write in writes if write.verb == "delete" and not write.uid
-    ]
+    violations = wrong(world)
     if failure:
         violations.insert(0, failure.splitlines()[0])
     return Outcome(
         end=snapshot(world.cluster, NAMESPACE),
         creates=world.monitor.creates,
         deletes=world.monitor.deletes,
-        writes=writes,
+        writes=_writes(world),
         seconds=world.loop.time(),
         hit=planned.hit if isinstance(planned, At) else None,
         violations=violations,
         story=world.describe() if violations else "",
     )
+
+
+async def settle(world: World, ended: Callable[[], bool]) -> None:
+    """To the end of the story, to rest, and through lists and a start that find nothing to do. AssertionError else."""
+    await asyncio.sleep(max(0.0, world.calm_at - world.loop.time()))
+    await world.until(ended, "the end of the story", within=700)
+    await world.rest()
+    await world.resyncs()
+    assert ended(), "the end did not last"
+
+
+def wrong(world: World) -> list[str]:
+    """What has gone wrong so far: what the monitor saw, and deletes that could have met another object of the name."""
+    nameless = [write for write in _writes(world) if write.verb == "delete" and not write.uid]
+    return [*world.monitor.violations, *(f"{write}: a delete that does not name the uid" for write in nameless)]
+
+
+def _writes(world: World) -> list[Write]:
+    return [write for process in world.operators for write in process.writes]
 
 
 def _ended(world: World, scenario: Scenario) -> bool:

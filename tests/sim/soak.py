@@ -15,13 +15,13 @@ from dataclasses import replace
 
 import hypothesis
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from sim.runner import TROUBLES, clean, compare, run
 from sim.scenarios import SCENARIOS
 from sim.weather import WEATHER, named
-from sim.wild import Act, acts, story
+from sim.wild import AnyWeather
 
 SECONDS = float(os.environ.get("FAIRLEAD_SOAK", "60"))
 SEED = os.environ.get("FAIRLEAD_SOAK_SEED")
@@ -57,23 +57,16 @@ def some_weather(seed: int) -> str:
 def wild_stories(seed: int) -> str:
     """Stories that hypothesis makes up, in any weather. The seed's stories are found again and shrunk by playing the seed
     alone."""
-    phases = (Phase.generate, Phase.shrink) if SEED else (Phase.generate,)
-
-    @hypothesis.seed(seed)
-    @settings(
+    manner = settings(
         max_examples=STORIES_PER_ROUND,
-        phases=phases,
+        stateful_step_count=20,
+        phases=(Phase.generate, Phase.shrink) if SEED else (Phase.generate,),
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(st.lists(acts, min_size=1, max_size=20), st.sampled_from(WEATHERS), st.integers(0, 10_000))
-    def whatever(script: list[Act], weather: str, time_seed: int) -> None:
-        outcome = run(story(script), None if weather == "fine" else named(weather), time_seed)
-        assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
-
-    whatever()
+    run_state_machine_as_test(hypothesis.seed(seed)(AnyWeather), settings=manner)
     return f"{STORIES_PER_ROUND} wild stories"
 
 

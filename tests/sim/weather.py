@@ -148,10 +148,16 @@ def _skewed(*offsets: tuple[float, float]) -> Trouble:
     return arm
 
 
-def _two_operators(world: World) -> Faults:
-    """A lease, a standby, and a leader that is killed twice, then cut off."""
+def standby(world: World) -> Faults:
+    """A lease, and a second operator that waits for it."""
     world.lease = LEASE
     world.monitor.lag += 25
+    world.loop.call_soon(lambda: world.start(identity="second"))
+    return Faults()
+
+
+def _two_operators(world: World) -> Faults:
+    """With a standby, and a leader that is killed twice, then cut off."""
     world.calm_at = 100.0
 
     def kill() -> None:
@@ -162,12 +168,12 @@ def _two_operators(world: World) -> Faults:
     def cut(on: bool) -> None:
         world.operators[0].client.cut = on
 
-    world.loop.call_soon(lambda: world.start(identity="second"))
+    faults = standby(world)
     for when in (2.2, 30.0):
         world.loop.call_later(when, kill)
     world.loop.call_later(50.0, cut, True)
     world.loop.call_later(90.0, cut, False)
-    return Faults()
+    return faults
 
 
 class Now(Faults):
@@ -222,6 +228,7 @@ WEATHER: dict[str, Trouble] = {
     "a clock two seconds behind": _skewed((0.0, -2.0)),
     "a clock two seconds ahead": _skewed((0.0, 2.0)),
     "a clock that jumps": _skewed((1.5, 3600.0), (3.0, -3600.0), (6.0, 0.0)),
+    "a standby": standby,
     "two operators": _two_operators,
     "an operator that keeps dying": _every(1.7, lambda world: world.operators[0].crash(), lag=3.0),
 }

@@ -1,22 +1,25 @@
-"""Stories that nobody wrote: what people, machines and clusters may do to an App, in any order."""
+"""Stories that nobody wrote: a state machine of what people, machines and clusters may do to an App, in any order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fairlead.core.meta import JSON, LABEL_APP, controller_of
-from fairlead.kube.fake import Stored
+from fairlead.kube.fake import Faults, Stored
 from fairlead.kube.resources import APPS as APP_KIND
 from fairlead.kube.resources import BUDGETS as PDBS
 from fairlead.kube.resources import NODES, PODS, SERVICES
 from sim.operator_process import Process
-from sim.runner import Scenario
+from sim.runner import Stage, settle, wrong
 from sim.scenarios import Quota
+from sim.weather import WEATHER, named
 from sim.world import NAMESPACE, USER, World
 
 
@@ -70,40 +73,170 @@ CONTAINERS: list[JSON] = [
 ]
 REMOVABLE = ["replicas", "rollout", "expose", "disruption"]
 
-pods = st.integers(0, 4)
-_acts = st.one_of(
-    st.builds(Act, delays, st.just("scale"), st.integers(0, 5)),
-    st.builds(Act, delays, st.just("image"), st.sampled_from(IMAGES)),
-    st.builds(Act, delays, st.just("budget"), st.sampled_from(BUDGETS)),
-    st.builds(Act, delays, st.just("strategy"), st.sampled_from(["Rolling", "Recreate"])),
-    st.builds(Act, delays, st.just("paused"), st.booleans()),
-    st.builds(Act, delays, st.just("min ready"), st.sampled_from([0, 3])),
-    st.builds(Act, delays, st.just("undo"), st.sampled_from([None, 1, 2, 7])),
-    st.builds(Act, delays, st.just("history"), st.sampled_from([0, 1, 10])),
-    st.builds(Act, delays, st.just("restart"), st.none()),
-    st.builds(Act, delays, st.just("expose"), st.sampled_from(EXPOSE)),
-    st.builds(
-        Act, delays, st.just("disruption"), st.sampled_from([None, {"maxUnavailable": 1}, {"maxUnavailable": 0}])
-    ),
-    st.builds(Act, delays, st.just("delete pod"), pods),
-    st.builds(Act, delays, st.just("evict pod"), pods),
-    st.builds(Act, delays, st.just("strip pod"), pods),
-    st.builds(Act, delays, st.just("orphan pod"), pods),
-    st.builds(Act, delays, st.just("node dies"), st.sampled_from(["node-1", "node-2"])),
-    st.builds(Act, delays, st.just("node comes back"), st.sampled_from(["node-1", "node-2"])),
-    st.builds(Act, delays, st.just("node is removed"), st.sampled_from(["node-1", "node-2"])),
-    st.builds(Act, delays, st.just("node is cordoned"), st.sampled_from(["node-1", "node-2", "node-3"])),
-    st.builds(Act, delays, st.just("template"), st.sampled_from(TEMPLATES)),
-    st.builds(Act, delays, st.just("container"), st.sampled_from(CONTAINERS)),
-    st.builds(Act, delays, st.just("remove"), st.sampled_from(REMOVABLE)),
-    st.builds(Act, delays, st.just("restore"), st.integers(1, 4)),
-    st.builds(Act, delays, st.just("quota"), st.integers(1, 20)),
-    st.builds(Act, delays, st.just("operator dies"), st.none()),
-    st.builds(Act, delays, st.just("delete app"), st.sampled_from(["Background", "Foreground", "Orphan"])),
+NODE_NAMES = ("node-1", "node-2", "node-3")  # of which the third never dies, or nothing could ever run
+CUT_SECONDS = 20.0  # longer than a leader may go without renewing
+WEATHERS = ("fine", *WEATHER, *(f"seed {number}" for number in range(1000)))
+
+
+def acts(what: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Act]:
+    return st.builds(Act, delays, st.just(what), values, st.sampled_from((*APPS[:1] * 3, APPS[1])))
+
+
+CHANGES = st.one_of(
+    acts("scale", st.integers(0, 5)),
+    acts("image", st.sampled_from(IMAGES)),
+    acts("template", st.sampled_from(TEMPLATES)),
+    acts("container", st.sampled_from(CONTAINERS)),
+    acts("budget", st.sampled_from(BUDGETS)),
+    acts("strategy", st.sampled_from(["Rolling", "Recreate"])),
+    acts("paused", st.booleans()),
+    acts("min ready", st.sampled_from([0, 3])),
+    acts("history", st.sampled_from([0, 1, 10])),
+    acts("expose", st.sampled_from(EXPOSE)),
+    acts("disruption", st.sampled_from([None, {"maxUnavailable": 1}, {"maxUnavailable": 0}])),
+)
+HARM = st.one_of(*(acts(what, st.integers(0, 4)) for what in ("delete pod", "evict pod", "strip pod", "orphan pod")))
+LOSSES = st.one_of(
+    acts("node dies", st.sampled_from(NODE_NAMES[:2])),
+    acts("node is removed", st.sampled_from(NODE_NAMES[:2])),
+    acts("node is cordoned", st.sampled_from(NODE_NAMES)),
 )
 
 
-acts = st.builds(lambda act, app: act._replace(app=app), _acts, st.sampled_from((*APPS[:1] * 3, APPS[1])))
+class Life(RuleBasedStateMachine):
+    """Two Apps, and what befalls them. A rule is one or a few kinds of `Act`; after each nothing may have gone wrong, and
+    at the end somebody puts everything right, and the Apps are as asked and in peace.
+
+    A story is kept by its acts, its weather and its seed (`replay`).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = ExitStack()
+        self._sound = False  # begun, and nothing has been found wrong
+
+    def begin(self, weather: str, seed: int) -> None:
+        self._stage = self._open.enter_context(Stage(seed))
+        self.world = self._stage.world
+        self._stage.run(self._begin(weather))
+        self._sound = True
+
+    async def _begin(self, weather: str) -> None:
+        self.world.start(Faults() if weather == "fine" else named(weather)(self.world))
+        self.quota, self.past = Quota(self.world, 20), Past()
+        self.world.apply(replicas=3)
+
+    def happens(self, act: Act) -> None:
+        self._stage.run(self._happens(act))
+
+    async def _happens(self, act: Act) -> None:
+        await asyncio.sleep(act.after)
+        perform(self.world, act, self.quota, self.past)
+
+    # ------------------------------------------------------------ what people do
+
+    @rule(act=CHANGES)
+    def somebody_changes_the_spec(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("remove", st.sampled_from(REMOVABLE)))
+    def somebody_takes_a_field_away(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("restore", st.integers(1, 4)))
+    def somebody_applies_the_spec_of_before(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("undo", st.sampled_from([None, 1, 2, 7])))
+    def somebody_goes_back(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("restart", st.none()))
+    def somebody_restarts(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("delete app", st.sampled_from(["Background", "Foreground", "Orphan"])))
+    def somebody_deletes_an_app(self, act: Act) -> None:
+        self.happens(act)
+
+    # ------------------------------------------------------------ what machines and clusters do
+
+    @precondition(lambda self: any(map(self.world.pods, APPS)))
+    @rule(act=HARM)
+    def a_pod_comes_to_harm(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=LOSSES)
+    def a_node_is_lost(self, act: Act) -> None:
+        self.happens(act)
+
+    @precondition(lambda self: self.world.kubelets.dead)
+    @rule(act=acts("node comes back", st.sampled_from(NODE_NAMES[:2])))
+    def a_node_comes_back(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("quota", st.integers(1, 20)))
+    def the_quota_changes(self, act: Act) -> None:
+        self.happens(act)
+
+    @rule(act=acts("operator dies", st.none()))
+    def the_operator_dies(self, act: Act) -> None:
+        self.happens(act)
+
+    @precondition(lambda self: len(self.world.operators) > 1)
+    @rule(act=acts("leader is cut off", st.none()))
+    def another_operator_leads(self, act: Act) -> None:
+        self.happens(act)
+
+    # ------------------------------------------------------------ what must hold
+
+    @invariant()
+    def nothing_went_wrong(self) -> None:
+        self._sound = not (found := wrong(self.world))
+        assert self._sound, "\n".join([*found, self.world.describe()])
+
+    def teardown(self) -> None:
+        """The end is a part of the story, unless that has gone wrong before."""
+        with self._open:
+            if self._sound:
+                self._stage.run(put_right(self.world, self.quota))
+                self.nothing_went_wrong()
+
+
+class FairWeather(Life):
+    """Nothing else is wrong."""
+
+    @initialize(seed=st.integers(0, 99))
+    def it_begins(self, seed: int) -> None:
+        self.begin("fine", seed)
+
+
+class AnyWeather(Life):
+    """Watches lag, requests fail, clocks jump, operators come and go."""
+
+    @initialize(weather=st.sampled_from(WEATHERS), seed=st.integers(0, 10_000))
+    def it_begins(self, weather: str, seed: int) -> None:
+        self.begin(weather, seed)
+
+
+class Leaders(Life):
+    """Two operators that take turns."""
+
+    @initialize(seed=st.integers(0, 99))
+    def it_begins(self, seed: int) -> None:
+        self.begin("a standby", seed)
+
+
+def replay(script: Sequence[Act], weather: str, seed: int) -> None:
+    """A story once more."""
+    life = Life()
+    life.begin(weather, seed)
+    try:
+        for act in script:
+            life.happens(act)
+            life.nothing_went_wrong()
+    finally:
+        life.teardown()
 
 
 class Past:
@@ -151,6 +284,7 @@ def perform(world: World, act: Act, quota: Quota, past: Past) -> None:
         "node is cordoned": lambda node: there(world, node) and world.nodes.cordon(node, True),
         "quota": lambda limit: setattr(quota, "limit", limit),
         "operator dies": lambda _: leading(world).crash(),
+        "leader is cut off": lambda _: cut_off(world),
     }
     if act.what in does:
         does[act.what](act.value)
@@ -161,6 +295,13 @@ def perform(world: World, act: Act, quota: Quota, past: Past) -> None:
 def leading(world: World) -> Process:
     """The operator that writes, or where nobody does just now the first."""
     return next((process for process in world.operators if process.engine.leads), world.operators[0])
+
+
+def cut_off(world: World) -> None:
+    """The leader reaches nobody for a while: it gives up, and the standby takes over."""
+    client = leading(world).client
+    client.cut = True
+    world.loop.call_later(CUT_SECONDS, setattr, client, "cut", False)
 
 
 def there(world: World, node: str) -> bool:
@@ -193,30 +334,23 @@ def harm(world: World, what: str, meta: JSON) -> None:
         world.edit_pod(pod, lambda obj: obj["metadata"].pop("ownerReferences", None))
 
 
-def story(script: list[Act]) -> Scenario:
-    async def body(world: World) -> None:
-        quota, past = Quota(world, 20), Past()
+async def put_right(world: World, quota: Quota) -> None:
+    """All faults end, and somebody's last word is a good one: it comes true, and stays so."""
+    await asyncio.sleep(1)
+    quota.limit = 100
+    for node in NODE_NAMES:
+        if there(world, node):
+            world.nodes.revive(node)
+            world.nodes.cordon(node, False)
+    await world.until(lambda: all(not app.meta.get("deletionTimestamp") for app in world.apps()), "deletions done")
+    if not world.apps():
         world.apply(replicas=3)
-        for act in script:
-            await asyncio.sleep(act.after)
-            perform(world, act, quota, past)
-        await asyncio.sleep(1)
-        # And then somebody puts it right: all faults end, and the last word is a good one.
-        quota.limit = 100
-        for node in ("node-1", "node-2", "node-3"):
-            if there(world, node):
-                world.nodes.revive(node)
-                world.nodes.cordon(node, False)
-        await world.until(lambda: all(not app.meta.get("deletionTimestamp") for app in world.apps()), "deletions done")
-        if not world.apps():
-            world.apply(replicas=3)
-        for app in world.apps():
-            fixed = {"rollout": {"paused": None, "undoTo": None}, "template": {"spec": {"nodeSelector": None}}}
-            world.patch(fixed, app.meta["name"])
-            world.image("shop:9", app.meta["name"])
-        await world.until(lambda: wanted(world), "the last word", within=900)
-
-    return Scenario("wild", body, ends=wanted)
+    for app in world.apps():
+        fixed = {"rollout": {"paused": None, "undoTo": None}, "template": {"spec": {"nodeSelector": None}}}
+        world.patch(fixed, app.meta["name"])
+        world.image("shop:9", app.meta["name"])
+    await world.until(lambda: wanted(world), "the last word", within=900)
+    await settle(world, lambda: wanted(world))
 
 
 def wanted(world: World) -> bool:

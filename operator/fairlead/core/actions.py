@@ -81,6 +81,15 @@ class Release(msgspec.Struct, frozen=True):
 Action = Create | Apply | Patch | Delete | Adopt | Release
 
 
+class Read(msgspec.Struct, frozen=True):
+    """Look at one object in full, of a kind that is watched by its metadata alone: it has come to this resourceVersion."""
+
+    kind: str
+    namespace: str
+    name: str
+    rv: int
+
+
 class Event(msgspec.Struct, frozen=True):
     """One line of an object's history, for `kubectl describe`; aggregated by the recorder."""
 
@@ -123,6 +132,8 @@ class Plan(msgspec.Struct, frozen=True):
     # The status holds a decision (how many pods each revision is to have) that the actions on pods follow from: it must
     # be stored before them, so that an operator that dies in between goes on from the decision, not from half its effect.
     status_first: bool = False
+    # What has to be read before this can be decided as it should be; what is known of it already was used.
+    reads: tuple[Read, ...] = ()
 
 
 def merge_requeue(*delays: float | None) -> float | None:
@@ -147,6 +158,7 @@ __all__ = [
     "Key",
     "Patch",
     "Plan",
+    "Read",
     "Release",
     "merge_requeue",
 ]

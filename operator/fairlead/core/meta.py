@@ -11,6 +11,7 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 LABEL_APP = f"{GROUP}/app"  # the App's name: what Services, budgets and scale selectors select on
 LABEL_REVISION = f"{GROUP}/revision"  # the template's hash
+LABEL_CONFIG = f"{GROUP}/config"  # on copies of configuration: the name of the entry of spec.config
 LABEL_TRACK = f"{GROUP}/track"  # stable, canary, preview
 LABEL_SERVING = f"{GROUP}/serving"  # "true" while the pod may get traffic
 ANNOTATION_PROMOTE = f"{GROUP}/promote"  # on Apps: what a person asked of one release

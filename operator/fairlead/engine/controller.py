@@ -44,6 +44,11 @@ class View(Protocol):
         """The records whose index function gave `value`, in a stable order (by name)."""
         ...
 
+    def content(self, kind: str, namespace: str, name: str) -> tuple[int, Any | None] | None:
+        """What was last read of an object in full, at a plan's wish (`Plan.reads`), with the resourceVersion it had then;
+        (…, None) where it was not there, None where nothing has been read (or has been forgotten since)."""
+        ...
+
 
 class Source(msgspec.Struct, frozen=True):
     """One watched kind: how an object is projected, found again, and whom it concerns.
@@ -51,6 +56,7 @@ class Source(msgspec.Struct, frozen=True):
     project: the object's JSON (not the watch envelope) -> record, None for an object that is none of our business.
     indexes: name -> function(record) -> index value, None to leave it out of that index.
     keys:    function(record) -> the parents to reconcile when this record appears, changes (asked of old and new) or goes.
+    content: the whole object's JSON -> what is kept of it, where a plan asks for it to be read in full.
     """
 
     resource: Resource
@@ -59,6 +65,7 @@ class Source(msgspec.Struct, frozen=True):
     indexes: Mapping[str, Callable[[Any], Hashable | None]] = {}
     label_selector: str = ""
     metadata_only: bool = False
+    content: Callable[[bytes], Any] | None = None
 
 
 class Part(Protocol):

@@ -199,7 +199,7 @@ class Engine:
             executor=Executor(self.client, tables, self._requests, expectations, own_writes, failures),
             statuses=StatusWriter(self.client, self._requests, own_writes, tuning, self.rng),
             recorder=self.recorder,
-            live=LiveReads(self.client, controller, tables, tuning.page_size),
+            live=LiveReads(self.client, controller, self.store, tuning.page_size),
             clock=self.clock,
             settings=tuning,
             metrics=self.metrics,
@@ -228,6 +228,7 @@ class Engine:
                     {**known.indexes, **source.indexes},
                     source.label_selector,
                     source.metadata_only,
+                    source.content,
                 )
         return list(merged.values())
 
@@ -299,6 +300,7 @@ class _Feed:
             self._synced.set()
 
     def restored(self) -> None:
+        self._store.contents.clear()
         for reconciler in self._reconcilers:
             reconciler.own_writes.forget_kind(self._table.kind)
             reconciler.distrust()

@@ -1,19 +1,20 @@
-"""Live reads before a step that cannot be taken back (engine rule 6)."""
+"""Live reads: before a step that cannot be taken back (engine rule 6), and of what is watched by its metadata alone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from fairlead.core.actions import Read, merge_requeue
 from fairlead.core.meta import Key
 from fairlead.engine.controller import Controller
-from fairlead.engine.store import Slot, Table
+from fairlead.engine.store import Slot, Store, Table
 from fairlead.kube.client import Client, Envelope
 from fairlead.kube.errors import Conflict, NotFound
-from fairlead.kube.resources import PODS
+from fairlead.kube.resources import BY_KIND, PODS
 
 _envelope = msgspec.json.Decoder(Envelope)
 _DOUBTS_AT_ONCE = 8  # single reads of pods a list did not show
@@ -35,11 +36,32 @@ _page = msgspec.json.Decoder(_Page)
 class LiveReads:
     """Asks the API server itself, and lets the store know what it said."""
 
-    def __init__(self, client: Client, controller: Controller, tables: Mapping[str, Table], page_size: int) -> None:
+    def __init__(self, client: Client, controller: Controller, store: Store, page_size: int) -> None:
         self._client = client
         self._controller = controller
-        self._tables = tables
+        self._tables = store.tables
+        self._contents = store.contents
         self._page_size = page_size
+
+    async def read(self, reads: Sequence[Read]) -> float | None:
+        """Read in full what plans asked for and what has been left alone long enough; seconds until the next of the rest
+        will have been."""
+        now = asyncio.get_running_loop().time()
+        waits = [(read, self._contents.wait(read, now)) for read in reads]
+        await asyncio.gather(*(self._read(read) for read, wait in waits if not wait))
+        return merge_requeue(*(wait for _, wait in waits if wait))
+
+    async def _read(self, read: Read) -> None:
+        project = self._tables[read.kind].source.content
+        if project is None:
+            raise ValueError(f"nothing says what is kept of a {read.kind} that is read in full")
+        try:
+            body = await self._client.get(BY_KIND[read.kind], read.namespace, read.name)
+        except NotFound:
+            self._contents.keep(read, read.rv, None, 0)
+            return
+        rv = int(_envelope.decode(body).metadata.resource_version)
+        self._contents.keep(read, rv, project(body), len(body))
 
     async def confirm_parent(self, key: Key, record: Any, generation: int) -> None:
         """Conflict unless the parent is still the one that was decided on: same uid, same generation, not going."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.core.actions import Action, Confirm, Event, Plan, merge_requeue
+from fairlead.core.actions import Action, Confirm, Event, Plan, Read, merge_requeue
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Part
 from fairlead.engine.execute import Executor, Fenced, Job
@@ -44,6 +44,7 @@ class Decision:
     requeue_after: float | None
     confirm: Confirm
     status_first: bool
+    reads: list[Read]
 
 
 def join(plans: list[Plan]) -> Decision:
@@ -71,6 +72,7 @@ def join(plans: list[Plan]) -> Decision:
         requeue_after=merge_requeue(*(plan.requeue_after for plan in plans)),
         confirm=confirm,
         status_first=any(plan.status_first for plan in plans),
+        reads=list(dict.fromkeys(read for plan in plans for read in plan.reads)),
     )
 
 
@@ -189,6 +191,15 @@ class Reconciler:
             self.queue.add_after(key, pause)
             return "waiting"
         decision = self._decide(key, record)
+        if decision.reads:
+            due = await self.live.read(decision.reads)
+            record = self._record(key)
+            if record is None:
+                self._forget(key)
+                return "gone"
+            generation = self.controller.generation_of(record)
+            decision = self._decide(key, record)
+            decision.requeue_after = merge_requeue(decision.requeue_after, due)
         if decision.actions and key in self._distrusted:
             await self.live.refresh_parent(key)
             await self.live.refresh_children(key, record)

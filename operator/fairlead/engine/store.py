@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.engine.contents import Contents
 from fairlead.engine.controller import Record, Source
 from fairlead.kube.client import Envelope
 
@@ -229,6 +230,7 @@ class Store:
 
     def __init__(self) -> None:
         self.tables: dict[str, Table] = {}
+        self.contents = Contents()
 
     def open(self, source: Source) -> Table:
         kind = source.resource.kind
@@ -246,3 +248,6 @@ class Store:
 
     def by(self, kind: str, index: str, value: Hashable) -> Iterable[Any]:
         return self.tables[kind].by(index, value)
+
+    def content(self, kind: str, namespace: str, name: str) -> tuple[int, Any | None] | None:
+        return self.contents.get(kind, namespace, name)

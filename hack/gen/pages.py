@@ -25,6 +25,7 @@ CONDITIONS = {
     "Paused": "There only while spec.rollout.paused is set.",
     "ReplicaFailure": "There only while the API server refuses a write that pods or revisions need. Its reason is that of the problem.",
     "Accepted": "There only with False: the spec cannot be obeyed. What runs is left as it is.",
+    "Config": "There only with spec.config: whether all that it names is there and pinned. Before that nothing of it is released.",
     "Exposed": "There only with spec.expose: whether the Service stands.",
     "Disruption": "There only with spec.disruption: whether the PodDisruptionBudget stands and can let a pod go.",
 }

@@ -20,6 +20,7 @@ PLACES = (
     "expose",
     "disruption",
     "placement",
+    "config",
     "engine",
 )  # where conditions, problems, events are made
 COPIED = ""  # the reason of another condition, which is found where that one is made

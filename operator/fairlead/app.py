@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from fairlead.config import controller as config
+from fairlead.config.model import Pin
+from fairlead.config.pins import add_config
 from fairlead.core.meta import JSON
 from fairlead.disruption import controller as disruption
 from fairlead.engine.controller import Controller
@@ -19,12 +24,17 @@ STRATEGIES = "fairlead.strategies"
 
 def app_controller() -> Controller:
     """Everything the engine needs to run Apps."""
-    strategies = registry.load(STRATEGIES)
+    strategies, configuration = registry.load(STRATEGIES), config.ConfigPart()
     return Controller(
         name="app",
         parent=APPS,
-        sources=(*rollout.sources(), expose.source(), disruption.source()),
-        parts=(rollout.RolloutPart(strategies, (_drained, _spread)), expose.ExposePart(), disruption.DisruptionPart()),
+        sources=(*rollout.sources(), configuration.source(), expose.source(), disruption.source()),
+        parts=(
+            configuration,  # first: the copies are there before the Revision and the pods that refer to them
+            rollout.RolloutPart(strategies, (_configured, _drained, _spread), configuration.wanted),
+            expose.ExposePart(),
+            disruption.DisruptionPart(),
+        ),
         status_of=lambda app: app.status,
         summarise=summarise,
         generation_of=lambda app: app.generation,
@@ -32,9 +42,13 @@ def app_controller() -> Controller:
     )
 
 
-def _drained(app: App, spec: JSON) -> JSON:
+def _configured(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
+    return add_config(pins, spec)
+
+
+def _drained(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
     return add_drain(app.spec.expose, spec)
 
 
-def _spread(app: App, spec: JSON) -> JSON:
+def _spread(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
     return add_spread(app.spec.placement, app.name, app.spec.replicas, spec)

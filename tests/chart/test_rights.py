@@ -42,6 +42,7 @@ NEEDED = {
     ("fairlead.dev", "revisions/status"): {"patch"},
     ("", "pods"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "services"): {"get", "list", "watch", "create", "patch", "delete"},
+    ("", "configmaps"): {"get", "list", "watch", "create", "delete"},
     ("policy", "poddisruptionbudgets"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "events"): {"create", "patch"},
 }
@@ -109,7 +110,6 @@ def test_nobody_gets_a_right_on_secrets(objects: list[Manifest]) -> None:
         "pods/ephemeralcontainers",
         "pods/eviction",
         "serviceaccounts/token",
-        "configmaps",
         "roles",
         "clusterroles",
         "rolebindings",

@@ -158,6 +158,8 @@ class TestRights:
             ("delete", "pods"),
             ("create", "services"),
             ("patch", "poddisruptionbudgets.policy"),
+            ("watch", "configmaps"),
+            ("create", "configmaps"),
             ("create", "events"),
         ],
     )
@@ -170,7 +172,8 @@ class TestRights:
             ("get", "secrets"),
             ("list", "secrets"),
             ("create", "secrets"),
-            ("get", "configmaps"),
+            ("patch", "configmaps"),
+            ("update", "configmaps"),
             ("update", "apps.fairlead.dev"),
             ("delete", "apps.fairlead.dev"),
             ("create", "pods/exec"),

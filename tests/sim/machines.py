@@ -13,7 +13,7 @@ from fairlead.core.meta import JSON
 from fairlead.kube.errors import ApiError, NotFound
 from fairlead.kube.fake import Commit, FakeCluster, Origin, Stored, gc
 from fairlead.kube.fake.selectors import label_selector_match
-from fairlead.kube.resources import APPS, BUDGETS, NODES, PODS
+from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, NODES, PODS
 
 KUBELET = Origin("update", "kubelet", "kubelet", "status")
 LIFECYCLE = Origin("update", "node-lifecycle", "kube-controller-manager", "status")
@@ -46,6 +46,18 @@ IMAGES = {
     "unready": Behaviour(ready=float("inf")),
     "hog": Behaviour(exits=True),
 }
+
+
+def config_maps_of(pod: JSON) -> set[str]:
+    """The ConfigMaps that the pod cannot start without.
+
+    >>> config_maps_of({"spec": {"containers": [{"envFrom": [{"configMapRef": {"name": "a"}}]}], "volumes": [{"name": "v"}]}})
+    {'a'}
+    """
+    spec = pod["spec"]
+    volumes = {volume["configMap"]["name"] for volume in spec.get("volumes") or () if "configMap" in volume}
+    sources = [source for container in spec["containers"] for source in container.get("envFrom") or ()]
+    return volumes | {source["configMapRef"]["name"] for source in sources if "configMapRef" in source}
 
 
 def behaviour(pod: JSON) -> Behaviour:
@@ -171,7 +183,12 @@ class Kubelets(Machine):
         pod = self._mine(namespace, name, uid)
         if pod is None:
             return
-        how = behaviour(pod.object)
+        found = [self.cluster.find(CONFIG_MAPS, namespace, name) for name in sorted(config_maps_of(pod.object))]
+        if None in found:  # it is looked for again and again, and says so only in Events
+            self.loop.call_later(1.0, self._start, namespace, name, uid)
+            return
+        texts = [text for stored in found if stored for text in (stored.object.get("data") or {}).values()]
+        how = next((IMAGES[text] for text in texts if text in IMAGES), behaviour(pod.object))
         if not how.pulls:
             image = pod.object["spec"]["containers"][0]["image"]
             waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}": not found'}

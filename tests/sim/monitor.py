@@ -9,8 +9,8 @@ from collections import deque
 from fairlead.core.conditions import parse_time
 from fairlead.core.meta import JSON, LABEL_APP, controller_of
 from fairlead.kube.fake import Commit, FakeCluster, Stored
-from fairlead.kube.resources import APPS, NAMESPACES, PODS
-from sim.machines import is_ready
+from fairlead.kube.resources import APPS, CONFIG_MAPS, NAMESPACES, PODS
+from sim.machines import config_maps_of, is_ready
 
 LAG = 0.25
 _OURS = ("fairlead.dev/", "app.kubernetes.io/")
@@ -30,6 +30,7 @@ class Monitor:
         self.loop = asyncio.get_running_loop()
         self.creates = 0  # of pods, by an operator
         self.deletes = 0
+        self.taken_away: set[tuple[str, str]] = set()  # ConfigMaps that others deleted: (namespace, name)
         self._names: set[tuple[str, str, str]] = set()
         self._specs: dict[str, deque[tuple[float, JSON]]] = {}  # by App uid: (until when it was current, spec)
         self._unavailable: dict[str, float] = {}  # pod uid -> since when (loop time)
@@ -48,6 +49,8 @@ class Monitor:
             self._check_app_write(commit)
         if commit.resource == PODS:
             self._check_pod_write(commit)
+        if commit.resource == CONFIG_MAPS:
+            self._check_config_map_write(commit)
         if commit.type == "ADDED" and commit.resource.kind not in ("Lease", "Event"):
             self._check_create(commit)
 
@@ -71,6 +74,8 @@ class Monitor:
             and commit.old.object["spec"] != commit.new.object["spec"]
         ):
             self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, commit.old.object["spec"]))
+        if commit.resource == CONFIG_MAPS and commit.type == "DELETED":
+            self.taken_away.add((commit.namespace, commit.name))
         if commit.resource != PODS:
             return
         if controller_of(commit.new.meta) is None:
@@ -138,6 +143,7 @@ class Monitor:
         app = self.cluster.find(APPS, commit.namespace, owner.name) if owner else None
         if commit.type == "ADDED":
             self.creates += 1
+            self._check_config(commit)
             if app:
                 self._check_surge(commit, app)
                 self._check_recreate(commit, app)
@@ -148,6 +154,28 @@ class Monitor:
                     self.wrong(commit, "a pod that nobody owns was deleted")
             elif app and not app.meta.get("deletionTimestamp"):
                 self._check_floor(commit, app)
+
+    def _check_config(self, commit: Commit) -> None:
+        """A pod is made after the copies it runs with, and they are what will never change."""
+        for name in config_maps_of(commit.new.object):
+            found = self.cluster.find(CONFIG_MAPS, commit.namespace, name)
+            if found is None:
+                if (commit.namespace, name) not in self.taken_away:
+                    self.wrong(commit, f"a pod without its ConfigMap {name}")
+            elif LABEL_APP in (found.meta.get("labels") or {}) and not found.object.get("immutable"):
+                self.wrong(commit, f"a pod with a copy that can change: {name}")
+
+    def _check_config_map_write(self, commit: Commit) -> None:
+        if commit.origin.verb == "delete":
+            users = [
+                pod.meta["name"]
+                for pod in self.cluster.all(PODS, commit.namespace)
+                if not finished(pod) and commit.name in config_maps_of(pod.object)
+            ]
+            if users:
+                self.wrong(commit, f"a copy was deleted that {users[0]} runs with")
+        elif commit.type != "ADDED":
+            self.wrong(commit, "the operator changed a ConfigMap")
 
     def pods_of(self, app: Stored) -> list[Stored]:
         """Active pods the App owns and that still carry its label."""

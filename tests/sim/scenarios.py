@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.kube.errors import Forbidden
 from fairlead.kube.fake import Admission, FakeClient, Faults, Write, faults
-from fairlead.kube.resources import BUDGETS, NAMESPACES, PODS, SERVICES
+from fairlead.kube.resources import BUDGETS, CONFIG_MAPS, NAMESPACES, PODS, SERVICES
 from sim.monitor import LAG
 from sim.runner import Body, Scenario
 from sim.weather import LEASE
@@ -388,6 +388,68 @@ async def old_revisions_are_forgotten(world: World) -> None:
 async def stuck_with(world: World, reason: str) -> None:
     """Until the status names the problem."""
     await world.until(lambda: any(p["reason"] == reason for p in world.status().get("problems") or ()), reason)
+
+
+# ---------------------------------------------------------------- configuration that is part of a release
+
+SETTINGS = [{"name": "settings", "mountPath": "/etc/shop", "configMap": "settings"}]
+
+
+def runs_with(world: World, theme: str, replicas: int) -> bool:
+    """Every pod has this content, and no other is kept in mind but that of a kept revision."""
+    return world.configured() == [{"theme": theme}] * replicas == [{"theme": theme}] * len(world.pods())
+
+
+@scenario()
+async def a_changed_config_map_is_a_release(world: World) -> None:
+    world.config_map("settings", theme="dark")
+    world.apply(replicas=2, config=SETTINGS)
+    await world.complete()
+    assert runs_with(world, "dark", 2)
+    world.config_map("settings", theme="light")
+    await world.until(lambda: world.rolled_out() and runs_with(world, "light", 2), "light")
+    assert world.numbers() == [1, 2]
+
+
+@scenario(ends=lambda world: brought_back(world, "shop:1", 2, 2) and runs_with(world, "dark", 2))
+async def a_config_map_that_breaks_the_app_is_taken_back(world: World) -> None:
+    world.config_map("settings", theme="dark")
+    world.apply(replicas=2, config=SETTINGS)
+    await world.complete()
+    world.config_map("settings", theme="crash")
+    await world.until(lambda: brought_back(world, "shop:1", 2, 2), "taken back", within=300)
+    assert runs_with(world, "dark", 2), "the old content is back"
+
+
+@scenario(ends=lambda world: world.rolled_out() and sorted(c["theme"] for c in world.copies()) == ["3", "4"])
+async def copies_go_with_their_revision(world: World) -> None:
+    for theme in "1234":
+        inline = [{"name": "settings", "env": True, "values": {"theme": theme}}]
+        world.apply(replicas=1, config=inline, rollout={"revisionHistoryLimit": 1})
+        await world.until(lambda t=theme: world.rolled_out() and runs_with(world, t, 1), f"theme {theme}")
+
+
+@scenario(ends=lambda world: world.rolled_out() and runs_with(world, "dark", 2))
+async def a_config_map_is_missing_and_comes(world: World) -> None:
+    world.apply(replicas=2)
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    world.patch({"config": SETTINGS})
+    await world.until(lambda: world.condition("Config").get("reason") == "ConfigMapMissing", "told")
+    assert "ConfigMap settings" in world.condition("Ready")["message"]
+    assert before == {pod.meta["uid"] for pod in world.pods()}, "what runs was touched"
+    world.config_map("settings", theme="dark")
+    await world.until(lambda: world.rolled_out() and runs_with(world, "dark", 2), "dark")
+
+
+@scenario(ends=lambda world: world.rolled_out() and runs_with(world, "light", 2))
+async def a_deleted_copy_is_made_again(world: World) -> None:
+    world.config_map("settings", theme="light")
+    world.apply(replicas=2, config=SETTINGS)
+    await world.complete()
+    copy = next(c for c in world.cluster.all(CONFIG_MAPS, NAMESPACE) if c.meta["name"] != "settings")
+    world.cluster.delete(CONFIG_MAPS, NAMESPACE, copy.meta["name"])
+    await world.until(lambda: world.copies() == [{"theme": "light"}], "made again")
 
 
 # ---------------------------------------------------------------- pods that come to harm

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.core.conditions import find, timestamp
-from fairlead.core.meta import JSON
+from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.errors import ApiError
 from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, schema
-from fairlead.kube.resources import APPS, BUDGETS, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
-from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, is_ready
+from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
+from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, config_maps_of, is_ready
 from sim.monitor import Monitor, finished
 from sim.operator_process import Process
 from support.clock import pace
@@ -130,6 +130,21 @@ class World:
         """`kubectl annotate`; None takes one away."""
         return self.cluster.patch(APPS, NAMESPACE, name, {"metadata": {"annotations": annotations}}, "merge", USER)
 
+    def config_map(self, name: str, **data: str) -> Stored:
+        """`kubectl apply --server-side` of a ConfigMap."""
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+        return self.cluster.apply(CONFIG_MAPS, NAMESPACE, name, body, USER, force=True)
+
+    def copies(self, name: str = "shop") -> list[JSON]:
+        """The contents of the App's immutable copies, by name."""
+        ours = [c for c in self.cluster.all(CONFIG_MAPS, NAMESPACE) if c.meta.get("labels", {}).get(LABEL_APP) == name]
+        return [copy.object["data"] for copy in ours]
+
+    def configured(self, name: str = "shop") -> list[JSON]:
+        """What each ready pod has of its first ConfigMap."""
+        maps = {c.meta["name"]: c.object["data"] for c in self.cluster.all(CONFIG_MAPS, NAMESPACE)}
+        return [maps[min(config_maps_of(pod.object))] for pod in self.ready(name)]
+
     def scale(self, replicas: int, name: str = "shop") -> None:
         self.patch({"replicas": replicas}, name)
 
@@ -185,7 +200,7 @@ class World:
     def everything(self) -> list[Stored]:
         return [
             stored
-            for resource in (PODS, REVISIONS, SERVICES, BUDGETS)
+            for resource in (PODS, REVISIONS, SERVICES, BUDGETS, CONFIG_MAPS)
             for stored in self.cluster.all(resource, NAMESPACE)
         ]
 

@@ -22,7 +22,7 @@ def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: b
     roll is complete (upstream: cleanupDeployment)."""
     app = observed.app
     if target.revision is None:
-        body = msgspec.json.encode(revisions.manifest(app, target))
+        body = msgspec.json.encode(revisions.manifest(app, target, observed.pins))
         return [Create("Revision", app.namespace, revisions.revision_name(app.name, target.hash), body, app.uid)]
     if revisions.must_renumber(target, observed.revisions):
         number = revisions.next_number(observed.revisions)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
+from fairlead.config.model import Wanted, digest_with
 from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import Key
 from fairlead.core.podstate import Pod, project_pod
@@ -23,25 +26,41 @@ class RolloutPart:
 
     name = "rollout"
 
-    def __init__(self, strategies: Mapping[str, Strategy], shapers: Sequence[Shaper]):
+    def __init__(
+        self,
+        strategies: Mapping[str, Strategy],
+        shapers: Sequence[Shaper],
+        configured: Callable[[View, App], Wanted],
+    ):
         self._strategies = strategies
         self._shapers = tuple(shapers)
+        self._configured = configured  # the config room's word on what an App's spec.config comes to
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> Observed | None:
         """The App with all that it owns and all that carries its label, from the store."""
         app: App | None = view.get("App", key.namespace, key.name)
         if app is None:
             return None
+        wanted = self._configured(view, app)
+        digest = digest_with(app.digest, wanted.pins) if wanted.known else ""
+        makeable = {copy.name for copy in wanted.copies}
+
+        def with_losses(revision: Revision) -> Revision:
+            copies = {pin.copy for pin in revision.config if pin.copy} - makeable
+            lost = [name for name in sorted(copies) if view.get("ConfigMap", key.namespace, name) is None]
+            return msgspec.structs.replace(revision, lost=tuple(lost)) if lost else revision
+
         labelled: list[Pod] = [pod for pod in view.by("Pod", LABELLED, tuple(key)) if pod.owner_uid != app.uid]
         loose: list[Revision] = list(view.by("Revision", LABELLED, tuple(key)))
         return Observed(
-            app=app,
-            revisions=tuple(view.by("Revision", OWNER, app.uid)),
+            app=msgspec.structs.replace(app, digest=digest),
+            revisions=tuple(map(with_losses, view.by("Revision", OWNER, app.uid))),
             pods=tuple(view.by("Pod", OWNER, app.uid)),
             orphans=tuple(pod for pod in labelled if not pod.owner_uid),
             strangers=tuple(pod for pod in labelled if pod.owner_uid),
             orphan_revisions=tuple(revision for revision in loose if not revision.owner_uid),
             failures=tuple(failure for failure in failures if failure.kind in ("Pod", "Revision")),
+            pins=wanted.pins,
         )
 
     def plan(self, observed: Observed, now: float) -> Plan:

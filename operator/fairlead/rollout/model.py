@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from fairlead.config.model import Entry, Pin, digest_with
 from fairlead.core.actions import Failure
 from fairlead.core.conditions import parse_time
 from fairlead.core.hashing import canonical
@@ -67,6 +68,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
     expose: Expose | None = None
     disruption: Disruption | None = None
     placement: Placement = Placement()
+    config: tuple[Entry, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -82,7 +84,8 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class App(msgspec.Struct, frozen=True):
-    """One App. `digest` is the hash of what its template means; `invalid` why the spec cannot be read ("" if it can)."""
+    """One App. `digest` is the hash of what its template means, with its configuration once a plan looks at it ("" while
+    nobody knows what that comes to); `invalid` why the spec cannot be read ("" if it can)."""
 
     namespace: str
     name: str
@@ -105,8 +108,9 @@ class App(msgspec.Struct, frozen=True):
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """One kept revision. `hash` is the label its pods carry; `digest` says what its template means, computed by this
-    version of Fairlead, so that a change of the hash algorithm never rolls a fleet."""
+    """One kept revision. `hash` is the label its pods carry; `digest` says what its template and its configuration mean,
+    computed by this version of Fairlead, so that a change of the hash algorithm never rolls a fleet. `lost`: the copies of
+    its configuration that were deleted and cannot be made again."""
 
     namespace: str
     name: str
@@ -125,6 +129,8 @@ class Revision(msgspec.Struct, frozen=True):
     images: tuple[str, ...]
     cause: str
     status: JSON
+    config: tuple[Pin, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Undo(msgspec.Struct, frozen=True):
@@ -177,6 +183,7 @@ class Observed(msgspec.Struct, frozen=True):
     strangers: tuple[Pod, ...] = ()
     orphan_revisions: tuple[Revision, ...] = ()
     failures: tuple[Failure, ...] = ()
+    pins: tuple[Pin, ...] = ()  # what spec.config comes to now; not known while the App's digest is ""
 
 
 T = TypeVar("T")
@@ -213,6 +220,7 @@ class _RevisionSpec(msgspec.Struct, rename="camel"):
     template_hash: str = ""
     images: tuple[str, ...] = ()
     cause: str = ""
+    config: tuple[Pin, ...] = ()
 
 
 class _Revision(msgspec.Struct):
@@ -273,11 +281,12 @@ def project_revision(data: bytes) -> Revision:
         app=spec.app,
         number=spec.number,
         hash=(meta.labels or {}).get(LABEL_REVISION, spec.template_hash),
-        digest=_digest(bytes(spec.template)),
+        digest=digest_with(_digest(bytes(spec.template)), spec.config),
         template=spec.template,
         images=spec.images,
         cause=spec.cause,
         status=raw.status,
+        config=spec.config,
     )
 
 

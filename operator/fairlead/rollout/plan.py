@@ -214,8 +214,11 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
         return None
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
     said = status.awaited(app, fleet, counts, found)
-    rejected = rejection.reject(app, name, target.number, reason, said, now)
-    return revisions.way_back(app, observed.revisions, rejected)
+    # What failed is what was released: its ConfigMap may have been deleted since, or the spec changed under a pause.
+    released = msgspec.structs.replace(app, digest=target.revision.digest) if target.revision else app
+    rejected = rejection.reject(released, name, target.number, reason, said, now)
+    back = revisions.way_back(app, observed.revisions, rejected)
+    return None if back and back.revision and back.revision.lost else back
 
 
 def group_of(pod: Pod, target: Target, restart_at: str) -> str:
@@ -318,6 +321,7 @@ def fill(
     taken = {pod.name for pod in observed.pods}
     templates = {revision.hash: revision.template for revision in observed.revisions}
     templates.setdefault(target.hash, app.spec.template)
+    pins = {target.hash: observed.pins} | {revision.hash: revision.config for revision in observed.revisions}
     made: list[Create] = []
     wait = None
     for group in fleet.groups:
@@ -329,7 +333,7 @@ def fill(
         if delay > 0:
             wait = merge_requeue(wait, delay)
             continue
-        made += creates(app, group.id, msgspec.json.decode(template), missing, taken, now, shapers)
+        made += creates(app, group.id, msgspec.json.decode(template), missing, taken, now, shapers, pins[group.id])
     return made, wait
 
 
@@ -471,6 +475,8 @@ def report(
         kept = ", ".join(str(number) for number in sorted(r.number for r in observed.revisions)) or "none"
         words = f"spec.rollout.undoTo: revision {target.missing} is not kept any more (kept: {kept}); what runs is left as it is"
         conditions.append(Condition("Accepted", "False", "RevisionNotFound", words))
+    if target.blocked:
+        conditions.append(status.blocked(target.blocked))
     rollout = msgspec.to_builtins(progress)
     rollout |= {"waitingFor": awaited, "available": fleet.target.available, **status.steps(fleet, complete)}
     stable = name if complete else app.status.get("stableRevision")
@@ -527,8 +533,12 @@ def _refused(observed: Observed, condition: Condition, now: float) -> Plan:
 
 
 def _nothing_to_run(observed: Observed, claims: list[Action], now: float) -> Plan:
-    """Paused before anything ever ran, or an undo to a revision nobody keeps with nothing running."""
+    """Paused before anything ever ran, an undo to a revision nobody keeps with nothing running, or a first release whose
+    configuration is not there."""
     app = observed.app
+    if not app.digest and not app.spec.rollout.paused and not revisions.standing_undo(app):
+        pending = Condition("Progressing", "True", "ConfigPending", "waiting for what spec.config names")
+        return msgspec.structs.replace(_refused(observed, pending, now), actions=tuple(claims))
     if app.spec.rollout.undo_to and not app.spec.rollout.paused:
         words = f"spec.rollout.undoTo: revision {app.spec.rollout.undo_to} does not exist; take the field away to run the template"
         return msgspec.structs.replace(

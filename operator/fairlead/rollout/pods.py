@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 
+from fairlead.config.model import Pin
 from fairlead.core.actions import Create
 from fairlead.core.meta import (
     ANNOTATION_RESTARTED_AT,
@@ -28,15 +29,18 @@ from fairlead.core.meta import (
 from fairlead.rollout.model import App
 from fairlead.rollout.revisions import revision_name
 
-# Another room's share in a pod: (app, pod spec) -> pod spec. Drain hooks and spreading come this way.
-Shaper = Callable[[App, JSON], JSON]
+# Another room's share in a pod: (app, what its revision pins, pod spec) -> pod spec. Configuration, drain hooks and
+# spreading come this way.
+Shaper = Callable[[App, Sequence[Pin], JSON], JSON]
 
 _NAME = "\x00name\x00"  # stands where each pod's name goes; no API name can hold it
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 _SPACE = len(SAFE_ALPHABET) ** 5
 
 
-def render(app: App, hash: str, template: JSON, shapers: Sequence[Shaper] = ()) -> tuple[bytes, bytes]:
+def render(
+    app: App, hash: str, template: JSON, shapers: Sequence[Shaper] = (), pins: Sequence[Pin] = ()
+) -> tuple[bytes, bytes]:
     """The encoded pod of a revision, cut in two where its name goes: rendered once, spliced a thousand times.
 
     >>> from fairlead.rollout.testing import TEMPLATE, make_app
@@ -55,7 +59,7 @@ def render(app: App, hash: str, template: JSON, shapers: Sequence[Shaper] = ()) 
                 {"terminationMessagePolicy": "FallbackToLogsOnError"} | container for container in spec[field]
             ]
     for shape in shapers:
-        spec = shape(app, spec)
+        spec = shape(app, pins, spec)
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -120,10 +124,17 @@ def names(app: App, hash: str, taken: Collection[str], now: float) -> Iterator[s
 
 
 def creates(
-    app: App, hash: str, template: JSON, count: int, taken: Collection[str], now: float, shapers: Sequence[Shaper]
+    app: App,
+    hash: str,
+    template: JSON,
+    count: int,
+    taken: Collection[str],
+    now: float,
+    shapers: Sequence[Shaper],
+    pins: Sequence[Pin] = (),
 ) -> list[Create]:
     """`count` pods of one revision."""
-    head, tail = render(app, hash, template, shapers)
+    head, tail = render(app, hash, template, shapers, pins)
     made: list[Create] = []
     for name in names(app, hash, taken, now):
         if len(made) == count:

@@ -10,18 +10,21 @@ from typing import Any
 
 import msgspec
 
+from fairlead.config.model import Pin
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, LABEL_REVISION, MANAGED_BY, owner_reference, truncate
 from fairlead.rollout.model import App, Rejected, Revision, Undo, rejected_of, undo_of
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What should run. `revision` None: it has to be created under `hash`. `missing` is the undo number nobody keeps."""
+    """What should run. `revision` None: it has to be created under `hash`. `missing` is the undo number nobody keeps,
+    `blocked` the revision that was asked for and cannot run, for copies of its configuration are gone."""
 
     hash: str
     number: int
     revision: Revision | None
     undo: Undo | None = None
     missing: int = 0
+    blocked: Revision | None = None
     rejected: Rejected | None = None  # the release that this is the way back from
 
 
@@ -32,6 +35,7 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
       template spends the undo (asked for by people who fix forward with `kubectl apply`).
     - paused: what runs now goes on; a changed template waits (upstream: no new ReplicaSet while paused).
     - the template was taken back: the last revision that was completed.
+    - nobody knows yet what the configuration comes to (a ConfigMap is missing): what runs now goes on.
     - else the oldest kept revision that means the same as the template, else a new one.
     """
     undo = standing_undo(app)
@@ -40,6 +44,9 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
         if revision is None:  # nothing is touched: what ran goes on
             running = _active(app, revisions)
             return _of(running, undo, missing=undo.to) if running else None
+        if revision.lost and revision.name != app.status.get("activeRevision"):
+            running = _active(app, revisions)
+            return msgspec.structs.replace(_of(running, undo), blocked=revision) if running else None
         if not app.spec.rollout.paused:
             return _of(revision, msgspec.structs.replace(undo, revision=revision.name))
     if app.spec.rollout.paused:
@@ -48,6 +55,9 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
     rejected = standing_rejection(app, revisions)
     if rejected and (back := way_back(app, revisions, rejected)):
         return back
+    if not app.digest:
+        running = _active(app, revisions)
+        return _of(running, undo) if running else None
     same = sorted(
         (r for r in revisions if r.digest == app.digest and not r.deleting), key=lambda r: (r.created, r.name)
     )
@@ -71,7 +81,9 @@ def standing_undo(app: App) -> Undo | None:
     known = undo_of(app.status)
     if known.to != wanted:
         return Undo(to=wanted, rejected=app.digest)
-    return known if known.rejected == app.digest else None
+    if not known.rejected:  # what it was written against was not known then: it is what is known first
+        return msgspec.structs.replace(known, rejected=app.digest)
+    return known if app.digest in (known.rejected, "") else None
 
 
 def standing_rejection(app: App, revisions: Sequence[Revision]) -> Rejected | None:
@@ -89,7 +101,7 @@ def standing_rejection(app: App, revisions: Sequence[Revision]) -> Rejected | No
     if not known.digest or known.retry != app.asked.retry:
         return None
     same = {known.digest, *(r.digest for r in revisions if r.name == known.revision)}
-    return known if app.digest in same else None
+    return known if app.digest in same or not app.digest else None
 
 
 def way_back(app: App, revisions: Sequence[Revision], rejected: Rejected) -> Target | None:
@@ -159,9 +171,10 @@ def name_of(app: App, target: Target) -> str:
     return target.revision.name if target.revision else revision_name(app.name, target.hash)
 
 
-def manifest(app: App, target: Target) -> JSON:
-    """The Revision object for a template that runs for the first time."""
+def manifest(app: App, target: Target, pins: Sequence[Pin]) -> JSON:
+    """The Revision object for a template, with its configuration, that runs for the first time."""
     template = msgspec.json.decode(app.spec.template)
+    config = {"config": msgspec.to_builtins(pins)} if pins else {}
     return {
         "apiVersion": API_VERSION,
         "kind": "Revision",
@@ -185,6 +198,7 @@ def manifest(app: App, target: Target) -> JSON:
             "images": images(template),
             "cause": app.cause[:1024],
             "createdBy": app.manager[:128],
+            **config,
         },
     }
 

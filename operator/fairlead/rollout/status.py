@@ -14,7 +14,7 @@ from fairlead.core.conditions import Condition, find, parse_time, stamp, timesta
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
-from fairlead.rollout.model import App, Observed, Progress, Rejected, progress_of
+from fairlead.rollout.model import App, Observed, Progress, Rejected, Revision, progress_of
 from fairlead.rollout.problems import Problem
 
 DEADLINE = "ProgressDeadlineExceeded"
@@ -130,6 +130,24 @@ def rolled_back(rejected: Rejected, number: int) -> Condition:
     said = f"revision {rejected.number} was taken back: {rejected.message}; revision {number} runs what ran before"
     words = f"{said}; change the template, or `fairlead retry` to try the same again"
     return Condition("RolledBack", "True", "ReleaseAborted" if rejected.reason == ABORTED else "ReleaseFailed", words)
+
+
+def blocked(revision: Revision) -> Condition:
+    """The condition where an undo cannot be obeyed, for what the revision ran with is gone.
+
+    >>> from fairlead.rollout.testing import make_revision
+    >>> blocked(make_revision(number=2, lost=("shop-settings-x",))).message
+    'spec.rollout.undoTo: revision 2 cannot run: the copies of its configuration were deleted (ConfigMap shop-settings-x); give spec.config that content again and release it, or choose another revision; what runs is left as it is'
+    """
+    names = ", ".join(revision.lost)
+    return Condition(
+        "Accepted",
+        "False",
+        "RollbackBlocked",
+        f"spec.rollout.undoTo: revision {revision.number} cannot run: the copies of its configuration were deleted "
+        f"(ConfigMap {names}); give spec.config that content again and release it, or choose another revision; "
+        "what runs is left as it is",
+    )
 
 
 def steps(fleet: Fleet, complete: bool) -> JSON:
@@ -250,6 +268,9 @@ def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Co
         return Condition(
             "Ready", "False", "Paused", "spec.rollout.paused is set: nothing is created until it is taken away"
         )
+    config = conditions.get("Config")
+    if config and config.status == "False":
+        return Condition("Ready", "False", config.reason, config.message)
     progressing = conditions.get("Progressing")
     rolled = progressing is not None and progressing.reason in (COMPLETE, "Paused")
     if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.spec.replicas:
@@ -283,6 +304,8 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
     if stalled:
         return f"Stuck{tail or ': ' + ready.reason}"
     replicas = app.spec.replicas
+    if any(c.type == "Config" and c.status == "False" for c in joined.get("conditions") or ()):
+        return f"Waiting: {ready.reason}"
     if app.spec.rollout.paused:
         return f"Paused {joined.get('updatedReplicas', 0)}/{replicas}{tail}"
     if ready.reason == "PodsMissing":

@@ -75,7 +75,10 @@ CATALOGUE: dict[str, Advice] = {
         ("Run a process that stays, or use a Job for work that ends.",),
     ),
     "CreateContainerConfigError": _CONFIG,
-    "ConfigMapMissing": Advice("a ConfigMap the template refers to does not exist", _CREATE_OR_OPTIONAL),
+    "ConfigMapMissing": Advice(
+        "a ConfigMap that the template or spec.config refers to does not exist",
+        ("Create it, or mark the template's reference optional: all goes on by itself.",),
+    ),
     "SecretMissing": Advice("a Secret the template refers to does not exist", _CREATE_OR_OPTIONAL),
     "VolumeClaimMissing": Advice(
         "a PersistentVolumeClaim the template refers to does not exist", ("Create it: the pods go on by themselves.",)
@@ -158,6 +161,35 @@ CATALOGUE: dict[str, Advice] = {
     ),
     "UnknownStrategy": Advice(
         "no such rollout strategy is installed", ("Correct spec.rollout.strategy, or install what provides it.",)
+    ),
+    "ConfigMapKeyMissing": Advice(
+        "spec.config names a key that its ConfigMap does not have",
+        ("Add the key to the ConfigMap, or correct spec.config: the release goes on by itself.",),
+    ),
+    "ConfigTooLarge": Advice(
+        "what spec.config names does not fit into one immutable copy",
+        ("Name the keys that the app needs, or split the content over several entries.",),
+    ),
+    "ConfigClash": Advice(
+        "spec.config and the template want the same place or name", ("Change one of the two, as the message says.",)
+    ),
+    "ConfigRefused": Advice(
+        "the API server does not accept the copy of what spec.config names",
+        (
+            "The message says which rule stands against it: a quota for ConfigMaps, a policy, or rights of the operator.",
+        ),
+    ),
+    "ConfigCopyMissing": Advice(
+        "the copy of the configuration that the active revision runs with was deleted",
+        ("Release the App anew, with the content in spec.config: pods that run go on meanwhile.",),
+    ),
+    "ConfigPending": Advice(
+        "the first release waits for what spec.config names",
+        ("Look at the condition Config: it says what is missing.",),
+    ),
+    "RollbackBlocked": Advice(
+        "the revision to go back to ran with configuration that is gone",
+        ("Give spec.config that content again and release it, or choose another revision (fairlead history).",),
     ),
     "RevisionNotFound": Advice(
         "spec.rollout.undoTo names a revision that is not kept",

@@ -52,6 +52,7 @@ _LISTS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
     "Pod": {("spec", *path): keys for path, keys in _POD_LISTS.items()},
     "App": {
         ("spec", "expose", "ports"): ("port", "protocol"),
+        ("spec", "config"): ("name",),
         **{("spec", "template", "spec", *path): keys for path, keys in _POD_LISTS.items()},
     },
 }
@@ -59,7 +60,7 @@ _LISTS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
 _ATOMIC: dict[str, set[tuple[str, ...]]] = {
     "Service": {("spec", "selector")},
     "PodDisruptionBudget": {("spec", "selector")},
-    "Revision": {("spec", "template")},
+    "Revision": {("spec", "template"), ("spec", "config")},
 }
 DEFAULT_KEYS: JSON = {"protocol": "TCP"}
 
@@ -178,6 +179,8 @@ def check_update(resource: Resource, old: JSON, new: JSON) -> None:
             "Invalid",
             f'Pod "{name}" is invalid: spec: Forbidden: pod updates may not change fields other than the image, tolerations and a few more',
         )
+    if resource.kind == "ConfigMap":
+        check_config_map(resource, old, new)
     if resource.kind == "Service":
         before, after = old["spec"], new["spec"]
         if (
@@ -191,6 +194,18 @@ def check_update(resource: Resource, old: JSON, new: JSON) -> None:
                 "spec.clusterIPs[0]",
                 f'Invalid value: "{after.get("clusterIP")}": may not change once set',
             )
+
+
+def check_config_map(resource: Resource, old: JSON, new: JSON) -> None:
+    """kubernetes pkg/apis/core/validation ValidateConfigMapUpdate."""
+    if not old.get("immutable"):
+        return
+    name = new["metadata"]["name"]
+    if not new.get("immutable"):
+        raise invalid(resource, name, "immutable", "Forbidden: field is immutable when `immutable` is set")
+    for field in ("data", "binaryData"):
+        if (old.get(field) or {}) != (new.get(field) or {}):
+            raise invalid(resource, name, field, "Forbidden: field is immutable when `immutable` is set")
 
 
 def _frozen_pod(obj: JSON) -> JSON:

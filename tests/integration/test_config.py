@@ -151,3 +151,20 @@ def test_binary_content_and_single_keys_are_copied_as_they_are(team: Team) -> No
     assert (copy["data"], copy["binaryData"]) == ({"a": "1"}, {"c": "/wD/"})
     (revision,) = team.get("frev")["items"]
     assert sorted(revision["spec"]["config"][0]["keys"]) == ["a", "c"]
+
+
+def test_trust_28_an_undo_to_configuration_that_is_gone_is_refused_before_any_pod_is_touched(team: Team) -> None:
+    config_map(team, theme="dark")
+    team.run(replicas=2, config=SETTINGS)
+    (dark,) = copies(team)
+    config_map(team, theme="light")
+    team.wait("jsonpath={.status.revision}=2")
+    team.wait("condition=Ready")
+    team.kubectl("delete", "configmap", dark)
+    before = team.uids()
+    team.patch({"rollout": {"undoTo": 1}})
+    team.wait("jsonpath={.status.conditions[?(@.type=='Accepted')].reason}=RollbackBlocked")
+    assert dark in team.condition("Accepted")["message"]
+    assert team.uids() == before and runs(team, "light")
+    config_map(team, theme="dark")  # the way out: the content is there again
+    eventually(lambda: dark in copies(team) and runs(team, "dark"), 60)

@@ -55,7 +55,7 @@ def test_what_was_read_after_the_watch_last_told_is_not_read_again() -> None:
 
 
 @pytest.mark.parametrize("find", [found(None), found(None, (7, Content())), found(SETTINGS, (7, None))])
-def test_trust_19_a_missing_config_map_is_named_with_its_field(find: Any) -> None:
+def test_a_missing_config_map_is_named_with_its_field(find: Any) -> None:
     made = comes_to(FROM_MAP, Entry("flags", env=True, values={"A": "1"}), find=find)
     assert not made.known and made.pins == ()
     assert made.lacks[0].reason == "ConfigMapMissing"

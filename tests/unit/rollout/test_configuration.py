@@ -101,7 +101,7 @@ def test_a_known_undo_is_not_spent_by_a_config_map_that_goes() -> None:
 LOST = make_revision(lost=("shop-settings-1",))
 
 
-def test_trust_28_an_undo_to_a_revision_whose_configuration_is_gone_touches_no_pod() -> None:
+def test_an_undo_to_a_revision_whose_configuration_is_gone_touches_no_pod() -> None:
     app = make_app(replicas=2, digest="v2", undo_to=1, status=ran(2, "v2"))
     made = decide(app, (LOST, V2), make_pods(2, "v2"))
     said = condition(app, made, "Accepted")
@@ -115,7 +115,7 @@ def test_a_revision_that_runs_already_is_not_left_for_a_copy_that_goes() -> None
     assert target and target.hash == "v1" and target.blocked is None
 
 
-def test_trust_28_a_failed_release_is_not_taken_back_to_what_cannot_run() -> None:
+def test_a_failed_release_is_not_taken_back_to_what_cannot_run() -> None:
     late = {
         "sizes": {"v1": 2, "v2": 1},
         "desired": 2,

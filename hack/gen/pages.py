@@ -28,6 +28,7 @@ CONDITIONS = {
     "Config": "There only with spec.config: whether all that it names is there and pinned. Before that nothing of it is released.",
     "Exposed": "There only with spec.expose: whether the Service stands.",
     "Disruption": "There only with spec.disruption: whether the PodDisruptionBudget stands and can let a pod go.",
+    "PreviewExposed": "There only with spec.expose and the strategy BlueGreen: whether the preview's Service stands.",
 }
 FOUND_ELSEWHERE = {
     "ReplicaFailure": "True: the reason of the refusal, such as QuotaExceeded",

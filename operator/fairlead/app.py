@@ -33,6 +33,7 @@ def app_controller() -> Controller:
             configuration,  # first: the copies are there before the Revision and the pods that refer to them
             rollout.RolloutPart(strategies, (_configured, _drained, _spread), configuration.wanted),
             expose.ExposePart(),
+            expose.PreviewPart(),
             disruption.DisruptionPart(),
         ),
         status_of=lambda app: app.status,

@@ -347,6 +347,34 @@ def test_trust_11_recreate_has_no_use_for_budgets_and_may_have_both_at_zero(api:
     assert accept(api, rollout(strategy="Recreate", maxSurge=0, maxUnavailable=0))
 
 
+# ---------------------------------------------------------------- strategies that ask for more
+
+
+def blue_green(**fields: Any) -> JSON:
+    return rollout(strategy="BlueGreen", blueGreen=fields)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (rollout(blueGreen={}), "rollout.blueGreen needs rollout.strategy BlueGreen; set it, or remove blueGreen"),
+        (rollout(strategy="BlueGreen", steps=[{"weight": 10}]), "rollout.steps needs rollout.strategy Canary"),
+        (blue_green(previewService="shop"), "rollout.blueGreen.previewService must not be the App's own name"),
+        (blue_green(previewService="Shop_2"), "it must start with a letter and contain only lower case letters"),
+        (blue_green(previewReplicas=0), "spec.rollout.blueGreen.previewReplicas"),
+        (blue_green(autoPromoteSeconds=-1), "spec.rollout.blueGreen.autoPromoteSeconds"),
+    ],
+)
+def test_what_a_strategy_cannot_use_is_refused_by_its_field(api: Lab, body: JSON, words: str) -> None:
+    assert words in refusal(api, body)
+
+
+def test_a_blue_green_release_needs_nothing_but_its_name_and_takes_a_preview_of_another_name(api: Lab) -> None:
+    assert "blueGreen" not in accept(api, rollout(strategy="BlueGreen"))["spec"]["rollout"]
+    stored = accept(api, blue_green(previewService="shop-next"))["spec"]["rollout"]["blueGreen"]
+    assert stored == {"previewService": "shop-next", "autoPromote": True, "scaleDownDelaySeconds": 30}
+
+
 # ---------------------------------------------------------------- 18: names
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 
 from fairlead.core.conditions import parse_time
-from fairlead.core.meta import JSON, LABEL_APP, controller_of
+from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, LABEL_SERVING, controller_of
 from fairlead.kube.fake import Commit, FakeCluster, Stored
 from fairlead.kube.resources import APPS, CONFIG_MAPS, NAMESPACES, PODS
 from sim.machines import config_maps_of, is_ready
@@ -154,6 +154,10 @@ class Monitor:
                     self.wrong(commit, "a pod that nobody owns was deleted")
             elif app and not app.meta.get("deletionTimestamp"):
                 self._check_floor(commit, app)
+                self._check_shares(commit, app)
+        elif commit.old is not None and _in_traffic(commit.old) != _in_traffic(commit.new) and app:
+            self._check_floor(commit, app)
+            self._check_shares(commit, app)
 
     def _check_config(self, commit: Commit) -> None:
         """A pod is made after the copies it runs with, and they are what will never change."""
@@ -209,15 +213,30 @@ class Monitor:
             self.wrong(commit, f"Recreate: pods of {others} are still there")
 
     def _check_floor(self, commit: Commit, app: Stored) -> None:
-        """An available pod may only go while enough others are available."""
+        """An available pod may only go, or leave the traffic, while enough others serve."""
         specs = self._recent_specs(app)
+        if commit.old is None or not _in_traffic(commit.old):
+            return
         if any(spec["rollout"]["strategy"] == "Recreate" for spec in specs) or not self._known_available(commit, specs):
             return
         floor = min(_least(spec) for spec in specs)
         lost = [pod for when, uid, pod in self._lost if uid == app.meta["uid"] and when + self.lag >= self.loop.time()]
-        left = sum(self._counted(pod, specs) for pod in [*self.pods_of(app), *lost])
+        left = sum(_in_traffic(pod) and self._counted(pod, specs) for pod in [*self.pods_of(app), *lost])
         if left < floor:
             self.wrong(commit, f"{left} pods left available, at least {floor} are needed")
+
+    def _check_shares(self, commit: Commit, app: Stored) -> None:
+        """No revision is given a larger share of the traffic than its ready pods are of those that the App needs."""
+        specs = self._recent_specs(app)
+        if any(spec["rollout"]["strategy"] == "Recreate" for spec in specs):
+            return
+        there = [pod for pod in self.pods_of(app) if self._counted(pod, specs)]
+        ready = Counter(pod.meta["labels"].get(LABEL_REVISION) for pod in there)
+        traffic = Counter(pod.meta["labels"].get(LABEL_REVISION) for pod in there if _in_traffic(pod))
+        needed = min(ready.total(), *(_least(spec) for spec in specs))
+        for revision, serving in traffic.items():
+            if serving * needed > ready[revision] * traffic.total():
+                self.wrong(commit, f"{revision} serves with {serving} of {traffic.total()}, {dict(ready)} are ready")
 
     def _known_available(self, commit: Commit, specs: list[JSON]) -> bool:
         """The deleted pod was available, and for so long that the operator must have heard of it."""
@@ -245,6 +264,11 @@ def _serves(pod: Stored) -> bool:
     )
 
 
+def _in_traffic(pod: Stored) -> bool:
+    """It carries the label that the Service selects."""
+    return pod.meta.get("labels", {}).get(LABEL_SERVING) == "true"
+
+
 def finished(pod: Stored) -> bool:
     return pod.object["status"]["phase"] in ("Failed", "Succeeded")
 
@@ -263,6 +287,8 @@ def _fences(spec: JSON) -> tuple[int, int]:
         for wish in (rollout["maxSurge"], rollout["maxUnavailable"])
     )
     surge, unavailable = math.ceil(surge), math.floor(unavailable)
+    if rollout["strategy"] == "BlueGreen":
+        surge = replicas
     return surge, unavailable if surge or unavailable else 1
 
 

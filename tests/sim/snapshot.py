@@ -26,6 +26,7 @@ _TIMES = {
     "samplePod",
 }
 _SYSTEM = {"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "deletionTimestamp"}
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")  # in words, such as until when a step waits
 _POD_NAME = re.compile(r"\b([a-z0-9-]+-[a-z0-9]{10,})-[a-z0-9]{5}\b")
 
 
@@ -68,7 +69,7 @@ def _masked(value: Any) -> Any:
         return {key: "*" if key in _TIMES else _masked(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_masked(inner) for inner in value]
-    return _POD_NAME.sub(r"\1-*", value) if isinstance(value, str) else value
+    return _MOMENT.sub("*", _POD_NAME.sub(r"\1-*", value)) if isinstance(value, str) else value
 
 
 def differences(wanted: JSON, found: JSON) -> list[str]:

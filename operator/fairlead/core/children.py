@@ -78,13 +78,15 @@ def child_manifest(
     owner_uid: str,
     spec: JSON,
     annotations: dict[str, str] | None = None,
+    name: str = "",
 ) -> JSON:
-    """A child named like its App, labelled, owned, and marked with the hash of what it says."""
+    """A child named like its App where it has no name of its own, labelled, owned, and marked with the hash of what it
+    says."""
     body: JSON = {
         "apiVersion": api_version,
         "kind": kind,
         "metadata": {
-            "name": app,
+            "name": name or app,
             "namespace": namespace,
             "labels": {
                 LABEL_APP: app,

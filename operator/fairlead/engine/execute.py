@@ -454,7 +454,7 @@ class Executor:
         except NotFound:
             return
         live = _owned.decode(body).metadata
-        if live.left_by(action.name):
+        if live.left_by(_app_of(action)):
             return
         controller = live.controller
         if controller is None or controller.uid != action.owner_uid:
@@ -560,6 +560,11 @@ class Refusal(ApiError):
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(409, reason, message)
+
+
+def _app_of(action: Apply) -> str:
+    """The App whose child is applied, by the child's label: not every child is named like its App."""
+    return (_owned.decode(action.body).metadata.labels or {}).get(LABEL_APP, action.name)
 
 
 def _now() -> float:

@@ -47,3 +47,19 @@ class ExposeObserved(msgspec.Struct, frozen=True):
     wanted: Expose | None
     live: Child | None
     refused: tuple[str, str] | None = None
+
+
+class PreviewObserved(msgspec.Struct, frozen=True):
+    """All that decides about the Service that shows a BlueGreen App's newest revision. `name`: "" where none is wanted;
+    `revision`: its hash, "" while there is none yet; `others`: this App's Services beside the one of its own name."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    deleting: bool
+    wanted: Expose | None
+    name: str
+    revision: str
+    live: Child | None
+    others: tuple[Child, ...] = ()
+    refused: tuple[str, str] | None = None

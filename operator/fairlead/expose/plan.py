@@ -68,8 +68,11 @@ def condition(observed: ExposeObserved) -> Condition:
     return Condition("Exposed", "True", "ServiceReady", f"Service {observed.app} selects this App's serving pods")
 
 
-def service(namespace: str, app: str, app_uid: str, expose: Expose) -> JSON:
-    """The Service's manifest. It keeps a selector, so that endpoints stay right while the operator is down.
+def service(
+    namespace: str, app: str, app_uid: str, expose: Expose, name: str = "", selector: dict[str, str] | None = None
+) -> JSON:
+    """The Service's manifest. It keeps a selector, so that endpoints stay right while the operator is down: that of all
+    pods that may get traffic, where no other is said.
 
     >>> made = service("default", "shop", "u", Expose(ports=(Port(80, "http", "web"),)))
     >>> made["spec"]["selector"]
@@ -80,7 +83,7 @@ def service(namespace: str, app: str, app_uid: str, expose: Expose) -> JSON:
     headless = expose.type == HEADLESS
     spec: JSON = {
         "type": "ClusterIP" if headless else expose.type,
-        "selector": {LABEL_APP: app, LABEL_SERVING: "true"},
+        "selector": selector or {LABEL_APP: app, LABEL_SERVING: "true"},
     }
     if headless:
         spec["clusterIP"] = "None"
@@ -100,7 +103,7 @@ def service(namespace: str, app: str, app_uid: str, expose: Expose) -> JSON:
     spec |= {field: value for field, value in optional.items() if value}
     if expose.session_affinity == "ClientIP" and expose.session_affinity_timeout_seconds:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": expose.session_affinity_timeout_seconds}}
-    return child_manifest("v1", "Service", app, namespace, app_uid, spec, expose.annotations)
+    return child_manifest("v1", "Service", app, namespace, app_uid, spec, expose.annotations, name)
 
 
 def _port(port: Port) -> JSON:

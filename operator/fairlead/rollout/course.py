@@ -1,12 +1,13 @@
-"""Where a release stands among spec.rollout.steps. Pure."""
+"""The steps of a release, and where it stands among them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fairlead.core.conditions import parse_time
+from fairlead.rollout import blue_green
 from fairlead.rollout.fleet import Course
-from fairlead.rollout.model import App, Revision, progress_of
+from fairlead.rollout.model import App, Revision, Rollout, Step, progress_of
 from fairlead.rollout.revisions import Target, name_of
 
 
@@ -26,7 +27,7 @@ def course_of(app: App, target: Target, kept: Sequence[Revision], now: float) ->
     >>> course_of(app, Target("v1", 1, v1), (v1, v2), 0) is None
     True
     """
-    steps, name = app.spec.rollout.steps, name_of(app, target)
+    steps, name = steps_of(app.spec.rollout), name_of(app, target)
     stable = next((r for r in kept if r.name == app.status.get("stableRevision") and not r.deleting), None)
     if not steps or target.undo or target.rejected or stable is None or stable.name == name:
         return None
@@ -39,6 +40,11 @@ def course_of(app: App, target: Target, kept: Sequence[Revision], now: float) ->
     since = parse_time(progress.step_at)
     passed, held = min(progress.step, len(steps)), bool(progress.held_at)
     return Course(steps, passed, promoted, now if since is None else since, now, held)
+
+
+def steps_of(rollout: Rollout) -> tuple[Step, ...]:
+    """The way of a release: what a Canary's author wrote, or the four steps of every BlueGreen."""
+    return blue_green.steps(rollout.blue_green) if rollout.strategy == "BlueGreen" else rollout.steps
 
 
 def promoted_steps(asked: str, number: int, steps: int) -> int | None:

@@ -6,14 +6,14 @@ kept in status; pods follow them. Upstream: kubernetes pkg/controller/deployment
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from fairlead.core.budget import proportion
 from fairlead.core.podstate import Pod
-from fairlead.rollout.model import Step
+from fairlead.rollout.model import Scale, Step
 
 # Pods of the wanted revision that were made before the wish for a restart: a group of its own, on its way out.
 OUTDATED = "~"
@@ -24,6 +24,8 @@ class Group(msgspec.Struct, frozen=True):
     """One revision's pods. `size` is how many it is to have; `pods` are its active ones.
 
     stable: it once completed, or holds pods of the revision that did: its pods deserve patience.
+    idle: available pods that do not carry the label of those that get traffic.
+    served, serve: how many of its pods may get traffic, by the last decision and by this one; None: all of them.
     """
 
     id: str
@@ -33,6 +35,24 @@ class Group(msgspec.Struct, frozen=True):
     available: int = 0
     stable: bool = False
     created: float = 0.0
+    idle: int = 0
+    served: int | None = None
+    serve: int | None = None
+
+    @property
+    def serving(self) -> int:
+        """Available pods that get traffic."""
+        return max(0, self.available - self.idle)
+
+    @property
+    def share(self) -> int:
+        """How many of its pods may get traffic by this decision."""
+        return self.size if self.serve is None else min(self.serve, self.size)
+
+    @property
+    def held_back(self) -> bool:
+        """It has pods, and none of them gets traffic, nor may by the last decision."""
+        return self.size > 0 and self.served == 0 and not any(pod.serving for pod in self.pods)
 
     @property
     def ready(self) -> int:
@@ -76,6 +96,18 @@ class Course(msgspec.Struct, frozen=True):
         return said[-1] if said else 0
 
     @property
+    def scale(self) -> Scale | None:
+        """The capacity that was last asked for apart from the weight; None where it is to be what the weight needs.
+
+        >>> from fairlead.rollout.model import Scale
+        >>> steps = (Step(scale=Scale(replicas=3)), Step(weight=10), Step(scale=Scale(match_weight=True)))
+        >>> Course(steps, passed=1).scale, Course(steps, passed=2).scale
+        (Scale(replicas=3, percent=None, match_weight=False), None)
+        """
+        said = [step.scale for step in self.steps[: self.passed + 1] if step.scale is not None]
+        return said[-1] if said and not said[-1].match_weight else None
+
+    @property
     def left(self) -> float | None:
         """Seconds the current step still waits when all pods are as it wants them; None: until somebody promotes it."""
         pause = self.current.pause if self.current else None
@@ -85,6 +117,10 @@ class Course(msgspec.Struct, frozen=True):
 
     def next(self) -> Course:
         return msgspec.structs.replace(self, passed=self.passed + 1, since=self.now, held=False)
+
+    def over(self) -> Course:
+        """All steps are behind it: nothing is left that the release could be compared with."""
+        return msgspec.structs.replace(self, passed=len(self.steps), held=False)
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -124,6 +160,11 @@ class Fleet(msgspec.Struct, frozen=True):
         return max(0, self.replicas - self.unavailable)
 
     @property
+    def serving(self) -> int:
+        """Available pods that get traffic, of all revisions."""
+        return sum(group.serving for group in self.groups)
+
+    @property
     def trouble(self) -> bool:
         """The wanted revision is not well: what runs of the old ones is worth keeping."""
         return self.target.broken > 0
@@ -135,6 +176,21 @@ class Fleet(msgspec.Struct, frozen=True):
             size = sizes.get(group.id, group.size)
             return msgspec.structs.replace(group, size=size, available=min(group.available, size))
 
+        return self._changed(change)
+
+    def given(self, traffic: Mapping[str, int | None]) -> Fleet:
+        """The same fleet, with so many pods of these revisions in the traffic; None: all of them."""
+
+        def change(group: Group) -> Group:
+            return msgspec.structs.replace(group, serve=traffic.get(group.id, group.serve))
+
+        return self._changed(change)
+
+    def as_served(self) -> Fleet:
+        """The same fleet, with the traffic given as by the last decision."""
+        return self.given({group.id: group.served for group in self.groups})
+
+    def _changed(self, change: Callable[[Group], Group]) -> Fleet:
         return msgspec.structs.replace(self, target=change(self.target), old=tuple(map(change, self.old)))
 
     @property
@@ -155,27 +211,33 @@ def scale(fleet: Fleet, recorded_bound: int) -> Fleet:
     """Spread a change of spec.replicas over the revisions that have pods, by their share (upstream: sync.go scale).
 
     One active revision takes everything. If the wanted one is complete, the others go. Else each gets its share of the
-    new bound, largest first, and the largest takes what rounding left.
+    new bound, largest first, and the largest takes what rounding left. Pods that are held back from the traffic are apart
+    from that: they stay, as far as there are replicas, until the strategy takes its next step.
 
     Stuck at 8 old + 5 new of 10 (surge 3), scaled to 30 (upstream e2e "should support proportional scaling"):
     >>> stuck = Fleet(Group("new", 2, 5), (Group("old", 1, 8),), replicas=30, surge=3, unavailable=2)
     >>> scale(stuck, recorded_bound=13).sizes
     {'old': 20, 'new': 13}
+    >>> preview = Fleet(Group("new", 2, 4, served=0), (Group("old", 1, 4),), replicas=3, surge=3, unavailable=0)
+    >>> scale(preview, recorded_bound=8).sizes
+    {'old': 3, 'new': 3}
     """
-    active = [group for group in fleet.groups if group.size > 0]
+    apart = {group.id: min(group.size, fleet.replicas) for group in fleet.groups if group.held_back}
+    active = [group for group in fleet.groups if group.size > 0 and not group.held_back]
     if len(active) <= 1:
         only = active[0] if active else fleet.target
-        return fleet.resized({only.id: fleet.replicas})
-    if fleet.target.size == fleet.replicas == fleet.target.available:
+        return fleet.resized({only.id: fleet.replicas} | apart)
+    if fleet.target.size == fleet.replicas == fleet.target.serving:
         return fleet.resized({group.id: 0 for group in fleet.old})
-    to_add = fleet.bound - fleet.total
+    total = sum(group.size for group in active)
+    to_add = fleet.bound - sum(apart.values()) - total
     # Ties: the newer first when pods are added, the older first when they are taken away.
     order = sorted(active, key=lambda g: (-g.size, -g.created if to_add > 0 else g.created, g.id))
     sizes, added = {}, 0
     for group in order:
-        share = proportion(group.size, fleet.bound, recorded_bound or fleet.total, to_add - added)
+        share = proportion(group.size, fleet.bound, recorded_bound or total, to_add - added)
         sizes[group.id] = group.size + share
         added += share
     largest = order[0].id
     sizes[largest] = max(0, sizes[largest] + to_add - added)
-    return fleet.resized(sizes)
+    return fleet.resized(sizes | apart)

@@ -35,11 +35,39 @@ class Pause(msgspec.Struct, frozen=True):
     seconds: int | None = None
 
 
+class Scale(msgspec.Struct, frozen=True, rename="camel"):
+    """How many pods the new revision has, apart from its weight: exactly one field is set (the schema's rule)."""
+
+    replicas: int | None = None
+    percent: int | None = None
+    match_weight: bool = False
+
+    def of(self, replicas: int) -> int:
+        """In pods; never more than the App has replicas.
+
+        >>> Scale(percent=50).of(5), Scale(replicas=7).of(5)
+        (3, 5)
+        """
+        wanted = -(-replicas * self.percent // 100) if self.percent is not None else self.replicas or 0
+        return min(wanted, replicas)
+
+
 class Step(msgspec.Struct, frozen=True):
     """One entry of spec.rollout.steps: exactly one of its fields is set (the schema's rule)."""
 
     weight: int | None = None
     pause: Pause | None = None
+    scale: Scale | None = None
+
+
+class BlueGreen(msgspec.Struct, frozen=True, rename="camel"):
+    """spec.rollout.blueGreen: how the new revision is shown, and when the traffic moves to it."""
+
+    preview_service: str = ""
+    preview_replicas: int | None = None
+    auto_promote: bool = True
+    auto_promote_seconds: int = 0
+    scale_down_delay_seconds: int = 30
 
 
 class Rollout(msgspec.Struct, frozen=True, rename="camel"):
@@ -47,6 +75,7 @@ class Rollout(msgspec.Struct, frozen=True, rename="camel"):
 
     strategy: str = "Rolling"
     steps: tuple[Step, ...] = ()
+    blue_green: BlueGreen = BlueGreen()
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     max_surge: int | str = "25%"
     max_unavailable: int | str = "25%"
@@ -158,9 +187,11 @@ class Rejected(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True, rename="camel"):
     """status.rollout: what has to outlive the operator. `sizes` are the pods each revision is to have (upstream keeps
     them in ReplicaSet.spec.replicas), `desired` and `bound` the replicas and replicas+surge they were made for, `step`
-    how many of the steps are passed, `heldAt` since when the current one waits for nothing but time or a person."""
+    how many of the steps are passed, `heldAt` since when the current one waits for nothing but time or a person,
+    `serving` how many pods may get traffic, of the revisions of which not all may."""
 
     sizes: dict[str, int] = {}
+    serving: dict[str, int] = {}
     desired: int | None = None
     bound: int = 0
     restart_at: str = ""

@@ -2,13 +2,13 @@
 
 The order of a plan: who is ours (release, adopt), what should run (revisions.choose), how many of each (the strategy),
 which pods come and go for that, and what the status says of it. Every step is worked out anew from what is observed;
-the only memory is status.rollout.sizes, stored before the pods that follow from it.
+the only memory is status.rollout.sizes and serving, stored before the pods that follow from them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -27,7 +27,7 @@ from fairlead.core.budget import fenceposts
 from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import bookkeeping, events, problems, rejection, revisions, status
+from fairlead.rollout import bookkeeping, events, problems, rejection, revisions, status, traffic
 from fairlead.rollout.course import course_of
 from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, scale
 from fairlead.rollout.model import App, Observed, Progress, progress_of
@@ -133,6 +133,8 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     surge, unavailable = fenceposts(rollout.max_surge, rollout.max_unavailable, app.spec.replicas)
     if rollout.strategy == "Recreate":
         surge, unavailable = 0, app.spec.replicas
+    if rollout.strategy == "BlueGreen":
+        surge = app.spec.replicas
     members: dict[str, list[Pod]] = defaultdict(list)
     lingering = 0
     for pod in observed.pods:
@@ -141,7 +143,8 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
             members[id].append(pod)
         if id != target.hash and not pod.finished:
             lingering += 1
-    sizes = remembered(progress_of(app.status), target, rollout.restart_at, members)
+    progress = progress_of(app.status)
+    sizes = remembered(progress, target, rollout.restart_at, members)
     kept = {revision.hash: revision for revision in observed.revisions}
     stable = app.status.get("stableRevision")
 
@@ -152,15 +155,17 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
         size = sizes.get(id, len(pods))
         if id != target.hash and (revision is None or id != hash):
             size = min(size, len(pods))  # nothing to make them from any more, or nothing worth making
-        available = sum(pod.available(rollout.min_ready_seconds, now) for pod in pods)
+        available = [pod for pod in pods if pod.available(rollout.min_ready_seconds, now)]
         return Group(
             id=id,
             number=revision.number if revision else 0,
             size=size,
             pods=pods,
-            available=min(size, available),
+            available=min(size, len(available)),
             stable=revision is not None and revision.name == stable,
             created=revision.created if revision else 0.0,
+            idle=sum(not pod.serving for pod in available),
+            served=traffic.last_share(id, hash, progress.sizes, progress.serving, id == target.hash),
         )
 
     ids = sorted({*members, *(id for id, size in sizes.items() if size)} - {target.hash})
@@ -205,7 +210,7 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
     name = revisions.name_of(app, target)
     if target.undo or target.rejected or not stable or stable == name:
         return None
-    counts = status.count(observed, fleet, now)
+    counts = status.count(observed, fleet, now).until(fleet)
     if counts.complete(app.spec.replicas):
         return None
     progress = remember(app, target, fleet, counts, now)
@@ -271,7 +276,7 @@ def resize(app: App, fleet: Fleet, strategy: Strategy) -> Fleet:
     if progress.desired is not None and progress.desired != app.spec.replicas:
         fleet = scale(fleet, progress.bound)
     if app.spec.rollout.paused:
-        return fleet
+        return fleet.as_served()
     return strategy.step(fleet)
 
 
@@ -287,28 +292,27 @@ def _carry_out(
     app = observed.app
     made, wait = fill(observed, target, fleet, now, shapers)
     observed = msgspec.structs.replace(observed, failures=standing(observed.failures, made))
-    counts = status.count(observed, before, now)
+    counts = status.count(observed, before, now).until(fleet)
     complete = counts.complete(app.spec.replicas) and not observed.failures
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
     gone = surplus(observed, fleet, now)
+    into, out = relabelled(app, fleet, gone, now)
     room = max(0, fleet.bound - counts.total)
     finished, later = sweep(observed.pods, now)
     progress = remember(app, target, fleet, counts, now)
     books = bookkeeping.keep_revisions(observed, target, fleet, complete)
     joined = report(observed, target, fleet, counts, found, progress, complete, now)
-    changed_sizes = fleet.sizes != {
-        id: size for id, size in progress_of(app.status).sizes.items() if size or id in fleet.sizes
-    }
+    moved = bool(made or gone or into or out)
     return Plan(
         # The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment.
-        actions=(*claims, *books, *made[:room], *gone, *made[room:], *finished),
+        actions=(*claims, *books, *made[:room], *gone, *made[room:], *traffic.patches(into, out), *finished),
         status=joined,
         statuses=bookkeeping.revision_statuses(observed, target, complete, now),
         events=tuple(events.happened(observed, target, fleet, counts, found, complete)),
         requeue_after=merge_requeue(wait, later, next_change(observed, fleet, progress, complete, now)),
-        confirm=must_confirm(app, observed.pods, gone),
+        confirm=must_confirm(app, observed.pods, [*(delete.uid for delete in gone), *(pod.uid for pod in out)]),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
-        status_first=(changed_sizes and bool(made or gone)) or joined.get("undo") != app.status.get("undo"),
+        status_first=(moved and decided(app, fleet, progress)) or joined.get("undo") != app.status.get("undo"),
     )
 
 
@@ -333,7 +337,14 @@ def fill(
         if delay > 0:
             wait = merge_requeue(wait, delay)
             continue
-        made += creates(app, group.id, msgspec.json.decode(template), missing, taken, now, shapers, pins[group.id])
+        serving = traffic.born_serving(group, missing)
+        for label, count in ((traffic.SERVING, serving), (traffic.APART, missing - serving)):
+            if count:
+                born = creates(
+                    app, group.id, msgspec.json.decode(template), count, taken, now, shapers, pins[group.id], label
+                )
+                taken.update(create.name for create in born)
+                made += born
     return made, wait
 
 
@@ -377,7 +388,8 @@ def surplus(observed: Observed, fleet: Fleet, now: float) -> list[Delete]:
     for group in fleet.groups:
         extra = len(group.pods) - group.size
         if extra > 0:
-            gone += deletion_order(group.pods, observed.pods, now)[:extra]
+            order = deletion_order(group.pods, observed.pods, now)
+            gone += sorted(order, key=lambda pod: pod.serving and pod.ready)[:extra]  # who serves nobody goes first
     return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone]
 
 
@@ -398,17 +410,29 @@ def sweep(pods: Sequence[Pod], now: float) -> tuple[list[Delete], float | None]:
     return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone], later
 
 
-def must_confirm(app: App, pods: Sequence[Pod], gone: Sequence[Delete]) -> Confirm:
-    """What has to be read live before these pods go (engine rule 6): a scale to zero needs the App itself, the loss of
-    the last ready pod or of more than half of all pods needs the pods as well.
+def relabelled(app: App, fleet: Fleet, gone: Sequence[Delete], now: float) -> tuple[list[Pod], list[Pod]]:
+    """The pods that come into the traffic and those that leave it, without those that are deleted."""
+    wait = app.spec.rollout.min_ready_seconds
+    return traffic.relabel(fleet, {delete.uid for delete in gone}, lambda pod: pod.available(wait, now))
+
+
+def decided(app: App, fleet: Fleet, progress: Progress) -> bool:
+    """The plan decides something that its actions follow from: sizes, shares of the traffic, or the next step."""
+    before = progress_of(app.status)
+    sizes = {id: size for id, size in before.sizes.items() if size or id in fleet.sizes}
+    return (sizes, before.serving, before.step) != (fleet.sizes, progress.serving, progress.step)
+
+
+def must_confirm(app: App, pods: Sequence[Pod], leaving: Collection[str]) -> Confirm:
+    """What has to be read live before these pods (uids) go, or leave the traffic (engine rule 6): a scale to zero needs
+    the App itself, the loss of the last ready pod or of more than half of all pods needs the pods as well.
 
     >>> from fairlead.rollout.testing import make_app, make_pods
     >>> pods = make_pods(2)
-    >>> gone = [Delete("Pod", "default", pod.name, pod.uid) for pod in pods]
+    >>> gone = [pod.uid for pod in pods]
     >>> must_confirm(make_app(replicas=0), pods, gone), must_confirm(make_app(replicas=2), pods, gone), must_confirm(make_app(replicas=1), pods, gone[:1])
     ('owner', 'children', '')
     """
-    leaving = {delete.uid for delete in gone}
     ready = [pod for pod in pods if pod.active and pod.ready]
     lost = sum(pod.uid in leaving for pod in ready)
     if not lost:
@@ -436,6 +460,7 @@ def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float)
     return msgspec.structs.replace(
         times,
         sizes={id: size for id, size in fleet.sizes.items() if size or id == target.hash},
+        serving={group.id: group.share for group in fleet.groups if group.serve is not None and group.size},
         desired=app.spec.replicas,
         bound=fleet.bound,
         restart_at=app.spec.rollout.restart_at,
@@ -487,7 +512,7 @@ def report(
         "revision": target.number,
         "activeRevision": name,
         "problems": [problem.as_json() for problem in found],
-        "rollout": {field: value for field, value in rollout.items() if value not in ("", None)},
+        "rollout": {field: value for field, value in rollout.items() if value not in ("", None, {})},
         "conditions": conditions,
     }
     if stable:

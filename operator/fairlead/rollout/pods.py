@@ -39,9 +39,15 @@ _SPACE = len(SAFE_ALPHABET) ** 5
 
 
 def render(
-    app: App, hash: str, template: JSON, shapers: Sequence[Shaper] = (), pins: Sequence[Pin] = ()
+    app: App,
+    hash: str,
+    template: JSON,
+    shapers: Sequence[Shaper] = (),
+    pins: Sequence[Pin] = (),
+    serving: str = "true",
 ) -> tuple[bytes, bytes]:
     """The encoded pod of a revision, cut in two where its name goes: rendered once, spliced a thousand times.
+    `serving`: the label of that name.
 
     >>> from fairlead.rollout.testing import TEMPLATE, make_app
     >>> head, tail = render(make_app(), "v1", TEMPLATE)
@@ -66,7 +72,7 @@ def render(
         "metadata": {
             "name": _NAME,
             "namespace": app.namespace,
-            "labels": pod_labels(app, hash, template),
+            "labels": pod_labels(app, hash, template) | {LABEL_SERVING: serving},
             "annotations": pod_annotations(app, template),
             "ownerReferences": [owner_reference("App", app.name, app.uid)],
         },
@@ -84,7 +90,7 @@ def pod_labels(app: App, hash: str, template: JSON) -> dict[str, str]:
         "app.kubernetes.io/instance": app.name,
         "app.kubernetes.io/managed-by": MANAGED_BY,
     }
-    ours = {LABEL_APP: app.name, LABEL_REVISION: hash, LABEL_TRACK: TRACK_STABLE, LABEL_SERVING: "true"}
+    ours = {LABEL_APP: app.name, LABEL_REVISION: hash, LABEL_TRACK: TRACK_STABLE}
     return recommended | own | ours
 
 
@@ -132,9 +138,10 @@ def creates(
     now: float,
     shapers: Sequence[Shaper],
     pins: Sequence[Pin] = (),
+    serving: str = "true",
 ) -> list[Create]:
     """`count` pods of one revision."""
-    head, tail = render(app, hash, template, shapers, pins)
+    head, tail = render(app, hash, template, shapers, pins, serving)
     made: list[Create] = []
     for name in names(app, hash, taken, now):
         if len(made) == count:

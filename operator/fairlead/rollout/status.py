@@ -12,6 +12,7 @@ import msgspec
 
 from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
 from fairlead.core.meta import JSON, LABEL_APP
+from fairlead.rollout import blue_green
 from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
 from fairlead.rollout.model import App, Observed, Progress, Rejected, Revision, progress_of
@@ -31,14 +32,29 @@ class Counts(msgspec.Struct, frozen=True):
     available: int
     terminating: int
     wanted: int  # the sum of all sizes
+    underway: bool = False  # steps are left, or pods of the wanted revision have yet to get traffic
 
     def complete(self, replicas: int) -> bool:
-        """Everything that runs is the wanted revision and available (DeploymentComplete).
+        """Everything that runs is the wanted revision and available (DeploymentComplete), and no step is left.
 
         >>> Counts(total=4, updated=3, ready=4, available=4, terminating=0, wanted=4).complete(3)
         False
         """
-        return self.updated == self.total == self.available == replicas
+        return self.updated == self.total == self.available == replicas and not self.underway
+
+    def until(self, fleet: Fleet) -> Counts:
+        """The same pods, on the way that this fleet goes.
+
+        >>> from fairlead.rollout.fleet import Group
+        >>> from fairlead.rollout.testing import make_pods
+        >>> idle = Group("v2", 2, 1, make_pods(1, "v2", serving=False), 1)
+        >>> counts = Counts(total=1, updated=1, ready=1, available=1, terminating=0, wanted=1)
+        >>> counts.complete(1), counts.until(Fleet(idle, (), replicas=1, surge=1, unavailable=0)).complete(1)
+        (True, False)
+        """
+        stepping = fleet.course is not None and fleet.course.current is not None
+        idle = any(not pod.serving for pod in fleet.target.pods)
+        return msgspec.structs.replace(self, underway=stepping or idle)
 
     def as_json(self) -> JSON:
         return {
@@ -156,8 +172,7 @@ def steps(fleet: Fleet, complete: bool) -> JSON:
     course = fleet.course
     if course is None or complete:
         return {"step": None}
-    serving = sum(group.available for group in fleet.groups)
-    share = round(100 * fleet.target.available / serving) if serving else 0
+    share = round(100 * fleet.target.serving / fleet.serving) if fleet.serving else 0
     return {"steps": len(course.steps), "weight": course.weight, "share": share}
 
 
@@ -174,7 +189,7 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     tail = f": {why}" if why else ""
     target, course = fleet.target, fleet.course
     if course and course.held:
-        return _held(course)
+        return _held(course) if app.spec.rollout.strategy != "BlueGreen" else blue_green.held(course, target)
     if fleet.lingering and target.size == 0 and app.spec.replicas:
         return f"{fleet.lingering} pods of the old revision to end{tail}"
     if counts.updated < target.size:
@@ -183,6 +198,8 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if missing > 0:
         held = " (ready, held by minReadySeconds)" if target.ready == target.size else ""
         return f"{missing} of {app.spec.replicas} updated pods to become available{held}{tail}"
+    if target.serving < target.size:
+        return f"the traffic to come to {target.size - target.serving} pods of revision {target.number}"
     if counts.total > counts.updated:
         return f"{counts.total - counts.updated} pods of old revisions to be replaced{tail}"
     if counts.available < app.spec.replicas:
@@ -252,7 +269,7 @@ def _stalled(conditions: dict[str, Condition]) -> Condition | None:
     progressing = conditions.get("Progressing")
     if progressing and progressing.reason == DEADLINE:
         return progressing
-    for type in ("Exposed", "Disruption"):
+    for type in ("Exposed", "PreviewExposed", "Disruption"):
         condition = conditions.get(type)
         if condition and condition.reason in ("NotOwned", "Contested", "ServiceRefused", "BudgetRefused"):
             return condition
@@ -312,6 +329,8 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
         return f"Degraded {joined.get('availableReplicas', 0)}/{replicas}{tail}"
     rollout = joined.get("rollout") or {}
     if rollout.get("steps", 0) > rollout.get("step", 0):
+        if app.spec.rollout.strategy == "BlueGreen":
+            return blue_green.summary(rollout, replicas, tail)
         held = ": paused" if rollout.get("heldAt") else tail
         return f"Step {rollout.get('step', 0) + 1}/{rollout['steps']} at {rollout.get('share', 0)}%{held}"
     return f"Rolling {rollout.get('available', 0)}/{replicas}{tail}"

@@ -383,7 +383,7 @@ def _goes_back(app: App) -> bool:
 # ---------------------------------------------------------------- what is wrong
 
 
-_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Disruption")
+_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "PreviewExposed", "Disruption")
 _BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
 _PENDING = ("Creating", "LoadBalancerPending")

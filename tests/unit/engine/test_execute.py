@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
+from fairlead.core.children import child_manifest
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, owner_reference
 from fairlead.core.podstate import project_pod
 from fairlead.engine.controller import Source
@@ -423,6 +424,17 @@ async def test_a_service_that_was_orphaned_is_taken_back_by_the_app_of_that_name
     assert outcome.succeeded == taken, bench.failures.of(KEY)
     references = bench.cluster.get(SERVICES, NAMESPACE, "web").meta.get("ownerReferences") or []
     assert [reference["uid"] for reference in references] == ([bench.app.uid] if taken else [])
+
+
+async def test_an_orphaned_child_of_another_name_is_known_by_the_label_it_is_applied_with(bench: Bench) -> None:
+    labels = {"fairlead.dev/app": "web"}
+    meta = {"name": "web-preview", "labels": labels, "annotations": {"fairlead.dev/applied": "bcdfg"}}
+    bench.cluster.create(SERVICES, NAMESPACE, {"metadata": meta, "spec": {"ports": [{"port": 80}]}})
+    wanted = child_manifest(
+        "v1", "Service", "web", NAMESPACE, bench.app.uid, {"ports": [{"port": 80}]}, {}, meta["name"]
+    )
+    action = Apply("Service", NAMESPACE, "web-preview", msgspec.json.encode(wanted), bench.app.uid)
+    assert (await bench.run(action)).succeeded == 1, bench.failures.of(KEY)
 
 
 async def test_a_patch_that_finds_the_object_changed_is_a_conflict(bench: Bench) -> None:

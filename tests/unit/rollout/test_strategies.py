@@ -259,7 +259,7 @@ CANARY = {
     ),
     "without a completed revision beside it there is nothing to share with": (
         canary(group("v2", 0), group("v1", 10, stable=False)),
-        ({"v1": 10, "v2": 3}, 0, False),
+        ({"v1": 10, "v2": 3}, 4, False),
     ),
 }
 

@@ -39,7 +39,7 @@ class Canary:
             return Rolling().step(fleet)
         goal = goal_of(fleet, course)
         if goal is None:
-            return Rolling().step(fleet)
+            return Rolling().step(msgspec.structs.replace(fleet, course=course.over()))
         after = towards(fleet, goal)
         held = stands(after, goal)
         if held and course.left == 0:

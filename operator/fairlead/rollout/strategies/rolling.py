@@ -90,7 +90,7 @@ def shrink_unavailable(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:
     >>> shrink_unavailable(fleet, {"new": 10}).sizes["old"]
     6
     """
-    budget = fleet.total - fleet.floor - (fleet.target.size - fleet.target.available)
+    budget = fleet.total - fleet.floor - (fleet.target.size - fleet.target.serving)
     sizes = {}
     for group in _dispensable(fleet, goal):
         down = max(0, min(budget, group.size - max(group.available, goal.get(group.id, 0))))
@@ -108,9 +108,9 @@ def shrink_available(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:
     >>> shrink_available(fleet, {"new": 10}).sizes["old"]
     8
     """
-    if fleet.total - fleet.floor - (fleet.target.size - fleet.target.available) <= 0:
+    if fleet.total - fleet.floor - (fleet.target.size - fleet.target.serving) <= 0:
         return fleet
-    budget = sum(group.available for group in fleet.groups) - fleet.floor
+    budget = fleet.serving - fleet.floor
     sizes = {}
     for group in _dispensable(fleet, goal):
         down = max(0, min(budget, group.size - goal.get(group.id, 0)))

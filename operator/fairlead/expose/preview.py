@@ -1,0 +1,90 @@
+"""The Service that shows a BlueGreen App's newest revision before it gets the traffic. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fairlead.core.actions import Action, Apply, Delete, Plan
+from fairlead.core.children import must_apply
+from fairlead.core.conditions import Condition
+from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, truncate
+from fairlead.expose.model import Expose, PreviewObserved
+from fairlead.expose.plan import HEADLESS, must_recreate, service
+
+SUFFIX = "-preview"
+
+
+def plan(observed: PreviewObserved) -> Plan:
+    """Keep the preview's Service, take away what is not wanted any more, and say in the condition `PreviewExposed` how it
+    stands. A Service of that name that is not this App's stays its owner's."""
+    if observed.deleting:
+        return Plan()  # garbage collection takes it with the App
+    wanted = observed.wanted if observed.name else None
+    gone = [
+        Delete("Service", other.namespace, other.name, other.uid)
+        for other in observed.others
+        if wanted is None or other.name != observed.name
+    ]
+    if wanted is None:
+        return Plan(actions=tuple(gone))
+    return Plan(actions=(*gone, *_kept(observed, wanted)), status={"conditions": [condition(observed)]})
+
+
+def _kept(observed: PreviewObserved, expose: Expose) -> tuple[Action, ...]:
+    if not observed.revision:
+        return ()
+    live = observed.live if observed.live and observed.live.owner_uid == observed.app_uid else None
+    if live and must_recreate(expose, live.spec):
+        return (Delete("Service", live.namespace, live.name, live.uid),)
+    made = manifest(observed, expose)
+    if not must_apply(made, live):
+        return ()
+    return (Apply("Service", observed.namespace, observed.name, msgspec.json.encode(made), observed.app_uid),)
+
+
+def manifest(observed: PreviewObserved, expose: Expose) -> JSON:
+    """The ports of the App's Service, inside the cluster; all pods of one revision, whether they get traffic or not.
+
+    >>> from fairlead.expose.model import Port
+    >>> seen = PreviewObserved("default", "shop", "u", False, Expose(ports=(Port(80),)), "shop-preview", "v2", None)
+    >>> made = manifest(seen, seen.wanted)
+    >>> made["metadata"]["name"], made["spec"]["selector"]
+    ('shop-preview', {'fairlead.dev/app': 'shop', 'fairlead.dev/revision': 'v2'})
+    """
+    inside = Expose(
+        ports=tuple(msgspec.structs.replace(port, node_port=None) for port in expose.ports),
+        type=HEADLESS if expose.type == HEADLESS else "ClusterIP",
+        ip_family_policy=expose.ip_family_policy,
+        ip_families=expose.ip_families,
+    )
+    selector = {LABEL_APP: observed.app, LABEL_REVISION: observed.revision}
+    return service(observed.namespace, observed.app, observed.app_uid, inside, observed.name, selector)
+
+
+def condition(observed: PreviewObserved) -> Condition:
+    """What `PreviewExposed` says: refused before pending before served."""
+    name = observed.name
+    if observed.refused:
+        reason, words = observed.refused
+        if reason == "NotOwned":
+            said = (
+                f"a Service named {name} exists and is not this App's: delete it, or name another one in "
+                f"spec.rollout.blueGreen.previewService ({words})"
+            )
+            return Condition("PreviewExposed", "False", "NotOwned", said)
+        if reason == "Contested":
+            return Condition("PreviewExposed", "False", "Contested", f"Service {name}: {words}")
+        return Condition("PreviewExposed", "False", "ServiceRefused", f"the API server refuses the Service: {words}")
+    if observed.live is None:
+        return Condition("PreviewExposed", "False", "Creating", f"Service {name} is being created")
+    words = f"Service {name} selects the pods of the newest revision, also before they get traffic"
+    return Condition("PreviewExposed", "True", "ServiceReady", words)
+
+
+def name_of(app: str, wanted: str) -> str:
+    """The name that is asked for, else the App's own with `-preview`, cut where it would not fit a DNS label.
+
+    >>> name_of("shop", ""), name_of("shop", "shop-next"), len(name_of("s" * 63, ""))
+    ('shop-preview', 'shop-next', 63)
+    """
+    return wanted or truncate(app, 63 - len(SUFFIX)) + SUFFIX

@@ -1,0 +1,90 @@
+"""Which pods carry the label that the Service selects: the traffic of each revision. Pure.
+
+A share is a decision, kept in status as sizes are (`Group.serve`); here it becomes labels. What a share asks for is worked
+out anew from the pods that are seen, so a change that was interrupted is simply gone on with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import msgspec
+
+from fairlead.core.actions import Patch
+from fairlead.core.meta import LABEL_SERVING
+from fairlead.core.podstate import Pod
+from fairlead.rollout.fleet import Fleet, Group
+
+SERVING, APART = "true", "false"
+
+
+def relabel(fleet: Fleet, leaving: Collection[str], available: Callable[[Pod], bool]) -> tuple[list[Pod], list[Pod]]:
+    """The pods that come into the traffic, and those that go out of it; `leaving` (uids) are deleted anyway.
+
+    Whoever asks for it, an available pod goes out only while as many others serve as the App needs: its successors carry
+    the label before it loses its own.
+    >>> from fairlead.rollout.testing import make_pods
+    >>> new = Group("v2", 2, 2, make_pods(2, "v2", serving=False), 2, idle=2)
+    >>> old = Group("v1", 1, 2, make_pods(2, "v1"), 2, serve=0)
+    >>> into, out = relabel(Fleet(new, (old,), replicas=2, surge=2, unavailable=0), (), lambda pod: pod.ready)
+    >>> [pod.name for pod in into], out
+    (['shop-v2-0', 'shop-v2-1'], [])
+    """
+    into: list[Pod] = []
+    out: list[Pod] = []
+    spare = -fleet.floor
+    for group in fleet.groups:
+        staying = [pod for pod in group.pods if pod.uid not in leaving]
+        chosen = {pod.uid for pod in _chosen(group, staying, available)}
+        into += [pod for pod in staying if pod.uid in chosen and not pod.serving]
+        out += [pod for pod in staying if pod.uid not in chosen and pod.serving]
+        spare += sum(pod.serving and available(pod) for pod in staying)
+    costless = [pod for pod in out if not available(pod)]
+    return into, costless + [pod for pod in out if available(pod)][: max(0, spare)]
+
+
+def _chosen(group: Group, pods: list[Pod], available: Callable[[Pod], bool]) -> list[Pod]:
+    """Who serves, where not all do: what is available first, then what does so already."""
+    if group.serve is None:
+        return pods
+    return sorted(pods, key=lambda pod: (not available(pod), not pod.serving, pod.name))[: group.serve]
+
+
+def patches(into: list[Pod], out: list[Pod]) -> list[Patch]:
+    """The labels, each written on exactly the pod that was looked at.
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> msgspec.json.decode(patches(list(make_pods(1)), [])[0].body)["metadata"]["labels"]
+    {'fairlead.dev/serving': 'true'}
+    """
+    return [_patch(pod, SERVING) for pod in into] + [_patch(pod, APART) for pod in out]
+
+
+def _patch(pod: Pod, value: str) -> Patch:
+    meta = {"uid": pod.uid, "resourceVersion": str(pod.rv), "labels": {LABEL_SERVING: value}}
+    return Patch("Pod", pod.namespace, pod.name, msgspec.json.encode({"metadata": meta}))
+
+
+def born_serving(group: Group, missing: int) -> int:
+    """How many of a revision's missing pods carry the label from the start.
+
+    >>> born_serving(Group("v2", 2, 3, serve=1), missing=3), born_serving(Group("v2", 2, 3), missing=3)
+    (1, 3)
+    """
+    if group.serve is None:
+        return missing
+    return max(0, min(missing, group.share - sum(pod.serving for pod in group.pods)))
+
+
+def last_share(id: str, base: str, sizes: dict[str, int], serving: dict[str, int], wanted: bool) -> int | None:
+    """How many of a group's pods had traffic by the last decision; None: all. A wanted revision that had no pods
+    beside another one had none, and pods that are outdated since then (`base` is their revision) have what their revision had.
+
+    >>> last_share("v2", "v2", {"v1": 4, "v2": 4}, {"v2": 0}, wanted=True), last_share("v2", "v2", {"v1": 4}, {}, wanted=True)
+    (0, 0)
+    >>> last_share("v1~", "v1", {"v1": 4}, {}, wanted=False) is None
+    True
+    """
+    if sizes.get(id):
+        return serving.get(id)
+    return 0 if wanted and any(sizes.values()) else serving.get(base)

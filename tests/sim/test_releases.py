@@ -1,0 +1,31 @@
+"""Every strategy with everything that may come in the way of a release, and the operator killed at its writes.
+
+FAIRLEAD_SIM=all kills it after each of them; else after a few that are the same each time.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.releases import RELEASES
+from sim.runner import Scenario, clean, compare, crash_after, run
+from sim.test_faults import EXHAUSTIVE
+
+PLACES = 2
+
+
+@pytest.mark.parametrize("scenario", RELEASES.values(), ids=str)
+def test_it_ends_well(scenario: Scenario) -> None:
+    outcome = clean(scenario)
+    assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
+
+
+@pytest.mark.parametrize("scenario", RELEASES.values(), ids=str)
+def test_it_ends_the_same_when_the_operator_is_killed_after_a_write(scenario: Scenario) -> None:
+    calm = clean(scenario)
+    count = len(calm.writes)
+    spread = range(1, count + 1) if EXHAUSTIVE else range(count // (PLACES + 1), count, count // (PLACES + 1) + 1)
+    for number in spread:
+        outcome = run(scenario, crash_after(number))
+        wrong = compare(calm, outcome, scenario)
+        assert outcome.hit is not None and not wrong, "\n".join([f"killed after {outcome.hit}", *wrong, outcome.story])

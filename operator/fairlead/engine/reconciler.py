@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,18 @@ def join(plans: list[Plan]) -> Decision:
     )
 
 
+def untold(before: Sequence[Event], now: Sequence[Event]) -> tuple[Event, ...]:
+    """The events to tell with a status that had to wait: a plan that looks at the status of before finds most of them again,
+    and then the newest words count.
+
+    >>> begun, one, two = Event("Normal", "Began", ""), Event("Warning", "Bad", "1 pod"), Event("Warning", "Bad", "2 pods")
+    >>> [event.reason + event.message for event in untold((begun, one), (two,))]
+    ['Began', 'Bad2 pods']
+    """
+    again = {event.reason for event in now}
+    return (*(event for event in before if event.reason not in again), *now)
+
+
 @dataclass(slots=True)
 class _Broken:
     """A key whose plan raised: left alone until its pause is over, or its spec changes."""
@@ -107,6 +119,7 @@ class Reconciler:
         self._broken: dict[Key, _Broken] = {}
         self._distrusted: set[Key] = set()  # what the store says of these may be long past
         self._waiting: dict[Key, None] = {}  # held back until the watches have told of our own writes
+        self._untold: dict[Key, tuple[Event, ...]] = {}  # of statuses that wait
         self._costs: dict[Key, float] = {}
         self._stopping = False
         name = self.controller.name
@@ -314,12 +327,15 @@ class Reconciler:
         waits: list[float | None] = []
         for kind, name, status in decision.statuses:
             waits.append(await self.statuses.child(key, kind, name, status))
-        if not decision.status_first:
-            waits.append(await self._tell_parent(key, record, decision, urgent=bool(decision.events)))
-        subject = Subject(self.controller.parent, record.namespace, record.name, record.uid, record.rv)
-        for event in decision.events:
-            self.recorder.record(subject, event)
-        return merge_requeue(*waits)
+        events = untold(self._untold.pop(key, ()), decision.events)
+        wait = None if decision.status_first else await self._tell_parent(key, record, decision, urgent=False)
+        if wait is None:
+            subject = Subject(self.controller.parent, record.namespace, record.name, record.uid, record.rv)
+            for event in events:
+                self.recorder.record(subject, event)
+        else:
+            self._untold[key] = events
+        return merge_requeue(wait, *waits)
 
     async def _tell_parent(self, key: Key, record: Any, decision: Decision, urgent: bool) -> float | None:
         if decision.status is None:
@@ -335,4 +351,5 @@ class Reconciler:
         self.failures.forget(key)
         self.statuses.forget(key)
         self._broken.pop(key, None)
+        self._untold.pop(key, None)
         self._distrusted.discard(key)

@@ -53,11 +53,11 @@ class EngineSettings:
     own_write_timeout: float = 30.0
     """After this long a reconcile goes on although the store has not caught up with our own last write."""
     status_interval: float = 0.2
-    """At most one status write per parent in this time while only counters move."""
+    """At most one status write per parent in this time, but for the last word on a spec (Ready, Stalled) and when that no longer holds."""
     child_status_interval: float = 1.0
     """At most one status write per child (a Revision) in this time: what anybody waits for is told by the parent."""
     status_rate: float = 25.0
-    """Status writes a second, of all parents and children, that tell of nothing but counters; none waits longer than 5 seconds for its turn."""
+    """Status writes a second, of all parents and children, that nobody waits for; none waits longer than 5 seconds for its turn."""
     slice: float = 3.0
     """A pass stops starting writes after this long, so that the status moves and a new spec is heard."""
     create_concurrency: tuple[int, int] = (8, 64)

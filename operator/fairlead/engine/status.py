@@ -25,10 +25,7 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 Slot = tuple[str, str]  # (kind, name)
 _REMEMBERED = 64  # objects per parent: itself and its latest children
-_LONGEST_TURN = 5.0  # seconds that numbers wait at most, however many objects' numbers move
-
-# What a condition says besides its verdict: it may wait, as a counter may.
-_DETAILS = frozenset({"message", "lastTransitionTime", "lastUpdateTime"})
+_LONGEST_TURN = 5.0  # seconds that anything waits at most, however many objects move
 
 
 def merge_patch(before: Any, after: JSON) -> JSON:
@@ -54,23 +51,29 @@ def merge_patch(before: Any, after: JSON) -> JSON:
 
 
 def matters(before: JSON, after: JSON) -> bool:
-    """Whether somebody may be waiting for this change: a verdict, a phase or the generation moved, not just a number.
+    """Whether somebody may be waiting for this change: the last word on the newest spec (Ready or Stalled), or that a word
+    once given does not hold any more. Work that begins and its stages may wait for a moment: until the generation is
+    observed every tool takes an object to be in progress, except where there is no status at all.
 
-    >>> ready = {"type": "Ready", "status": "True", "message": "3 of 3"}
-    >>> matters({"replicas": 1, "conditions": [ready]}, {"replicas": 2, "conditions": [ready | {"message": "2 of 3"}]})
-    False
-    >>> matters({"conditions": [ready]}, {"conditions": [ready | {"status": "False"}]})
-    True
+    >>> ready, working = ({"type": "Ready", "status": status} for status in ("True", "False"))
+    >>> done = {"observedGeneration": 1, "conditions": [ready]}
+    >>> matters(done, done | {"replicas": 2}), matters(done, done | {"conditions": [working]}), matters({}, done)
+    (False, True, True)
+    >>> scaled = {"observedGeneration": 2, "conditions": [working]}
+    >>> matters(done, scaled), matters(scaled, scaled | {"conditions": [ready]}), matters(done, done | {"observedGeneration": 2})
+    (False, True, True)
     """
-    return _verdicts(before) != _verdicts(after)
+    if not before:
+        return True
+    word = _word(after)
+    if before.get("observedGeneration") != after.get("observedGeneration"):
+        return "True" in word
+    return _word(before) != word
 
 
-def _verdicts(status: JSON) -> tuple[Any, ...]:
-    conditions = [
-        {name: value for name, value in condition.items() if name not in _DETAILS}
-        for condition in status.get("conditions") or ()
-    ]
-    return conditions, status.get("observedGeneration"), status.get("phase"), status.get("activeRevision")
+def _word(status: JSON) -> tuple[str, str]:
+    said = {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
+    return said.get("Ready", ""), said.get("Stalled", "")
 
 
 @dataclass(slots=True)
@@ -78,14 +81,14 @@ class _Book:
     """What is remembered of one object's status."""
 
     written: float = float("-inf")  # loop time
-    turn: float = float("-inf")  # loop time from which numbers may be written, in turn with other objects
+    turn: float = float("-inf")  # loop time from which what can wait may be written, in turn with other objects
     sent: JSON | None = None  # children only: their records need not hold the status
     refusals: int = 0
     held: float = float("-inf")  # loop time until which a refused write is not sent again
 
 
 class Turns:
-    """When numbers may be written, process-wide: so many writes a second, and none later than in `_LONGEST_TURN`.
+    """When what can wait may be written, process-wide: so many writes a second, and none later than in `_LONGEST_TURN`.
 
     200 Apps that roll at the same time have 1000 pods become ready in a few seconds. Each App's counters written five
     times a second, as a single App's are, would cost the API server more than the pods do.
@@ -106,7 +109,8 @@ class Turns:
 
 
 class StatusWriter:
-    """Statuses of parents and of their children, at most one write per object and interval while only numbers move."""
+    """Statuses of parents and of their children. What somebody waits for is written at once; all else at most once per
+    object and interval, and in turn with other objects."""
 
     def __init__(
         self, client: Client, requests: Requests, own_writes: OwnWrites, settings: EngineSettings, rng: random.Random
@@ -131,7 +135,7 @@ class StatusWriter:
             return None
         slot = (resource.kind, record.name)
         book = self._book(key, slot)
-        if wait := self._held(book) if urgent or matters(before, after) else self._numbers(book, self._interval):
+        if wait := self._held(book) if urgent or matters(before, after) else self._in_turn(book, self._interval):
             return wait
         # The patch was made against this very record, so it is only good for it.
         meta = {"uid": record.uid, "resourceVersion": str(record.rv)}
@@ -145,11 +149,7 @@ class StatusWriter:
         before = book.sent
         if book.written == float("-inf"):
             book.written = asyncio.get_running_loop().time()
-        if before is None or matters(before, after):
-            wait = self._pause_until(max(book.held, book.written + self._child_interval))
-        else:
-            wait = self._numbers(book, self._child_interval)
-        if wait:
+        if wait := self._in_turn(book, self._child_interval):
             return wait
         gone = {field: None for field in before or () if field not in after}
         wait = await self._write(key, slot, BY_KIND[kind], {"status": {**after, **gone}})
@@ -171,8 +171,8 @@ class StatusWriter:
     def _held(self, book: _Book) -> float | None:
         return self._pause_until(book.held)
 
-    def _numbers(self, book: _Book, interval: float) -> float | None:
-        """Only numbers moved: not before the interval is over, and then in turn with other objects' numbers."""
+    def _in_turn(self, book: _Book, interval: float) -> float | None:
+        """Nobody waits for it: not before the interval is over, and then in turn with other objects."""
         now = asyncio.get_running_loop().time()
         if wait := self._pause_until(max(book.held, book.written + interval)):
             return wait

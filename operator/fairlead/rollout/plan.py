@@ -417,10 +417,24 @@ def relabelled(app: App, fleet: Fleet, gone: Sequence[Delete], now: float) -> tu
 
 
 def decided(app: App, fleet: Fleet, progress: Progress) -> bool:
-    """The plan decides something that its actions follow from: sizes, shares of the traffic, or the next step."""
+    """The plan decides something that its actions follow from, and that has to be stored before them: sizes, shares of the
+    traffic, or the next step. The size of a revision that is alone is no decision, it is spec.replicas; but the first sizes
+    are stored in any case: to many tools an App without a status is done.
+
+    >>> from fairlead.rollout.testing import make_app
+    >>> told = Progress(sizes={"v1": 1}, desired=1)
+    >>> app = make_app(replicas=3, status={"rollout": msgspec.to_builtins(told)})
+    >>> alone = Fleet(Group("v1", 1, 3), (), replicas=3, surge=1, unavailable=0)
+    >>> decided(make_app(replicas=3), alone, told), decided(app, alone, told)
+    (True, False)
+    >>> decided(app, Fleet(Group("v2", 2, 1), (Group("v1", 1, 3),), replicas=3, surge=1, unavailable=0), told)
+    True
+    """
     before = progress_of(app.status)
     sizes = {id: size for id, size in before.sizes.items() if size or id in fleet.sizes}
-    return (sizes, before.serving, before.step) != (fleet.sizes, progress.serving, progress.step)
+    alone = before.desired is not None and not fleet.old and fleet.target.size == app.spec.replicas
+    resized = sizes != fleet.sizes and not alone
+    return resized or (before.serving, before.step) != (progress.serving, progress.step)
 
 
 def must_confirm(app: App, pods: Sequence[Pod], leaving: Collection[str]) -> Confirm:

@@ -421,7 +421,7 @@ async def test_a_verdict_does_not_wait_for_other_parents_counters() -> None:
     def decide(seen: Seen, now: float) -> Plan:
         status: JSON = {"replicas": len(seen.pods)}
         if seen.app.name == "web" and seen.pods:
-            status["phase"] = "Ready"
+            status["conditions"] = [{"type": "Ready", "status": "True"}]
         return Plan(status=status)
 
     async with rig(decide, settings=EngineSettings(status_rate=1)) as r:
@@ -431,7 +431,27 @@ async def test_a_verdict_does_not_wait_for_other_parents_counters() -> None:
         for number, app in enumerate(apps):
             r.cluster.create(PODS, NAMESPACE, _pod(app, f"app-{number}-0"))
         r.cluster.create(PODS, NAMESPACE, _pod(web, "web-0"))
-        await r.until(lambda: r.status().get("phase") == "Ready", within=0.1)
+        await r.until(lambda: bool(r.status().get("conditions")), within=0.1)
+
+
+async def test_what_a_status_that_waits_has_to_tell_is_told_with_it_once() -> None:
+    def decide(seen: Seen, now: float) -> Plan:
+        begun = seen.replicas and "size" not in seen.app.status
+        status = {"observedGeneration": seen.app.generation, **({"size": 1} if seen.replicas else {})}
+        return Plan(status=status, events=(Event("Normal", "Began", "from 0 to 1"),) if begun else ())
+
+    async with rig(decide) as r:
+        app = r.app(replicas=0)
+        await r.settled()
+        r.app(replicas=1)
+        r.cluster.create(PODS, NAMESPACE, _pod(app, "web-0"))
+        await asyncio.sleep(0.1)
+        assert "size" not in r.status() and not r.cluster.all(EVENTS, NAMESPACE), "nobody waits for it"
+        await r.until(lambda: "size" in r.status(), within=0.2)
+        await r.until(lambda: bool(r.cluster.all(EVENTS, NAMESPACE)))
+        await r.settled()
+        (event,) = r.cluster.all(EVENTS, NAMESPACE)
+        assert event.object.get("count", 1) == 1
 
 
 async def test_a_child_is_told_of_once_a_second_whatever_happens() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from support.crds import install
 from support.lab import Lab, LabFactory
+from support.team import Team, gathered
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,13 @@ def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"test-{next(_numbers)}"
     lab.kubectl("create", "namespace", name)
     yield name
+
+
+@pytest.fixture
+def team(plane: Lab) -> Iterator[Team]:
+    """On the `plane` of the module, or of its folder."""
+    with gathered(plane) as team:
+        yield team
 
 
 @pytest.fixture

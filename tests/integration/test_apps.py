@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.crds import app, eventually, install
-from support.lab import Lab
+from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import Team, image
 
@@ -24,30 +24,11 @@ _STAGES = Path(__file__).with_name("stages.yaml")
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
-    """A control plane with upstream's controllers, its scheduler, and four nodes that KWOK keeps alive."""
     # With the admission of service accounts, which the lab leaves out unless told.
-    with Lab(
-        "apps",
-        controllers=True,
-        scheduler=True,
-        kwok=True,
-        nodes=4,
-        qps="unthrottled",
-        admission_off="TaintNodesByCondition",
-        kwok_args=f"--config={_STAGES}",
-    ) as lab:
+    with whole_lab("apps", admission_off="TaintNodesByCondition", kwok_args=f"--config={_STAGES}") as lab:
         install(lab)
         with Operator(lab):
             yield lab
-
-
-@pytest.fixture
-def team(plane: Lab) -> Iterator[Team]:
-    name = f"team-{next(_numbers)}"
-    plane.kubectl("create", "namespace", name)
-    plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
-    yield Team(plane, name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
 # ---------------------------------------------------------------- what an App does

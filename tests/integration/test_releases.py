@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 
 from support.crds import eventually, install
-from support.lab import Lab
+from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import JSON, Team, image
 
-_numbers = count(1)
 HUGE = {"requests": {"cpu": "10k"}}
 STEPS = [{"weight": 25}, {"pause": {}}, {"weight": 50}, {"pause": {"seconds": 2}}]
 CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
@@ -21,18 +19,10 @@ CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STE
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
-    with Lab("releases", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+    with whole_lab("releases") as lab:
         install(lab)
         with Operator(lab):
             yield lab
-
-
-@pytest.fixture
-def team(plane: Lab) -> Iterator[Team]:
-    name = f"release-{next(_numbers)}"
-    plane.kubectl("create", "namespace", name)
-    yield Team(plane, name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def huge(tag: str) -> JSON:

@@ -141,6 +141,11 @@ class Lab:
         return execute([sys.executable, str(_COMMAND), verb, "--name", self.name, *arguments], timeout=timeout).stdout
 
 
+def whole_lab(name: str, *, nodes: int = 4, **more: Any) -> Lab:
+    """A control plane with upstream's controllers, its scheduler, and nodes that KWOK keeps alive; `more` as Lab takes it."""
+    return Lab(name, controllers=True, scheduler=True, kwok=True, nodes=nodes, qps="unthrottled", **more)
+
+
 class LabFactory(Protocol):
     """The fixture that makes labs of other shapes: takes what Lab takes, but for the name."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from support.crds import app, eventually
@@ -13,6 +16,9 @@ JSON = dict[str, Any]
 
 # Of an App whose rolls take a while, so that a fault comes in the middle of one: a pod counts once it was ready for so long.
 UNHURRIED: JSON = {"replicas": 8, "rollout": {"minReadySeconds": 1, "maxSurge": 2, "maxUnavailable": 0}}
+
+
+_numbers = count(1)
 
 
 class Team:
@@ -68,6 +74,16 @@ class Team:
         """Apply shop and wait until it is ready."""
         self.apply(app("shop", **spec))
         self.wait("condition=Ready")
+
+
+@contextmanager
+def gathered(lab: Lab) -> Iterator[Team]:
+    """A team for one test, on a lab with controllers: its namespace is new, and goes when the test is over."""
+    name = f"team-{next(_numbers)}"
+    lab.kubectl("create", "namespace", name)
+    lab.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    yield Team(lab, name)
+    lab.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def image(tag: str) -> JSON:

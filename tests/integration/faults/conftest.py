@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ import pytest
 
 from support import account
 from support.crds import install
-from support.lab import Lab
+from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.proxy import Proxy
-from support.team import Team
+from support.team import Team, gathered
 
 Story = Callable[[Lab, Path], Any]
 _STORY = "story"
-_numbers = count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,8 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[Lab]:
-    """A control plane with upstream's controllers, its scheduler, and four nodes that KWOK keeps alive."""
-    with Lab("faults", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+    with whole_lab("faults") as lab:
         install(lab)
         account.install(lab)
         yield lab
@@ -58,13 +55,27 @@ def told(request: pytest.FixtureRequest, stories: dict[Story, Future[Any]]) -> A
     return stories[mark.args[0]].result(timeout=420)
 
 
+@pytest.fixture(scope="module")
+def fragile(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A control plane of the module's own, for faults that everybody on it feels."""
+    with whole_lab(request.path.stem.removeprefix("test_").replace("_", "-")) as lab:
+        install(lab)
+        account.install(lab)
+        yield lab
+
+
 @pytest.fixture
-def team(plane: Lab) -> Iterator[Team]:
-    """A namespace."""
-    name = f"fault-{next(_numbers)}"
-    plane.kubectl("create", "namespace", name)
-    yield Team(plane, name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
+def crew(fragile: Lab) -> Iterator[Team]:
+    """A team on it."""
+    with gathered(fragile) as team:
+        yield team
+
+
+@pytest.fixture
+def steward(crew: Team) -> Iterator[Operator]:
+    """The operator of a crew."""
+    with Operator(crew.lab, crew.name, namespaces=crew.name) as operator:
+        yield operator
 
 
 @pytest.fixture

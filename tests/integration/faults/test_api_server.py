@@ -7,8 +7,6 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,14 +14,13 @@ import pytest
 
 from support import account, figures
 from support.crds import app, eventually, install
-from support.lab import Lab
+from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request
 from support.team import UNHURRIED, Team, image
 
 UPSTREAM = ("kcm", "scheduler", "kwok")  # which have to be started anew after a restore; Fairlead has not
 OUTAGE = 180.0  # seconds
-_numbers = count(1)
 
 
 class Stalled(Fault):
@@ -38,34 +35,6 @@ class Stalled(Fault):
 
     async def lines(self, request: Request, lines: list[bytes]) -> list[bytes] | None:
         return lines if self.over.is_set() else None
-
-
-def fragile_lab(name: str) -> Lab:
-    """For faults that everybody in the lab feels."""
-    return Lab(name, controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled")
-
-
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Lab]:
-    with fragile_lab("fragile") as lab:
-        install(lab)
-        account.install(lab)
-        yield lab
-
-
-@pytest.fixture
-def crew(fragile: Lab) -> Iterator[Team]:
-    name = f"fragile-{next(_numbers)}"
-    fragile.kubectl("create", "namespace", name)
-    yield Team(fragile, name)
-    fragile.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def steward(crew: Team) -> Iterator[Operator]:
-    """The operator of a crew."""
-    with Operator(crew.lab, crew.name, namespaces=crew.name) as operator:
-        yield operator
 
 
 def test_an_api_server_that_is_restarted_in_the_middle_of_a_roll_costs_no_pod(crew: Team, steward: Operator) -> None:
@@ -239,7 +208,7 @@ class Outage(NamedTuple):
 
 
 def outage(_plane: Lab, _folder: Path) -> Outage:
-    with fragile_lab("outage") as lab:
+    with whole_lab("outage") as lab:
         install(lab)
         lab.kubectl("create", "namespace", "outage")
         team = Team(lab, "outage")

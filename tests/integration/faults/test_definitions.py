@@ -4,41 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from itertools import count
-
-import pytest
 
 from fairlead.core.hashing import template_hash
 from support import figures
 from support.crds import CRDS, app, eventually, install
-from support.lab import Lab
 from support.operator import Operator
 from support.team import Team, image
-
-_numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Lab]:
-    """A lab whose definitions may be deleted."""
-    with Lab("definitions", controllers=True, scheduler=True, kwok=True, nodes=2, qps="unthrottled") as lab:
-        install(lab)
-        yield lab
-
-
-@pytest.fixture
-def crew(own: Lab) -> Iterator[Team]:
-    name = f"crew-{next(_numbers)}"
-    own.kubectl("create", "namespace", name)
-    yield Team(own, name)
-    own.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def steward(crew: Team) -> Iterator[Operator]:
-    with Operator(crew.lab, crew.name, namespaces=crew.name) as operator:
-        yield operator
 
 
 def test_trust_40_the_definition_of_revisions_may_go_and_come_back_and_no_pod_notices(

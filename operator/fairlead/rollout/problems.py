@@ -15,6 +15,9 @@ from fairlead.rollout.model import Revision
 LIMIT = 8  # problems kept in status
 MESSAGE_LIMIT = 512
 
+# What a kubelet calls one trouble by turns: when it has just failed, and while it waits to try again.
+_BY_TURNS = {"ErrImagePull": "ImagePullBackOff", "Error": "CrashLoopBackOff", "OOMKilled": "CrashLoopBackOff"}
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One kind of trouble: the same reason in the same container of the same revision."""
@@ -46,12 +49,16 @@ def find(
     status: JSON,
     now: float,
 ) -> list[Problem]:
-    """All problems, the most frequent first. `since` is carried over from the last status while a problem lasts.
+    """All problems, the most frequent first. `since` is carried over from the last status while a problem lasts, also under
+    the other name that a kubelet has for it.
 
     >>> from fairlead.rollout.testing import make_pods
     >>> bad = make_pods(2, "v2", ready=False, problem="ImagePullBackOff", message="not found", container="web")
     >>> [(p.reason, p.count, p.sample_pod) for p in find(bad, (), (), (), {}, 0)]
     [('ImagePullBackOff', 2, 'shop-v2-0')]
+    >>> status = {"problems": [{"reason": "ErrImagePull", "container": "web", "since": "1970-01-01T00:01:00Z"}]}
+    >>> [p.since for p in find(bad, (), (), (), status, now=90)]
+    [60.0]
     """
     names = {revision.hash: revision.name for revision in revisions}
     found: dict[tuple[str, str, str], Problem] = {}
@@ -78,7 +85,8 @@ def find(
         found[("SelectorConflict", "", "")] = Problem("SelectorConflict", message, len(strangers), strangers[0].name)
     since = _known_since(status)
     dated = [
-        msgspec.structs.replace(problem, since=problem.since or since.get(key, now)) for key, problem in found.items()
+        msgspec.structs.replace(problem, since=problem.since or since.get(_trouble(*key), now))
+        for key, problem in found.items()
     ]
     return sorted(dated, key=lambda p: (-p.count, p.reason, p.revision, p.container))[:LIMIT]
 
@@ -126,9 +134,14 @@ def in_words(problems: Sequence[Problem]) -> str:
 
 
 def _known_since(status: JSON) -> dict[tuple[str, str, str], float]:
-    known = {}
+    known: dict[tuple[str, str, str], float] = {}
     for problem in status.get("problems") or ():
         since = parse_time(problem.get("since"))
         if since is not None:
-            known[(problem.get("reason", ""), problem.get("container", ""), problem.get("revision", ""))] = since
+            key = _trouble(problem.get("reason", ""), problem.get("container", ""), problem.get("revision", ""))
+            known[key] = min(since, known.get(key, since))
     return known
+
+
+def _trouble(reason: str, container: str, revision: str) -> tuple[str, str, str]:
+    return _BY_TURNS.get(reason, reason), container, revision

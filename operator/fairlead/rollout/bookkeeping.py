@@ -13,7 +13,7 @@ from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.rollout import revisions
 from fairlead.rollout.fleet import Fleet
-from fairlead.rollout.model import Observed, Phase, Revision
+from fairlead.rollout.model import Observed, Phase, Rejected, Revision
 from fairlead.rollout.revisions import Target
 
 
@@ -41,10 +41,11 @@ def revision_statuses(
     by_hash: dict[str, list[Pod]] = defaultdict(list)
     for pod in observed.pods:
         by_hash[pod.revision].append(pod)
+    rejected = target.rejected or revisions.standing_rejection(observed.app, observed.revisions)
     changed = []
     for revision in observed.revisions:
         wanted = revision.hash == target.hash
-        phase: Phase = "Retired" if not wanted else "Active" if complete else "Progressing"
+        phase = phase_of(revision, wanted, complete, rejected)
         wanted_status = of_revision(
             revision, by_hash[revision.hash], observed.app.spec.rollout.min_ready_seconds, phase, now
         )
@@ -53,14 +54,30 @@ def revision_statuses(
     return tuple(changed)
 
 
+def phase_of(revision: Revision, wanted: bool, complete: bool, rejected: Rejected | None) -> Phase:
+    """Where a Revision stands. That its release failed is kept until it is tried again, for who reads the history later.
+
+    >>> from fairlead.rollout.testing import make_revision
+    >>> bad, rejected = make_revision(hash="v2"), Rejected(revision="shop-v2")
+    >>> phase_of(bad, False, True, rejected), phase_of(make_revision(), True, True, rejected)
+    ('Failed', 'Active')
+    >>> known = make_revision(hash="v2", status={"phase": "Failed"})
+    >>> phase_of(known, False, True, None), phase_of(known, True, False, None)
+    ('Failed', 'Progressing')
+    """
+    if wanted:
+        return "Active" if complete else "Progressing"
+    failed = revision.status.get("phase") == "Failed" or (rejected is not None and rejected.revision == revision.name)
+    return "Failed" if failed else "Retired"
+
+
 def of_revision(revision: Revision, pods: Sequence[Pod], min_ready_seconds: int, phase: Phase, now: float) -> JSON:
-    """A Revision's status: its pods' counts and where it stands (Progressing, Active, Retired)."""
+    """A Revision's status: its pods' counts and where it stands."""
     active = [pod for pod in pods if pod.active]
     available = sum(pod.available(min_ready_seconds, now) for pod in active)
-    settled = phase == "Active" or (phase == "Retired" and not pods)
-    message = (
-        f"{len(active)} pods are left" if phase == "Retired" else f"{available} of {len(active)} pods are available"
-    )
+    running = phase in ("Active", "Progressing")
+    settled = phase == "Active" or (not running and not pods)
+    message = f"{len(active)} pods are left" if not running else f"{available} of {len(active)} pods are available"
     condition = Condition("Ready", "True" if settled else "False", phase, message)
     return {
         "observedGeneration": revision.generation,

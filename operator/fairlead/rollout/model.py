@@ -218,7 +218,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 T = TypeVar("T")
-Phase = Literal["Active", "Progressing", "Retired"]
+Phase = Literal["Active", "Progressing", "Retired", "Failed"]
 
 
 # ---------------------------------------------------------------- projection

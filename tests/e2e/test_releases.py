@@ -75,6 +75,27 @@ def test_a_crash_loop_is_told_by_the_last_words_of_the_process(given: Given, whe
     assert "starting" not in problem["message"]
 
 
+def test_trust_19_a_missing_secret_and_a_missing_config_map_are_named_and_the_app_goes_on_when_they_are_there(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    manifest = apps.idle()
+    pod = manifest["spec"]["template"]["spec"]
+    pod["volumes"] = [{"name": "tls", "secret": {"secretName": "shop-tls"}}]
+    apps.container(manifest)["volumeMounts"] = [{"name": "tls", "mountPath": "/tls"}]
+    apps.container(manifest)["envFrom"] = [{"configMapRef": {"name": "shop-settings"}}]
+    when.applied(manifest)
+
+    then.event("FailedMount")
+    why = when.fairlead("why", "shop").stdout
+    assert "SecretMissing" in why and 'secret "shop-tls" not found' in why, why
+
+    scene.kubectl("create", "secret", "generic", "shop-tls", "--from-literal=key=none")
+    assert 'configmap "shop-settings" not found' in then.problem("ConfigMapMissing")["message"]
+
+    scene.kubectl("create", "configmap", "shop-settings", "--from-literal=THEME=dark")
+    then.ready()
+
+
 def test_what_fits_on_no_node_is_told_as_the_scheduler_tells_it(given: Given, then: Then) -> None:
     manifest = apps.idle()
     apps.container(manifest)["resources"] = {"requests": {"cpu": "1000"}}

@@ -539,8 +539,8 @@ def report(
 
 
 def next_change(observed: Observed, fleet: Fleet, progress: Progress, complete: bool, now: float) -> float | None:
-    """When time alone changes something: a pod has been ready long enough, a step's pause is over, or the deadline
-    passes (upstream requeues at the second after)."""
+    """When time alone changes something: a pod has been ready long enough, or takes long to start, a step's pause is over,
+    or the deadline passes (upstream requeues at the second after)."""
     app = observed.app
     wait = app.spec.rollout.min_ready_seconds
     soon = None
@@ -554,7 +554,9 @@ def next_change(observed: Observed, fleet: Fleet, progress: Progress, complete: 
     left = None if complete or not progress.started_at else status.deadline_left(app, progress, now)
     course = fleet.course
     step = course.left if course and course.held else None
-    return merge_requeue(soon, left + 1 if left else None, step)
+    starting = (problems.start_overdue(pod, now) for pod in observed.pods)
+    unstarted = min((seconds for seconds in starting if seconds), default=None)
+    return merge_requeue(soon, left + 1 if left else None, step, unstarted)
 
 
 def _refused(observed: Observed, condition: Condition, now: float) -> Plan:

@@ -14,6 +14,7 @@ from fairlead.rollout.model import Revision
 
 LIMIT = 8  # problems kept in status
 MESSAGE_LIMIT = 512
+START_SECONDS = 30.0  # after which a pod on a node whose containers are not created is told
 
 # What a kubelet calls one trouble by turns: when it has just failed, and while it waits to try again.
 _BY_TURNS = {"ErrImagePull": "ImagePullBackOff", "Error": "CrashLoopBackOff", "OOMKilled": "CrashLoopBackOff"}
@@ -63,16 +64,18 @@ def find(
     names = {revision.hash: revision.name for revision in revisions}
     found: dict[tuple[str, str, str], Problem] = {}
     for pod in by_age(pods):
-        if not pod.problem or pod.ready or pod.deleting is not None:
+        reason, message = pod.problem, pod.message
+        if start_overdue(pod, now) == 0:
+            # The kubelet says what it is only in an Event of the pod, which people may read and the operator may not.
+            reason, message = "ContainerCreating", "an image is still being pulled, or a volume cannot be mounted"
+        if not reason or pod.ready or pod.deleting is not None:
             continue
-        key = (pod.problem, pod.container, names.get(pod.revision, ""))
+        key = (reason, pod.container, names.get(pod.revision, ""))
         known = found.get(key)
         count = known.count + 1 if known else 1
         # The newest message of a kind is the truest; the oldest pod is the one to look at.
         sample = known.sample_pod if known else pod.name
-        found[key] = Problem(
-            pod.problem, pod.message or (known.message if known else ""), count, sample, pod.container, key[2]
-        )
+        found[key] = Problem(reason, message or (known.message if known else ""), count, sample, pod.container, key[2])
     for failure in failures:
         if failure.kind not in ("Pod", "Revision"):
             continue
@@ -89,6 +92,20 @@ def find(
         for key, problem in found.items()
     ]
     return sorted(dated, key=lambda p: (-p.count, p.reason, p.revision, p.container))[:LIMIT]
+
+
+def start_overdue(pod: Pod, now: float) -> float | None:
+    """Seconds until a pod whose containers its node has yet to create is worth telling of, 0 for now; None where there is
+    nothing to wait for: it runs, waits for a node, or has said what is wrong.
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> (pod,) = make_pods(1, ready=False, phase="Pending", node="n1", created=100.0)
+    >>> start_overdue(pod, 110.0), start_overdue(pod, 130.0)
+    (20.0, 0.0)
+    """
+    if pod.problem or not pod.node or pod.phase != "Pending" or not pod.active:
+        return None
+    return max(0.0, pod.created + START_SECONDS - now)
 
 
 def refusal(failure: Failure) -> str:

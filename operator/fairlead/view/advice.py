@@ -83,6 +83,17 @@ CATALOGUE: dict[str, Advice] = {
     "VolumeClaimMissing": Advice(
         "a PersistentVolumeClaim the template refers to does not exist", ("Create it: the pods go on by themselves.",)
     ),
+    "ContainerCreating": Advice(
+        "a node has had the pod for half a minute and has not created its containers",
+        (
+            "The pod's events say what the node waits for; `fairlead why` reads them: an image that is pulled, or a volume whose "
+            "ConfigMap, Secret or claim is not there.",
+        ),
+    ),
+    "FailedMount": Advice(
+        "a volume of the pod cannot be mounted",
+        ("The message says which and why: create what it refers to; the pod goes on by itself, within two minutes.",),
+    ),
     "CreateContainerError": _START,
     "RunContainerError": _START,
     "StartError": _START,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from fairlead.core.podstate import Pod
+from fairlead.core.podstate import Pod, missing
 from fairlead.view.advice import Advice, advice
 from fairlead.view.ages import age, duration
 from fairlead.view.history import undo_target
@@ -171,6 +171,8 @@ def find_causes(app: App, state: Progress, evidence: Evidence) -> tuple[Cause, .
     found = evidence.pods or ()
     causes = [_from_problem(problem, found, evidence) for problem in state.problems]
     told = {cause.reason for cause in causes}
+    if any(mount_trouble(pod, evidence.events or ()) for pod in found):  # which the operator only sees the outside of
+        causes = [cause for cause in causes if cause.reason != "ContainerCreating"]
     causes += [cause for cause in _from_pods(app, state, evidence) if cause.reason not in told]
     told = {cause.reason for cause in causes}
     for trouble in state.troubles:
@@ -203,7 +205,7 @@ def _from_pods(app: App, state: Progress, evidence: Evidence) -> list[Cause]:
     groups: dict[str, list[Pod]] = defaultdict(list)
     for pod in evidence.pods or ():
         if pod.deleting is None and pod.owner_uid in ("", app.metadata.uid):
-            reason = symptom(pod, evidence.lost_nodes)
+            reason = symptom(pod, evidence.lost_nodes) or mount_trouble(pod, evidence.events or ())
             if reason:
                 groups[reason].append(pod)
     causes = []
@@ -227,6 +229,24 @@ def symptom(pod: Pod, lost_nodes: frozenset[str]) -> str:
     if pod.phase != "Running" or pod.ready:
         return ""
     return "NodeNotReady" if pod.node in lost_nodes else "NotReady"
+
+
+def mount_trouble(pod: Pod, events: Sequence[Event]) -> str:
+    """The reason where a pod does not start because a volume cannot be mounted, by its events; "" else. The kubelet says
+    so nowhere else.
+
+    >>> pod = Pod("", "p", "u", 1, 0, node="n1")
+    >>> told = Event(type="Warning", reason="FailedMount", message='secret "tls" not found', involved_object={"kind": "Pod", "name": "p"})
+    >>> mount_trouble(pod, [told]), mount_trouble(pod, [])
+    ('SecretMissing', '')
+    """
+    if pod.phase != "Pending" or pod.problem:
+        return ""
+    about = [e for e in events if e.reason in _MOUNTS and e.about == f"Pod/{pod.name}"]
+    return (missing(max(about, key=lambda e: e.last_seen).message) or "FailedMount") if about else ""
+
+
+_MOUNTS = ("FailedMount", "FailedAttachVolume")
 
 
 def _cause(reason: str, count: int, since: float | None, words: str, sample: Sample | None, known: Advice) -> Cause:

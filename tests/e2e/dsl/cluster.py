@@ -20,6 +20,7 @@ _PATHS = {
     "apps": "/apis/fairlead.dev/v1alpha1",
     "revisions": "/apis/fairlead.dev/v1alpha1",
     "pods": "/api/v1",
+    "events": "/api/v1",
     "services": "/api/v1",
     "nodes": "/api/v1",
     "endpointslices": "/apis/discovery.k8s.io/v1",

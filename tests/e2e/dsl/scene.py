@@ -178,6 +178,16 @@ class Then:
         assert found
         return found
 
+    def event(self, reason: str, within: float = PATIENCE) -> JSON:
+        """An Event of this reason about anything in the namespace, once there is one."""
+
+        def holds(events: Objects) -> JSON | None:
+            return next((one for one in events if one["reason"] == reason), None)
+
+        found = self._scene.cluster.until("events", holds, within, namespace=self._scene.namespace)
+        assert found
+        return found
+
     def status(self, holds: Callable[[JSON], T], within: float = PATIENCE) -> T:
         return self._scene.until(lambda app: holds(app["status"]), within)
 

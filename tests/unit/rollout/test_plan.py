@@ -284,6 +284,18 @@ def test_progress_deadline_says_what_is_awaited() -> None:
     assert written(app, made)["summary"] == "Stuck: ImagePullBackOff"
 
 
+def test_a_pod_that_its_node_does_not_start_is_told_after_half_a_minute() -> None:
+    app = make_app(replicas=2, status=ran(2))
+    (late,) = make_pods(1, prefix="late", ready=False, phase="Pending", node="n1", created=NOW - 20)
+    early = decide(app, (V1,), (*make_pods(1), late))
+    assert written(app, early)["problems"] == [] and early.requeue_after == pytest.approx(10)
+
+    then = decide(app, (V1,), (*make_pods(1), msgspec.structs.replace(late, created=NOW - 30)))
+    assert [(p["reason"], p["samplePod"]) for p in written(app, then)["problems"]] == [
+        ("ContainerCreating", "shop-late-0")
+    ]
+
+
 def test_the_deadline_never_fires_after_completion() -> None:
     app = make_app(replicas=2, status=ran(2))
     made = decide(app, (V1,), make_pods(1) + make_pods(1, prefix="sick", ready=False, problem="CrashLoopBackOff"))

@@ -11,7 +11,7 @@ from fairlead.core.conditions import timestamp
 from fairlead.core.podstate import Pod
 from fairlead.view.advice import CATALOGUE
 from fairlead.view.history import NoSuchRevision, diff, history, undo_target
-from fairlead.view.model import App, Revision, read
+from fairlead.view.model import App, Event, Revision, read
 from fairlead.view.why import Evidence, explain, samples
 
 NOW = 10_000.0
@@ -132,6 +132,20 @@ def test_a_paused_app_is_told_how_to_go_on() -> None:
 def test_with_nothing_to_go_back_to_no_undo_is_recommended() -> None:
     told = explain(app(conditions=STALLED), Evidence((revision(2, "v2"),)), NOW)
     assert not any("undo" in step.command for step in told.steps)
+
+
+def test_a_volume_that_cannot_be_mounted_is_told_by_the_pods_events() -> None:
+    waiting = pod("a", phase="Pending", node="n1")
+    event = Event(
+        type="Warning", reason="FailedMount", message='MountVolume.SetUp failed for volume "tls" : secret "tls" not found',
+        involved_object={"kind": "Pod", "name": "a"},
+    )  # fmt: skip
+    known = app(
+        problems=[{"reason": "ContainerCreating", "count": 1, "samplePod": "a", "message": "a volume, or an image"}]
+    )
+    for told in (app(), known):
+        (cause,) = explain(told, Evidence(REVISIONS, (waiting,), (event,)), NOW).causes
+        assert cause.reason == "SecretMissing" and 'secret "tls" not found' in cause.words
 
 
 def test_samples_are_one_of_each_reason_and_never_many() -> None:

@@ -3,6 +3,11 @@
 import asyncio
 
 import pytest
+from hypothesis import settings
+
+# Machines are busy: how long an example takes says nothing about what it shows.
+settings.register_profile("fairlead", deadline=None)
+settings.load_profile("fairlead")
 
 pytest_plugins = ["support.figures", "support.order"]
 

@@ -143,7 +143,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return Fleet(target, old, replicas, surge, unavailable)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(fleets())
 def test_a_rolling_step_keeps_every_promise(fleet: Fleet) -> None:
     after = Rolling().step(fleet)
@@ -158,7 +158,7 @@ def test_a_rolling_step_keeps_every_promise(fleet: Fleet) -> None:
     assert Rolling().step(after).sizes == after.sizes, "a step is complete: nothing moves before a pod does"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(fleets(), st.integers(1, 60))
 def test_scaling_spreads_to_the_bound_and_never_below_zero(fleet: Fleet, recorded: int) -> None:
     after = scale(fleet, recorded)
@@ -170,7 +170,7 @@ def test_scaling_spreads_to_the_bound_and_never_below_zero(fleet: Fleet, recorde
         assert 0 in after.sizes.values()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 6), st.integers(0, 6), st.data())
 def test_every_roll_ends_when_pods_come_up(
     replicas: int, old: int, surge: int, unavailable: int, data: st.DataObject
@@ -272,7 +272,7 @@ def test_a_canary_step(case: str) -> None:
     assert (after.sizes, after.course.passed, after.course.held) == (sizes, passed, held)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(fleets(), st.lists(st.integers(0, 100).map(lambda w: Step(weight=w)), min_size=1, max_size=4))
 def test_a_canary_step_keeps_every_promise(fleet: Fleet, steps: list[Step]) -> None:
     fleet = msgspec.structs.replace(fleet, course=Course(tuple(steps)))
@@ -284,7 +284,7 @@ def test_a_canary_step_keeps_every_promise(fleet: Fleet, steps: list[Step]) -> N
     assert Canary().step(after).sizes == after.sizes, "a step is complete: nothing moves before a pod does"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.integers(1, 20),
     st.integers(0, 6),

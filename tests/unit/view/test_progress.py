@@ -287,7 +287,6 @@ def test_the_overview_of_an_app_has_its_first_problem() -> None:
 # ---------------------------------------------------------------- properties
 
 
-@settings(deadline=None)  # machines are busy
 @given(st.integers(-5, 2000), st.integers(-5, 2000), st.integers(1, 60))
 def test_a_bar_is_always_as_long_as_asked_for_and_full_only_when_all_is_done(done: int, total: int, width: int) -> None:
     made = bar(done, total, width)
@@ -296,7 +295,6 @@ def test_a_bar_is_always_as_long_as_asked_for_and_full_only_when_all_is_done(don
     assert (made.done == "") == (done <= 0 or total <= 0)
 
 
-@settings(deadline=None)  # machines are busy
 @given(st.text())
 def test_inert_text_has_no_control_characters_and_stays_as_it_is(text: str) -> None:
     clean = inert(text)
@@ -306,13 +304,12 @@ def test_inert_text_has_no_control_characters_and_stays_as_it_is(text: str) -> N
     assert "\n" not in one_line(text)
 
 
-@settings(deadline=None)  # machines are busy
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P", "S", "Zs"])))
 def test_ordinary_text_is_left_alone(text: str) -> None:
     assert inert(text) == text
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.recursive(st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=8))
 def test_every_string_in_an_object_is_made_inert(value: Any) -> None:
     def strings(v: Any) -> list[str]:

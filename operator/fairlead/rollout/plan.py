@@ -165,7 +165,7 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
             stable=revision is not None and revision.name == stable,
             created=revision.created if revision else 0.0,
             idle=sum(not pod.serving for pod in available),
-            served=traffic.last_share(id, hash, progress.sizes, progress.serving, id == target.hash),
+            served=traffic.last_share(id, pods, progress.sizes, progress.serving),
         )
 
     ids = sorted({*members, *(id for id, size in sizes.items() if size)} - {target.hash})

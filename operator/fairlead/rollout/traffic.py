@@ -6,7 +6,7 @@ out anew from the pods that are seen, so a change that was interrupted is simply
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -76,15 +76,18 @@ def born_serving(group: Group, missing: int) -> int:
     return max(0, min(missing, group.share - sum(pod.serving for pod in group.pods)))
 
 
-def last_share(id: str, base: str, sizes: dict[str, int], serving: dict[str, int], wanted: bool) -> int | None:
-    """How many of a group's pods had traffic by the last decision; None: all. A wanted revision that had no pods
-    beside another one had none, and pods that are outdated since then (`base` is their revision) have what their revision had.
+def last_share(id: str, pods: Sequence[Pod], sizes: Mapping[str, int], serving: Mapping[str, int]) -> int | None:
+    """How many of a group's pods had traffic by the last decision; None: all. Of a group that was not decided on (it is
+    new, or was to be gone by now) the labels tell: a wanted revision without pods has had no traffic, unless it is the
+    first; and what was taken out of it and is still there does not come back by itself.
 
-    >>> last_share("v2", "v2", {"v1": 4, "v2": 4}, {"v2": 0}, wanted=True), last_share("v2", "v2", {"v1": 4}, {}, wanted=True)
-    (0, 0)
-    >>> last_share("v1~", "v1", {"v1": 4}, {}, wanted=False) is None
-    True
+    >>> from fairlead.rollout.testing import make_pods
+    >>> last_share("v2", (), {"v1": 4, "v2": 4}, {"v2": 0}), last_share("v2", (), {"v1": 4}, {}), last_share("v1", (), {}, {})
+    (0, 0, None)
+    >>> left = make_pods(4, serving=False)
+    >>> last_share("v1", left, {"v2": 4, "v3": 2}, {"v3": 0}), last_share("v1~", make_pods(4), {"v1": 4}, {})
+    (0, None)
     """
     if sizes.get(id):
         return serving.get(id)
-    return 0 if wanted and any(sizes.values()) else serving.get(base)
+    return 0 if any(sizes.values()) and not any(pod.serving for pod in pods) else None

@@ -19,7 +19,7 @@ from fairlead.rollout.model import Asked, Observed
 from fairlead.rollout.model import BlueGreen as How
 from fairlead.rollout.plan import plan
 from fairlead.rollout.strategies.blue_green import BlueGreen
-from fairlead.rollout.testing import make_app, make_pods
+from fairlead.rollout.testing import make_app, make_pods, make_revision
 from unit.rollout.test_plan import NOW, V1, V2, condition, ran, written
 
 HALF_SHOWN = How(auto_promote=False, preview_replicas=2)
@@ -296,3 +296,14 @@ def test_pods_that_lost_the_label_by_hand_get_it_back() -> None:
     app = make_app(replicas=2, status=ran(2), strategy="BlueGreen")
     made = decide(app, make_pods(1) + make_pods(1, prefix="stripped", serving=False))
     assert labels(made) == {"shop-stripped-0": "true"}
+
+
+def test_what_was_to_be_gone_and_is_still_there_gets_no_traffic_back() -> None:
+    """The operator ended after it had decided that v1, out of the traffic, gives way to v3, and before it deleted it."""
+    status = at_step(0, {"v2": 4, "v3": 2}, {"v3": 0}) | {"activeRevision": "shop-v3"}
+    app = make_app(replicas=4, digest="v3", status=status, strategy="BlueGreen", blue_green=HALF_SHOWN)
+    v3 = make_revision(number=3, hash="v3")
+    pods = make_pods(4, serving=False) + make_pods(4, "v2")
+    made = plan(Observed(app, (V1, V2, v3), pods), NOW, {"BlueGreen": BlueGreen()})
+    assert {action.name[:7] for action in made.actions if isinstance(action, Delete)} == {"shop-v1"}
+    assert sorted(labels(made).values()) == ["false", "false"]

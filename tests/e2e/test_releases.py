@@ -204,3 +204,37 @@ def test_a_canary_is_promoted_and_another_is_aborted_by_the_command_line_while_r
     assert len(second & third) >= 3, "one pod had given way to the canary"
     assert history.fewest_ready >= 4
     assert reports[0].lost == 0, reports[0]
+
+
+BLUE_GREEN = {
+    "strategy": "BlueGreen",
+    "maxUnavailable": 0,
+    "progressDeadlineSeconds": 60,
+    "blueGreen": {"autoPromote": False, "scaleDownDelaySeconds": 600},
+}
+
+
+def test_a_blue_green_switch_and_the_way_back_cost_no_request(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(apps.web(replicas=3, rollout=BLUE_GREEN))
+    first = {pod["metadata"]["uid"] for pod in scene.pods()}
+
+    with then.history() as history, when.requested(rate=50, kept_rate=10) as reports:
+        when.released(2)
+        then.condition("Progressing", "True", "StepPaused")
+        then.pods_ready(6)
+        waiting = when.fairlead("status", "shop")
+        promoted = when.fairlead("promote", "shop")
+        then.status(lambda status: status["summary"] == "Switched 3/3")
+        second = {pod["metadata"]["uid"] for pod in scene.pods()} - first
+        aborted = when.fairlead("abort", "shop")
+        then.condition("RolledBack", "True", "ReleaseAborted")
+        back = {pod["metadata"]["uid"] for pod in then.pods_ready(3)}
+
+    assert "the preview of revision 2 to be promoted" in waiting.stdout, waiting.stdout + waiting.stderr
+    assert promoted.returncode == aborted.returncode == 0, promoted.stderr + aborted.stderr
+    assert back == first, "the way back made no pod"
+    assert {pod["metadata"]["uid"] for pod in history.new()} == second and len(second) == 3
+    assert all(report.lost == 0 for report in reports), reports
+    assert apps.container(scene.app())["env"][0]["value"] == "2", "the user's spec is never written"

@@ -354,6 +354,10 @@ def blue_green(**fields: Any) -> JSON:
     return rollout(strategy="BlueGreen", blueGreen=fields)
 
 
+def canary(*steps: JSON) -> JSON:
+    return rollout(strategy="Canary", steps=list(steps))
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -361,6 +365,14 @@ def blue_green(**fields: Any) -> JSON:
         (rollout(strategy="BlueGreen", steps=[{"weight": 10}]), "rollout.steps needs rollout.strategy Canary"),
         (blue_green(previewService="shop"), "rollout.blueGreen.previewService must not be the App's own name"),
         (blue_green(previewService="Shop_2"), "it must start with a letter and contain only lower case letters"),
+        (rollout(maxTotal=0), "spec.rollout.maxTotal"),
+        (rollout(strategy="BlueGreen", maxTotal=4), "rollout.maxTotal needs rollout.strategy Rolling or Canary"),
+        (rollout(minPerRevision=2), "rollout.minPerRevision needs rollout.strategy Canary"),
+        (canary({"weight": 10, "scale": {"replicas": 2}}), "has exactly one of weight"),
+        (canary({"scale": {}}), "scale of a step has exactly one of replicas, percent and matchWeight"),
+        (canary({"scale": {"replicas": 2, "percent": 5}}), "scale of a step has exactly one of"),
+        (canary({"scale": {"matchWeight": False}}), "spec.rollout.steps[0].scale.matchWeight"),
+        (canary({"scale": {"percent": 101}}), "spec.rollout.steps[0].scale.percent"),
         (blue_green(previewReplicas=0), "spec.rollout.blueGreen.previewReplicas"),
         (blue_green(autoPromoteSeconds=-1), "spec.rollout.blueGreen.autoPromoteSeconds"),
     ],
@@ -373,6 +385,14 @@ def test_a_blue_green_release_needs_nothing_but_its_name_and_takes_a_preview_of_
     assert "blueGreen" not in accept(api, rollout(strategy="BlueGreen"))["spec"]["rollout"]
     stored = accept(api, blue_green(previewService="shop-next"))["spec"]["rollout"]["blueGreen"]
     assert stored == {"previewService": "shop-next", "autoPromote": True, "scaleDownDelaySeconds": 30}
+
+
+def test_a_canary_may_have_pods_apart_from_its_weight_and_bounds_of_its_own(api: Lab) -> None:
+    body = canary(
+        {"scale": {"replicas": 3}}, {"weight": 10}, {"scale": {"matchWeight": True}}, {"scale": {"percent": 50}}
+    )
+    body["spec"]["rollout"] |= {"maxTotal": 12, "minPerRevision": 2}
+    assert accept(api, body)["spec"]["rollout"]["maxTotal"] == 12
 
 
 # ---------------------------------------------------------------- 18: names

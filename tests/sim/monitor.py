@@ -289,6 +289,7 @@ def _fences(spec: JSON) -> tuple[int, int]:
     surge, unavailable = math.ceil(surge), math.floor(unavailable)
     if rollout["strategy"] == "BlueGreen":
         surge = replicas
+    surge = min(surge, max(0, rollout.get("maxTotal", math.inf) - replicas))
     return surge, unavailable if surge or unavailable else 1
 
 

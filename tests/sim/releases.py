@@ -215,9 +215,38 @@ async def comes_from_a_rolling_one(world: World) -> None:
     await world.until(lambda: runs_all(world, "shop:slow"), "released", within=300)
 
 
+async def has_a_canary_with_pods_to_spare(world: World) -> None:
+    """Its capacity comes first, and the traffic step by step; nothing beyond the weight gets any."""
+    steps = [{"scale": {"percent": 50}}, {"pause": {}}, {"weight": 25}, {"pause": {}}, {"scale": {"matchWeight": True}}]
+    await runs(world, STRATEGIES["Canary"] | {"maxSurge": 2, "steps": [*steps, {"pause": {}}]})
+    world.image("shop:2")
+    for step, pods, traffic in ((2, 2, 0), (4, 2, 1), (6, 1, 1)):
+        await world.until(at_pause(world, step, pods, traffic), f"step {step}")
+        world.annotate({"fairlead.dev/promote": f"2/{step}"})
+    await world.until(lambda: runs_all(world, "shop:2"), "released", within=200)
+
+
+def at_pause(world: World, step: int, pods: int, traffic: int) -> Callable[[], bool]:
+    def there() -> bool:
+        waits = world.status()["rollout"].get("step") == step - 1 and "heldAt" in world.status()["rollout"]
+        return waits and (len(world.ready(image="shop:2")), len(serving(world, "shop:2"))) == (pods, traffic)
+
+    return there
+
+
+async def has_no_room_but_its_total(world: World) -> None:
+    """Five at most, of which four are wanted: the surge of two is one."""
+    await runs(world, STRATEGIES["Canary"] | {"maxSurge": 2, "maxTotal": 5, "minPerRevision": 2})
+    world.image("shop:2")
+    await midway(world, "shop:2")
+    assert (len(serving(world, "shop:2")), len(serving(world, "shop:1"))) == (2, 3)
+    await world.until(lambda: runs_all(world, "shop:2"), "released", within=200)
+
+
 MANUAL = STRATEGIES["BlueGreen"] | {
     "blueGreen": {"autoPromote": False, "previewReplicas": 2, "scaleDownDelaySeconds": 40}
 }
+CANARIES = (has_a_canary_with_pods_to_spare, has_no_room_but_its_total)
 # (what happens to a BlueGreen release, whether it is taken back, whether the number of pods made is always the same)
 MORE: tuple[tuple[Callable[[World], Awaitable[None]], bool, bool], ...] = (
     (waits_for_a_person, False, True),
@@ -239,6 +268,7 @@ def product() -> dict[str, Scenario]:
             made.append(_story(f"a {strategy} release {what}", partial(way, rollout=rollout), back, counted))
     for body, back, counted in MORE:
         made.append(_story(f"a BlueGreen release {body.__name__.replace('_', ' ')}", body, back, counted))
+    made += [_story(f"a Canary release {body.__name__.replace('_', ' ')}", body, False, False) for body in CANARIES]
     return {scenario.name: scenario for scenario in made}
 
 

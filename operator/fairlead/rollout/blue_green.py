@@ -7,8 +7,6 @@ from fairlead.core.meta import JSON
 from fairlead.rollout.fleet import Course, Group
 from fairlead.rollout.model import BlueGreen, Pause, Scale, Step
 
-PREVIEW, WAIT, SWITCH, KEEP = range(4)
-
 
 def steps(how: BlueGreen) -> tuple[Step, Step, Step, Step]:
     """A preview beside what serves, a wait, the switch, and a while in which the way back needs no new pods.
@@ -32,7 +30,7 @@ def held(course: Course, target: Group) -> str:
     """
     pause = course.current.pause if course.current else None
     until = None if pause is None or pause.seconds is None else timestamp(course.since + pause.seconds)
-    if course.passed >= SWITCH:
+    if course.weight == 100:
         return f"revision {target.number} has all the traffic; the pods it came from are kept until {until}"
     shown = f"the preview of revision {target.number}"
     if until is None:
@@ -43,12 +41,12 @@ def held(course: Course, target: Group) -> str:
 def summary(rollout: JSON, replicas: int, tail: str) -> str:
     """The STATUS column: where it stands, and what is wrong, if anything (`tail`).
 
-    >>> summary({"step": 1, "available": 4, "heldAt": "2026-11-21T10:00:00Z"}, 4, "")
+    >>> summary({"weight": 0, "available": 4, "heldAt": "2026-11-21T10:00:00Z"}, 4, "")
     'Preview 4/4: waiting'
-    >>> summary({"step": 3, "available": 3}, 4, ": CrashLoopBackOff")
+    >>> summary({"weight": 100, "share": 100, "available": 3}, 4, ": CrashLoopBackOff")
     'Switched 3/4: CrashLoopBackOff'
     """
-    step = rollout.get("step", 0)
-    stage = "Preview" if step < SWITCH else "Switching" if step == SWITCH else "Switched"
-    waiting = ": waiting" if rollout.get("heldAt") and step < SWITCH else tail
+    shown, whole = rollout.get("weight") != 100, rollout.get("share") == 100
+    stage = "Preview" if shown else "Switched" if whole else "Switching"
+    waiting = ": waiting" if rollout.get("heldAt") and shown else tail
     return f"{stage} {rollout.get('available', 0)}/{replicas}{waiting}"

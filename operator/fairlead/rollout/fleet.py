@@ -11,9 +11,9 @@ from typing import Protocol
 
 import msgspec
 
-from fairlead.core.budget import proportion
+from fairlead.core.budget import fenceposts, proportion
 from fairlead.core.podstate import Pod
-from fairlead.rollout.model import Scale, Step
+from fairlead.rollout.model import Rollout, Scale, Step
 
 # Pods of the wanted revision that were made before the wish for a restart: a group of its own, on its way out.
 OUTDATED = "~"
@@ -125,7 +125,7 @@ class Course(msgspec.Struct, frozen=True):
 
 class Fleet(msgspec.Struct, frozen=True):
     """All groups of an App. `old` is oldest first. `lingering`: pods of old revisions that have not ended yet, deleted
-    or not (what Recreate waits for). `course`: the steps to go by; None where there are none, or none apply (a first
+    or not (what Recreate waits for). `least`: pods of either side while both have traffic. `course`: the steps to go by; None where there are none, or none apply (a first
     release, a way back)."""
 
     target: Group
@@ -135,6 +135,7 @@ class Fleet(msgspec.Struct, frozen=True):
     unavailable: int
     lingering: int = 0
     course: Course | None = None
+    least: int = 1
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -174,7 +175,9 @@ class Fleet(msgspec.Struct, frozen=True):
 
         def change(group: Group) -> Group:
             size = sizes.get(group.id, group.size)
-            return msgspec.structs.replace(group, size=size, available=min(group.available, size))
+            available = min(group.available, size)  # whoever serves nobody goes first
+            idle = available - min(group.serving, size)
+            return msgspec.structs.replace(group, size=size, available=available, idle=idle)
 
         return self._changed(change)
 
@@ -205,6 +208,25 @@ class Strategy(Protocol):
     def step(self, fleet: Fleet) -> Fleet:
         """The fleet with the sizes to have next. Pure; called again whenever something changed."""
         ...
+
+
+def limits(rollout: Rollout, replicas: int) -> tuple[int, int]:
+    """(surge, unavailable) in pods, as the strategy understands them; maxTotal leaves so much less of the surge, and where
+    it leaves none, one pod goes before another comes.
+
+    >>> limits(Rollout(max_surge=3, max_unavailable=0, max_total=11), 10)
+    (1, 0)
+    >>> limits(Rollout(max_surge=3, max_unavailable=0, max_total=10), 10), limits(Rollout(strategy="BlueGreen"), 10)
+    ((0, 1), (10, 2))
+    """
+    if rollout.strategy == "Recreate":
+        return 0, replicas
+    surge, unavailable = fenceposts(rollout.max_surge, rollout.max_unavailable, replicas)
+    if rollout.strategy == "BlueGreen":
+        return replicas, unavailable
+    if rollout.max_total is not None:
+        surge = min(surge, max(0, rollout.max_total - replicas))
+    return surge, unavailable if surge or unavailable else min(1, replicas)
 
 
 def scale(fleet: Fleet, recorded_bound: int) -> Fleet:

@@ -79,6 +79,8 @@ class Rollout(msgspec.Struct, frozen=True, rename="camel"):
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     max_surge: int | str = "25%"
     max_unavailable: int | str = "25%"
+    max_total: int | None = None
+    min_per_revision: int = 1
     min_ready_seconds: int = 0
     progress_deadline_seconds: int = 600
     paused: bool = False

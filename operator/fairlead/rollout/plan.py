@@ -23,13 +23,12 @@ from fairlead.core.actions import (
     Release,
     merge_requeue,
 )
-from fairlead.core.budget import fenceposts
 from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import bookkeeping, events, problems, rejection, revisions, status, traffic
+from fairlead.rollout import bookkeeping, events, problems, rejection, revisions, status, traffic, weights
 from fairlead.rollout.course import course_of
-from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, scale
+from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, limits, scale
 from fairlead.rollout.model import App, Observed, Progress, progress_of
 from fairlead.rollout.pods import Shaper, creates
 from fairlead.rollout.revisions import Target
@@ -130,11 +129,7 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     """
     app = observed.app
     rollout = app.spec.rollout
-    surge, unavailable = fenceposts(rollout.max_surge, rollout.max_unavailable, app.spec.replicas)
-    if rollout.strategy == "Recreate":
-        surge, unavailable = 0, app.spec.replicas
-    if rollout.strategy == "BlueGreen":
-        surge = app.spec.replicas
+    surge, unavailable = limits(rollout, app.spec.replicas)
     members: dict[str, list[Pod]] = defaultdict(list)
     lingering = 0
     for pod in observed.pods:
@@ -164,7 +159,7 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
             available=min(size, len(available)),
             stable=revision is not None and revision.name == stable,
             created=revision.created if revision else 0.0,
-            idle=sum(not pod.serving for pod in available),
+            idle=min(size, len(available)) - min(size, sum(pod.serving for pod in available)),
             served=traffic.last_share(id, pods, progress.sizes, progress.serving),
         )
 
@@ -174,7 +169,8 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     if target.revision is None:
         fresh = msgspec.structs.replace(fresh, number=target.number, created=now)
     steps = course_of(app, target, observed.revisions, now)
-    return make_room(Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering, steps), sizes)
+    least = rollout.min_per_revision
+    return make_room(Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering, steps, least), sizes)
 
 
 def make_room(fleet: Fleet, recorded: Mapping[str, int]) -> Fleet:
@@ -505,6 +501,8 @@ def report(
     ]
     if app.spec.rollout.paused:
         conditions.append(Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set"))
+    if inexact := weights.exactness(app.spec.rollout, app.spec.replicas, fleet.surge):
+        conditions.append(inexact)
     if observed.failures:
         worst = observed.failures[0]
         conditions.append(

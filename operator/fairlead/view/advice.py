@@ -202,6 +202,14 @@ CATALOGUE: dict[str, Advice] = {
         "the revision to go back to ran with configuration that is gone",
         ("Give spec.config that content again and release it, or choose another revision (fairlead history).",),
     ),
+    "WeightRounded": Advice(
+        "a weight of spec.rollout.steps is not to be had with so many replicas",
+        ("The message says what it comes to; more replicas come nearer.",),
+    ),
+    "WeightImpossible": Advice(
+        "with one replica and no surge no canary can be beside it",
+        ("Set spec.rollout.maxSurge to 1, or run two replicas.",),
+    ),
     "RevisionNotFound": Advice(
         "spec.rollout.undoTo names a revision that is not kept",
         ("Choose another one (fairlead history lists them), or remove the field to run the template.",),

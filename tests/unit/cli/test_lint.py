@@ -214,6 +214,10 @@ def test_the_crds_own_rules_are_asked_offline(fields: JSON, found: str) -> None:
         ({"disruption": {"minAvailable": "100%"}}, "100% of 3 allows no eviction at all"),
         ({"disruption": {"maxUnavailable": 0}}, "maxUnavailable: 0 of 3 allows no eviction at all"),
         ({"replicas": 1, "rollout": {"maxUnavailable": 1}}, "lets a release take every pod away at once"),
+        (
+            {"replicas": 4, "rollout": {"strategy": "Canary", "maxSurge": 0, "steps": [{"weight": 10}]}},
+            "rollout.steps[0].weight 10 comes to 25 % (1 of 4 pods)",
+        ),
     ],
 )
 def test_what_users_regret_is_a_warning(fields: JSON, found: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fairlead.core.budget import fenceposts
 from fairlead.rollout.fleet import Course, Fleet, Group, scale
-from fairlead.rollout.model import Pause, Step
+from fairlead.rollout.model import Pause, Scale, Step
 from fairlead.rollout.strategies.canary import Canary, split
 from fairlead.rollout.strategies.recreate import Recreate
 from fairlead.rollout.strategies.rolling import Rolling
@@ -220,6 +220,18 @@ def canary(new: Group, *old: Group, passed: int = 0, **course: Any) -> Fleet:
     return Fleet(new, old, 10, 3, 0, course=Course(STEPS, passed, **course))
 
 
+def held_back(size: int, serving: int) -> Group:
+    """A canary, all available, of which so many get traffic."""
+    return msgspec.structs.replace(group("v2", size, number=2), idle=size - serving)
+
+
+def capacity(new: Group, *steps: Step, passed: int = 0, weight: int = 0, old: int = 10) -> Fleet:
+    """Of ten with a surge of three; `weight`: a step before these."""
+    way = ((Step(weight=weight),) if weight else ()) + steps
+    course = Course(way, passed + bool(weight))
+    return Fleet(new, (group("v1", old),), 10, 3, 0, course=course)
+
+
 CANARY = {
     "the first step makes the canary's pods and takes nothing away before they serve": (
         canary(group("v2", 0), group("v1", 10)),
@@ -262,6 +274,54 @@ CANARY = {
         ({"v1": 10, "v2": 3}, 4, False),
     ),
 }
+
+
+# (before, (sizes, how many of the canary get traffic, steps passed, held))
+CAPACITIES: dict[str, tuple[Fleet, tuple[dict[str, int], int | None, int, bool]]] = {
+    "capacity comes before any traffic": (
+        capacity(group("v2", 0), Step(scale=Scale(replicas=3)), Step(pause=Pause())),
+        ({"v1": 10, "v2": 3}, 0, 0, False),
+    ),
+    "only the weight's share of it gets traffic, and as many old pods go": (
+        capacity(held_back(3, 1), Step(scale=Scale(replicas=3)), Step(weight=10), Step(pause=Pause()), passed=1),
+        ({"v1": 9, "v2": 3}, 1, 2, True),
+    ),
+    "it is not held before the label is there": (
+        capacity(held_back(3, 0), Step(scale=Scale(replicas=3)), Step(weight=10), Step(pause=Pause()), passed=1),
+        ({"v1": 10, "v2": 3}, 1, 1, False),
+    ),
+    "a weight that its pods cannot carry gives them what they can": (
+        capacity(held_back(2, 2), Step(scale=Scale(replicas=2)), Step(weight=50), Step(pause=Pause()), passed=1),
+        ({"v1": 8, "v2": 2}, None, 2, True),
+    ),
+    "it grows no further than the surge": (
+        capacity(held_back(3, 0), Step(scale=Scale(percent=80)), Step(pause=Pause())),
+        ({"v1": 10, "v2": 3}, 0, 1, True),
+    ),
+    "pods that are too many and serve nobody go at once": (
+        capacity(held_back(3, 1), Step(scale=Scale(match_weight=True)), Step(pause=Pause()), weight=10, old=9),
+        ({"v1": 9, "v2": 1}, None, 2, True),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CAPACITIES, ids=list(CAPACITIES))
+def test_a_canary_whose_pods_are_apart_from_its_weight(case: str) -> None:
+    fleet, (sizes, traffic, passed, held) = CAPACITIES[case]
+    after = Canary().step(fleet)
+    assert after.course is not None
+    assert (after.sizes, after.target.serve, after.course.passed, after.course.held) == (sizes, traffic, passed, held)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 99), st.integers(0, 3), st.integers(1, 5))
+def test_both_sides_keep_the_least_that_is_asked_for_as_far_as_there_are_pods(
+    replicas: int, weight: int, surge: int, least: int
+) -> None:
+    new, old = split(replicas, weight, surge, least)
+    assert replicas <= new + old <= replicas + min(surge, 1)
+    possible = min(least, (replicas + min(surge, 1)) // 2)
+    assert min(new, old) >= possible
 
 
 @pytest.mark.parametrize("case", CANARY, ids=list(CANARY))

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from fairlead.cli.linting.schema import Finding
 from fairlead.core.budget import evictions, fenceposts
+from fairlead.rollout.fleet import limits
+from fairlead.rollout.model import Rollout
+from fairlead.rollout.weights import exactness
 
 App = dict[str, Any]
 
@@ -70,4 +75,21 @@ def everything_down(spec: App) -> Iterator[Finding]:
         )
 
 
-_RULES: tuple[Callable[[App], Iterator[Finding]], ...] = (moving_image, unprobed, no_eviction, everything_down)
+def inexact_weights(spec: App) -> Iterator[Finding]:
+    """Weights of a Canary that whole pods cannot come to."""
+    try:
+        rollout = msgspec.convert(spec.get("rollout") or {}, Rollout)
+        surge, _ = limits(rollout, spec.get("replicas", 1))
+    except (msgspec.ValidationError, ValueError):
+        return  # the schema has said it better
+    if found := exactness(rollout, spec.get("replicas", 1), surge):
+        yield Finding(("spec", "rollout", "steps"), found.message)
+
+
+_RULES: tuple[Callable[[App], Iterator[Finding]], ...] = (
+    moving_image,
+    unprobed,
+    no_eviction,
+    everything_down,
+    inexact_weights,
+)

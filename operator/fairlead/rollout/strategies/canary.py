@@ -1,7 +1,7 @@
 """Canary: a few pods of the new revision first, and more of them step by step. Pure.
 
-Weights are shares of pods: on a plain Service each ready pod gets its share of the traffic, so a revision's share of it
-never exceeds its share of what is ready. Arithmetic: argo-rollouts utils/replicaset/canary.go.
+Weights are shares of the pods with traffic: on a plain Service each of them gets its part, so a revision's share of it
+never exceeds its share of what is ready. A canary may have pods beyond its weight; those are kept apart from the traffic. Arithmetic: argo-rollouts utils/replicaset/canary.go.
 """
 
 from __future__ import annotations
@@ -40,37 +40,70 @@ class Canary:
         goal = goal_of(fleet, course)
         if goal is None:
             return Rolling().step(msgspec.structs.replace(fleet, course=course.over()))
-        after = towards(fleet, goal)
-        held = stands(after, goal)
+        after = towards(without_idle(fleet, goal.capacity), goal.sizes).given({fleet.target.id: goal.traffic})
+        held = stands(after, goal.sizes)
         if held and course.left == 0:
             return self.step(msgspec.structs.replace(after, course=course.next()))
         return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
 
 
-def goal_of(fleet: Fleet, course: Course) -> dict[str, int] | None:
-    """The sizes that the course's weight means; None where no pod of a completed revision is left to share with.
+class Goal(msgspec.Struct, frozen=True):
+    """What a step wants: the sizes, how many pods the canary is to have, and how many of them get traffic (None: all)."""
+
+    sizes: dict[str, int]
+    capacity: int
+    traffic: int | None
+
+
+def goal_of(fleet: Fleet, course: Course) -> Goal | None:
+    """What the course's weight and scale mean; None where no pod of a completed revision is left to share with. A canary
+    may have more pods than its weight needs, and then only so many get traffic; where it has fewer, the traffic is as much
+    as they can carry. It never grows beyond the surge.
 
     A canary that was given up for a newer one goes first; what it leaves is the stable revision's again.
     >>> from fairlead.rollout.fleet import Group
-    >>> from fairlead.rollout.model import Step
+    >>> from fairlead.rollout.model import Scale, Step
     >>> old = (Group("old", 1, 8, stable=True), Group("given-up", 2, 2))
-    >>> goal_of(Fleet(Group("new", 3, 0), old, replicas=10, surge=3, unavailable=0), Course((Step(weight=10),)))
+    >>> fleet = Fleet(Group("new", 3, 0), old, replicas=10, surge=3, unavailable=0)
+    >>> goal_of(fleet, Course((Step(weight=10),))).sizes
     {'old': 9, 'new': 1}
+    >>> goal_of(fleet, Course((Step(scale=Scale(replicas=4)), Step(weight=10)), passed=1))
+    Goal(sizes={'old': 9, 'new': 4}, capacity=4, traffic=1)
     """
     stable = next((group for group in fleet.old if group.stable), None)
     if stable is None:
         return None
-    new, old = split(fleet.replicas, course.weight, fleet.surge)
-    return {stable.id: old, fleet.target.id: new}
+    new, old = split(fleet.replicas, course.weight, fleet.surge, fleet.least)
+    if course.scale is None:
+        return Goal({stable.id: old, fleet.target.id: new}, new, None if new else 0)
+    wanted = course.scale.of(fleet.replicas)
+    if wanted < new:
+        new, old = wanted, fleet.replicas - wanted
+    capacity = min(wanted, fleet.bound - old)
+    return Goal({stable.id: old, fleet.target.id: capacity}, capacity, None if capacity == new else new)
 
 
-def split(replicas: int, weight: int, surge: int) -> tuple[int, int]:
+def without_idle(fleet: Fleet, capacity: int) -> Fleet:
+    """The canary's pods that serve nobody go at once where they are too many.
+
+    >>> from fairlead.rollout.fleet import Group
+    >>> canary = Group("new", 2, 4, available=4, idle=3)
+    >>> without_idle(Fleet(canary, (), replicas=10, surge=3, unavailable=0), 2).sizes
+    {'new': 2}
+    """
+    target = fleet.target
+    return fleet.resized({target.id: max(min(target.size, capacity), target.serving)}) if target.idle else fleet
+
+
+def split(replicas: int, weight: int, surge: int, least: int = 1) -> tuple[int, int]:
     """(new, old) pods for a weight in per cent: of `replicas` pods or, where there may be a surge, one more, the split
-    nearest to the weight; of two equally near ones the one with more new pods. Neither side is left without a pod
-    between 0 and 100 % where there may be two pods.
+    nearest to the weight; of two equally near ones the one with more new pods. Neither side is left with fewer than `least`
+    pods between 0 and 100 %, as far as there are so many.
 
     >>> split(10, 20, 1), split(4, 10, 0), split(3, 50, 1), split(1, 10, 1), split(1, 10, 0)
     ((2, 8), (1, 3), (2, 2), (1, 1), (0, 1))
+    >>> split(10, 10, 0, least=2), split(3, 10, 0, least=2)
+    ((2, 8), (1, 2))
     """
     if weight <= 0 or replicas == 0:
         return 0, replicas
@@ -79,12 +112,18 @@ def split(replicas: int, weight: int, surge: int) -> tuple[int, int]:
     exact = replicas * weight / 100
     counts = {math.ceil(exact), math.floor(exact)}
     totals = (replicas, replicas + 1) if surge else (replicas,)
-    two = totals[-1] >= 2
-    options = [(new, total - new) for total in totals for new in counts if not two or 0 < new < total]
+    least = min(least, totals[-1] // 2)
+    options = [
+        (new, total - new)
+        for total in totals
+        if total >= 2 * least
+        for new in {min(max(count, least), total - least) for count in counts}
+    ]
     return min(options, key=lambda split: (abs(weight - 100 * split[0] / sum(split)), -split[0], sum(split)))
 
 
 def stands(fleet: Fleet, goal: dict[str, int]) -> bool:
-    """All sizes are the goal's, and the new revision's pods are available."""
+    """All sizes are the goal's, and the new revision's pods are available, with the traffic they are to have."""
+    target = fleet.target
     reached = all(group.size == goal.get(group.id, 0) for group in fleet.groups)
-    return reached and fleet.target.available >= fleet.target.size
+    return reached and target.available >= target.size and target.serving == target.share

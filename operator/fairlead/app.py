@@ -9,7 +9,7 @@ from fairlead.config.model import Pin
 from fairlead.config.pins import add_config
 from fairlead.core.meta import JSON
 from fairlead.disruption import controller as disruption
-from fairlead.engine.controller import Controller
+from fairlead.engine.controller import Controller, Pods
 from fairlead.expose import controller as expose
 from fairlead.expose.plan import add_drain
 from fairlead.kube.resources import APPS
@@ -39,7 +39,7 @@ def app_controller() -> Controller:
         status_of=lambda app: app.status,
         summarise=summarise,
         generation_of=lambda app: app.generation,
-        pods_selector=selector,
+        pods=Pods(selector, rollout.pods_of),
     )
 
 

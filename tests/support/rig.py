@@ -17,7 +17,7 @@ import msgspec
 from fairlead.core.actions import Create, Delete, Failure, Plan
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, Key, owner_reference
 from fairlead.core.podstate import Pod, project_pod
-from fairlead.engine.controller import Controller, Source, View
+from fairlead.engine.controller import Controller, Pods, Source, View
 from fairlead.engine.engine import Engine
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.fake import FakeClient, FakeCluster
@@ -152,7 +152,10 @@ def controller(*rooms: Room, sources: tuple[Source, ...] = ()) -> Controller:
         status_of=lambda app: app.status,
         summarise=lambda app, status, now: status,
         generation_of=lambda app: app.generation,
-        pods_selector=lambda app: f"{LABEL_APP}={app.name}",
+        pods=Pods(
+            selector=lambda app: f"{LABEL_APP}={app.name}",
+            known=lambda view, app: view.by("Pod", "app", (app.namespace, app.name)),
+        ),
     )
 
 

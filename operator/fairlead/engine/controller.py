@@ -83,6 +83,13 @@ class Part(Protocol):
         ...
 
 
+class Pods(msgspec.Struct, frozen=True):
+    """Where a parent's pods are found: all that its key is told of, whoever owns them."""
+
+    selector: Callable[[Any], str]  # the label selector for a live list
+    known: Callable[[View, Any], Iterable[Any]]  # in the store, by its indexes
+
+
 class Controller(msgspec.Struct, frozen=True):
     """All about one parent kind."""
 
@@ -93,4 +100,4 @@ class Controller(msgspec.Struct, frozen=True):
     status_of: Callable[[Any], JSON]  # parent record -> its status as last seen
     summarise: Callable[[Any, JSON, float], JSON]  # (parent record, joined status, now) -> the status to write
     generation_of: Callable[[Any], int]
-    pods_selector: Callable[[Any], str] | None = None  # label selector of the parent's pods, for a live read
+    pods: Pods | None = None  # None: a parent of this kind has none

@@ -39,6 +39,7 @@ class LiveReads:
     def __init__(self, client: Client, controller: Controller, store: Store, page_size: int) -> None:
         self._client = client
         self._controller = controller
+        self._store = store
         self._tables = store.tables
         self._contents = store.contents
         self._page_size = page_size
@@ -92,15 +93,15 @@ class LiveReads:
         """Bring the store's view of the parent's pods up to date by a consistent list. What the list does not show is
         asked for one by one: it may be gone, or only have lost the label. Conflict where the watch is ahead of the list:
         etcd was restored, and pods have yet to be listed anew."""
-        selector = self._controller.pods_selector
-        if selector is None:
+        pods = self._controller.pods
+        if pods is None:
             return
         table = self._tables[PODS.kind]
         seen: set[Slot] = set()
         token = ""
         while True:
             body = await self._client.list(
-                PODS, key.namespace, label_selector=selector(record), limit=self._page_size, continue_token=token
+                PODS, key.namespace, label_selector=pods.selector(record), limit=self._page_size, continue_token=token
             )
             page = _page.decode(body)
             if not token and not table.precedes(key.namespace, int(page.metadata.resource_version or 0)):
@@ -115,12 +116,9 @@ class LiveReads:
             token = page.metadata.token
             if not token:
                 break
-        doubtful = [pod for pod in self._known(key, table) if (pod.namespace, pod.name) not in seen]
+        doubtful = [pod for pod in pods.known(self._store, record) if (pod.namespace, pod.name) not in seen]
         gate = asyncio.Semaphore(_DOUBTS_AT_ONCE)
         await asyncio.gather(*(self._ask(pod, table, gate) for pod in doubtful))
-
-    def _known(self, key: Key, table: Table) -> list[Any]:
-        return [pod for pod in table if pod.namespace == key.namespace and key in table.source.keys(pod)]
 
     async def _ask(self, pod: Any, table: Table, gate: asyncio.Semaphore) -> None:
         async with gate:

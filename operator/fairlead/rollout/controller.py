@@ -50,7 +50,7 @@ class RolloutPart:
             lost = [name for name in sorted(copies) if view.get("ConfigMap", key.namespace, name) is None]
             return msgspec.structs.replace(revision, lost=tuple(lost)) if lost else revision
 
-        labelled: list[Pod] = [pod for pod in view.by("Pod", LABELLED, tuple(key)) if pod.owner_uid != app.uid]
+        labelled = _labelled(view, app)
         loose: list[Revision] = list(view.by("Revision", LABELLED, tuple(key)))
         return Observed(
             app=msgspec.structs.replace(app, digest=digest),
@@ -91,6 +91,15 @@ def sources() -> tuple[Source, ...]:
             },
         ),
     )
+
+
+def pods_of(view: View, app: App) -> list[Pod]:
+    """All that the App is told of: those it owns, and those that carry its label."""
+    return [*view.by("Pod", OWNER, app.uid), *_labelled(view, app)]
+
+
+def _labelled(view: View, app: App) -> list[Pod]:
+    return [pod for pod in view.by("Pod", LABELLED, tuple(app.key)) if pod.owner_uid != app.uid]
 
 
 def _owned_by_its_app(pod: Pod) -> bool:

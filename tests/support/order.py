@@ -31,14 +31,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def chain(nodeid: str) -> str:
-    """What a test has to stay together with: the cluster's other tests, its file or folder, or nothing.
+    """What a test has to stay together with: the cluster's other tests, its file or folder, those of the same story (each
+    is compared with its clean run, which a process plays once), or nothing.
 
     >>> chain("tests/e2e/test_nodes.py::test_x"), chain("tests/integration/faults/test_watch.py::test_x")
     ('e2e', 'tests/integration/faults')
-    >>> chain("tests/sim/test_wild.py::test_x")
-    'tests/sim/test_wild.py::test_x'
+    >>> chain("tests/sim/test_faults.py::test_x[an app is created-a crash]"), chain("tests/sim/test_scenarios.py::test_y[an app is created]")
+    ('sim an app is created', 'sim an app is created')
+    >>> chain("tests/unit/test_docs.py::test_x")
+    'tests/unit/test_docs.py::test_x'
     """
     layer = _layer(nodeid)
+    if layer == "sim" and "[" in nodeid:
+        return f"sim {nodeid.partition('[')[2].partition('-')[0].rstrip(']')}"
     if layer in _STATELESS:
         return nodeid
     return layer if layer == "e2e" else "/".join(nodeid.partition("::")[0].split("/")[:3])

@@ -44,6 +44,12 @@ BUDGETS: list[JSON] = [
     {"maxSurge": 2, "maxUnavailable": "50%"},
     {"maxSurge": 2**31 - 1, "maxUnavailable": 0},
 ]
+STRATEGIES: list[JSON] = [
+    {"strategy": "Rolling", "blueGreen": None, "steps": None},
+    {"strategy": "Recreate", "blueGreen": None, "steps": None},
+    {"strategy": "BlueGreen", "blueGreen": {"autoPromoteSeconds": 5, "scaleDownDelaySeconds": 5}, "steps": None},
+    {"strategy": "Canary", "blueGreen": None, "steps": [{"weight": 25}, {"pause": {"seconds": 5}}, {"weight": 50}]},
+]
 EXPOSE: list[JSON | None] = [
     None,
     {"type": "ClusterIP", "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
@@ -88,7 +94,7 @@ CHANGES = st.one_of(
     acts("template", st.sampled_from(TEMPLATES)),
     acts("container", st.sampled_from(CONTAINERS)),
     acts("budget", st.sampled_from(BUDGETS)),
-    acts("strategy", st.sampled_from(["Rolling", "Recreate"])),
+    acts("strategy", st.sampled_from(STRATEGIES)),
     acts("paused", st.booleans()),
     acts("min ready", st.sampled_from([0, 3])),
     acts("history", st.sampled_from([0, 1, 10])),
@@ -265,7 +271,7 @@ def perform(world: World, act: Act, quota: Quota, past: Past) -> None:
         "scale": lambda count: world.scale(count, name),
         "image": lambda image: world.image(image, name),
         "budget": lambda budget: world.patch({"rollout": budget}, name),
-        "strategy": lambda strategy: world.patch({"rollout": {"strategy": strategy}}, name),
+        "strategy": lambda rollout: world.patch({"rollout": rollout}, name),
         "paused": lambda on: world.patch({"rollout": {"paused": on}}, name),
         "min ready": lambda seconds: world.patch({"rollout": {"minReadySeconds": seconds}}, name),
         "undo": lambda number: world.patch({"rollout": {"undoTo": number}}, name),

@@ -37,7 +37,9 @@ def history(ctx: click.Context, arguments: tuple[str, ...], diff: str | None, ou
             raise Failed(str(error)) from None
         lines = view.diff(before, after)
         if not lines:
-            click.echo(f"revisions {before.number} and {after.number} have the same template", err=True)
+            click.echo(
+                f"revisions {before.number} and {after.number} have the same template and configuration", err=True
+            )
         return session.screen.lines(render.difference(lines))
     entries = view.history(app, revisions)
     if output in ("json", "yaml"):

@@ -33,7 +33,8 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
 
 class Pin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One entry of a Revision's spec.config: which immutable copy its pods get (or which Secret, by name alone), and
-    where. `source` is the ConfigMap the copy was made of; `keys` a short hash of each key's value, for `history`."""
+    where. For `history`: `source` is the ConfigMap the copy was made of, `by` who wrote it last, by the name of the field
+    manager, `keys` a short hash of each key's value."""
 
     name: str
     mount_path: str = ""
@@ -41,15 +42,17 @@ class Pin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     prefix: str = ""
     copy: str = ""
     source: str = ""
+    by: str = ""
     secret: str = ""
     keys: dict[str, str] = {}
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a ConfigMap holds: `data` as text, `binary` in base64."""
+    """What a ConfigMap holds: `data` as text, `binary` in base64; `by`: who wrote it last."""
 
     data: dict[str, str] = {}
     binary: dict[str, str] = {}
+    by: str = ""
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -180,7 +183,12 @@ class _ConfigMap(msgspec.Struct, rename="camel"):
     metadata: _Meta
 
 
+class _Written(msgspec.Struct, rename="camel"):
+    managed_fields: list[JSON] | None = None
+
+
 class _Full(msgspec.Struct, rename="camel"):
+    metadata: _Written = msgspec.field(default_factory=_Written)
     data: dict[str, str] | None = None
     binary_data: dict[str, str] | None = None
 
@@ -208,4 +216,10 @@ def project_config_map(data: bytes) -> ConfigMap:
 def project_content(data: bytes) -> Content:
     """What a ConfigMap that was read in full holds."""
     raw = _full.decode(data)
-    return Content(raw.data or {}, raw.binary_data or {})
+    writers = [
+        entry
+        for entry in raw.metadata.managed_fields or ()
+        if {"f:data", "f:binaryData"} & (entry.get("fieldsV1") or {}).keys()
+    ]
+    last = max(writers, key=lambda entry: str(entry.get("time") or ""), default={})
+    return Content(raw.data or {}, raw.binary_data or {}, str(last.get("manager") or "")[:128])

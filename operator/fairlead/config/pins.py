@@ -78,7 +78,7 @@ def choose_keys(entry: Entry, content: Content) -> tuple[Content, Lack | None]:
             has = ", ".join(sorted({*content.data, *content.binary})[:10]) or "none"
             words = f'{where}.keys: ConfigMap {entry.config_map} has no key "{absent[0]}" (it has {has}); add the key to it, or correct keys'
             return content, Lack("ConfigMapKeyMissing", words)
-        content = Content(_only(content.data, entry.keys), _only(content.binary, entry.keys))
+        content = Content(_only(content.data, entry.keys), _only(content.binary, entry.keys), content.by)
     count, size = len(content.data) + len(content.binary), size_of(content)
     if count > MOST_KEYS:
         words = f"{where}: {count} keys, at most {MOST_KEYS} can be pinned; name those the app needs under keys, or split it over several ConfigMaps"
@@ -110,6 +110,7 @@ def _pin(entry: Entry, copy: Copy | None = None) -> Pin:
         prefix=entry.prefix,
         copy=copy.name if copy else "",
         source=entry.config_map,
+        by=copy.content.by if copy else "",
         secret=entry.secret,
         keys=key_hashes(copy.content) if copy else {},
     )

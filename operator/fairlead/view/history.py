@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 import yaml
 
-from fairlead.core.meta import JSON
 from fairlead.view.images import short_images
+from fairlead.view.inert import one_line
 from fairlead.view.model import App, Revision
 
 State = Literal["active", "stable", "undone", "failed", "kept"]
@@ -126,18 +126,47 @@ def predecessor(revisions: Sequence[Revision], number: int) -> Revision:
 
 
 def diff(before: Revision, after: Revision) -> list[str]:
-    """What `after` changed, as the lines of a unified diff of the templates' YAML; empty where nothing."""
+    """What `after` changed, as the lines of a unified diff of what they run; empty where nothing."""
     return list(
         difflib.unified_diff(
-            template_yaml(before.spec.template),
-            template_yaml(after.spec.template),
-            fromfile=f"revision {before.number} ({before.name})",
-            tofile=f"revision {after.number} ({after.name})",
+            as_yaml(before),
+            as_yaml(after),
+            fromfile=f"revision {_told(before)}",
+            tofile=f"revision {_told(after)}",
             lineterm="",
         )
     )
 
 
-def template_yaml(template: JSON) -> list[str]:
-    """A template as YAML lines with sorted keys: the order of keys is nobody's change."""
-    return yaml.safe_dump(template, sort_keys=True, allow_unicode=True, width=10_000).splitlines()
+def _told(revision: Revision) -> str:
+    """Its number, name and who wrote it, for a diff's head.
+
+    >>> from fairlead.view.model import Metadata, RevisionSpec
+    >>> _told(Revision(Metadata(name="shop-v2"), RevisionSpec(number=2, created_by="kubectl", cause="new checkout")))
+    '2 (shop-v2, by kubectl: new checkout)'
+    """
+    who = f", by {revision.spec.created_by}" if revision.spec.created_by else ""
+    why = f": {revision.spec.cause}" if revision.spec.cause else ""
+    return one_line(f"{revision.number} ({revision.name}{who}{why})")
+
+
+def as_yaml(revision: Revision) -> list[str]:
+    """What a revision runs as YAML lines with sorted keys: the order of keys is nobody's change. A key of its
+    configuration stands there with a hash of its value: the value itself is in the copy.
+
+    >>> from fairlead.view.model import Metadata, RevisionSpec
+    >>> pin = {"name": "s", "mountPath": "/etc/shop", "copy": "shop-s-1", "keys": {"a": "x7k2"}}
+    >>> print(*as_yaml(Revision(Metadata(), RevisionSpec(config=[pin]))), sep=chr(10))
+    config:
+      s:
+        keys:
+          a: x7k2
+        mountPath: /etc/shop
+    """
+    runs = dict(revision.spec.template)
+    if revision.spec.config:  # the copy's name is a hash of the keys, and would only say it twice
+        entries = {
+            pin["name"]: {k: v for k, v in pin.items() if k not in ("name", "copy")} for pin in revision.spec.config
+        }
+        runs["config"] = entries
+    return yaml.safe_dump(runs, sort_keys=True, allow_unicode=True, width=10_000).splitlines()

@@ -174,6 +174,7 @@ class RevisionSpec(Base, frozen=True):
     images: list[str] = []
     cause: str = ""
     created_by: str = ""
+    config: list[JSON] = []
 
 
 class RevisionStatus(Base, frozen=True):

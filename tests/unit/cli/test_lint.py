@@ -42,6 +42,13 @@ def container(**fields: Any) -> JSON:
     return made
 
 
+def mounted(path: str) -> JSON:
+    """A template whose container has a volume at this place."""
+    made = container(volumeMounts=[{"name": "x", "mountPath": path}])
+    made["spec"]["volumes"] = [{"name": "x", "emptyDir": {}}]
+    return made
+
+
 # ---------------------------------------------------------------- trust.md 4, by number
 
 
@@ -190,6 +197,9 @@ def test_trust_22_control_characters_in_a_manifest_do_not_reach_the_terminal() -
         ({"expose": {"ports": [{"port": 80}, {"port": 81}]}}, "is required for every port where there are several"),
         ({"expose": {"ports": [{"port": 80, "targetPort": "grpc"}]}}, "targetPort names a port that no container"),
         ({"disruption": {}}, "disruption needs exactly one of"),
+        ({"config": [{"name": "a", "mountPath": "/x"}]}, "an entry of config has exactly one of files"),
+        ({"config": [{"name": "a", "env": True, "files": {"a": "1"}}]}, "config[].files needs config[].mountPath"),
+        ({"config": [{"name": "a", "env": True, "values": {"1": "1"}}]}, "config[].values has names of variables"),
         ({"disruption": {"minAvailable": 1, "maxUnavailable": 1}}, "disruption needs exactly one of"),
         ({"rollout": {"minReadySeconds": 600}}, "progressDeadlineSeconds must be greater than rollout.minReadySeconds"),
         ({"template": {"spec": {**container()["spec"], "restartPolicy": "Never"}}}, "restartPolicy must be Always"),
@@ -217,6 +227,13 @@ def test_the_crds_own_rules_are_asked_offline(fields: JSON, found: str) -> None:
         (
             {"replicas": 4, "rollout": {"strategy": "Canary", "maxSurge": 0, "steps": [{"weight": 10}]}},
             "rollout.steps[0].weight 10 comes to 25 % (1 of 4 pods)",
+        ),
+        (
+            {
+                "config": [{"name": "tmp", "mountPath": "/tmp", "secret": "s"}],
+                "template": mounted("/tmp/"),
+            },
+            "config[tmp].mountPath: container web of the template mounts its volume x at /tmp too",
         ),
     ],
 )

@@ -65,7 +65,10 @@ def test_history_for_programs_has_images_in_full(rolling: Shop, cli: Cli) -> Non
 def test_diff_shows_what_a_revision_changed(rolling: Shop, cli: Cli, arguments: list[str]) -> None:
     result = cli(*arguments)
     assert result.code == 0
-    assert result.lines[:2] == ["--- revision 1 (shop-v1)", "+++ revision 2 (shop-v2)"]
+    assert result.lines[:2] == [
+        "--- revision 1 (shop-v1, by kubectl-client-side-apply: release 1)",
+        "+++ revision 2 (shop-v2, by kubectl-client-side-apply: release 2)",
+    ]
     assert "-  - image: registry.example/shop:1" in result.lines
     assert "+  - image: registry.example/shop:2" in result.lines
 
@@ -89,7 +92,7 @@ def test_equal_templates_have_no_diff(shop: Shop, cli: Cli) -> None:
     shop.server.add(*_equal(shop.uid))
     result = cli("history", "shop", "--diff", "1", "2")
     assert (result.code, result.out) == (0, "")
-    assert result.err == "revisions 1 and 2 have the same template\n"
+    assert result.err == "revisions 1 and 2 have the same template and configuration\n"
 
 
 def _equal(uid: str) -> tuple[Resource, JSON]:

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.config.model import ConfigMap, Content, Entry, Pin, content_hash, digest_with, size_of
+from fairlead.config.model import (
+    ConfigMap,
+    Content,
+    Entry,
+    Pin,
+    content_hash,
+    digest_with,
+    project_config_map,
+    project_content,
+    size_of,
+)
 from fairlead.config.pins import MOST_BYTES, MOST_KEYS, Found, add_config, choose_keys, clashes, copy_name, wanted
 from fairlead.core.actions import Read
 
@@ -131,7 +141,7 @@ def test_the_order_of_environments_counts_for_the_later_one_wins() -> None:
 
 def test_where_a_content_came_from_is_no_part_of_the_digest() -> None:
     pin = Pin("a", env=True, copy="x")
-    told = msgspec.structs.replace(pin, source="settings", keys={"A": "b"})
+    told = msgspec.structs.replace(pin, source="settings", by="kubectl-edit", keys={"A": "b"})
     assert digest_with("v1", (pin,)) == digest_with("v1", (told,))
 
 
@@ -161,3 +171,26 @@ def test_every_container_gets_it_and_the_templates_own_variables_win() -> None:
         assert container["envFrom"][0] == {"configMapRef": {"name": "c"}, "prefix": "P_"}
     assert made["containers"][0]["envFrom"][-1] == {"secretRef": {"name": "own"}}
     assert spec["containers"] == [web], "the template is left as it was"
+
+
+# ---------------------------------------------------------------- ConfigMaps as the API server tells of them
+
+
+def test_who_wrote_the_content_last_is_told_and_not_who_labelled_it() -> None:
+    managed = [
+        {"manager": "helm", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:data": {}}},
+        {"manager": "kubectl-edit", "time": "2026-01-02T00:00:00Z", "fieldsV1": {"f:data": {"f:a": {}}}},
+        {"manager": "labeller", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:metadata": {}}},
+    ]
+    body = {"metadata": {"name": "settings", "managedFields": managed}, "data": {"a": "1"}}
+    assert project_content(msgspec.json.encode(body)) == Content({"a": "1"}, {}, "kubectl-edit")
+    assert project_content(b'{"metadata": {"name": "settings"}}') == Content()
+
+
+def test_only_an_app_of_ours_is_an_owner() -> None:
+    def owner(kind: str, version: str) -> str:
+        reference = {"apiVersion": version, "kind": kind, "name": "shop", "uid": "u1", "controller": True}
+        body = {"metadata": {"name": "c", "namespace": "n", "resourceVersion": "3", "ownerReferences": [reference]}}
+        return project_config_map(msgspec.json.encode(body)).owner_uid
+
+    assert [owner("App", "fairlead.dev/v1alpha1"), owner("App", "x/v1"), owner("Job", "batch/v1")] == ["u1", "", ""]

@@ -221,3 +221,12 @@ def test_a_diff_is_not_about_the_order_of_keys() -> None:
     one = read({"metadata": {"name": "a"}, "spec": {"template": {"a": 1, "b": [1, 2]}}}, Revision)
     two = read({"metadata": {"name": "b"}, "spec": {"template": {"b": [1, 2], "a": 1}}}, Revision)
     assert diff(one, two) == []
+
+
+def test_a_diff_names_the_keys_of_configuration_that_changed_and_who_changed_them() -> None:
+    pin = {"name": "s", "env": True, "copy": "shop-s-1", "source": "settings", "by": "kubectl-edit"}
+    one = read({"metadata": {"name": "a"}, "spec": {"config": [pin | {"keys": {"A": "x7", "B": "k2"}}]}}, Revision)
+    changed = pin | {"copy": "shop-s-2", "by": "argocd", "keys": {"A": "x7", "B": "z9"}}
+    two = read({"metadata": {"name": "b"}, "spec": {"config": [changed]}}, Revision)
+    lines = [line.replace(" ", "") for line in diff(one, two)[2:] if line[0] in "+-"]
+    assert lines == ["-by:kubectl-edit", "+by:argocd", "-B:k2", "+B:z9"]

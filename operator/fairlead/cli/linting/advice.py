@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from fairlead.cli.linting.schema import Finding
+from fairlead.config.model import Entry
+from fairlead.config.pins import clashes
 from fairlead.core.budget import evictions, fenceposts
 from fairlead.rollout.fleet import limits
 from fairlead.rollout.model import Rollout
@@ -86,10 +88,18 @@ def inexact_weights(spec: App) -> Iterator[Finding]:
         yield Finding(("spec", "rollout", "steps"), found.message)
 
 
+def config_clash(spec: App) -> Iterator[Finding]:
+    """What the API server cannot see and the operator refuses: a place that the template has taken already."""
+    entries = msgspec.convert(spec.get("config") or [], list[Entry])
+    for lack in clashes(entries, spec["template"]):
+        yield Finding(("spec", "config"), lack.message.removeprefix("spec."))
+
+
 _RULES: tuple[Callable[[App], Iterator[Finding]], ...] = (
     moving_image,
     unprobed,
     no_eviction,
     everything_down,
     inexact_weights,
+    config_clash,
 )

@@ -75,3 +75,22 @@ def test_undo_brings_the_old_content_back_into_the_pods(given: Given, when: When
     assert seen_in(scene, then.pods_ready(3)) == {"dark dark"}
     keys = {line.split(":")[0].strip("+- ") for line in changed.stdout.splitlines() if line.startswith(("+ ", "- "))}
     assert keys == {"THEME"}, changed.stdout + changed.stderr
+
+
+def test_trust_19_a_missing_config_map_that_the_template_mounts_is_named_and_the_app_goes_on_when_it_comes(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    manifest = apps.idle(replicas=2)
+    given.a_ready_app(manifest)
+    mounting = copy.deepcopy(manifest)
+    mounting["spec"]["template"]["spec"]["volumes"] = [{"name": "files", "configMap": {"name": "settings"}}]
+
+    when.applied(mounting)
+    problem = then.problem("ConfigMapMissing")
+    settings_are(scene, THEME="dark")
+    then.status(lambda status: status["revision"] == 2)
+    then.ready()
+
+    assert problem["message"] == 'configmap "settings" not found: volume files of the template mounts it'
+    assert problem["samplePod"].startswith("shop-")
+    assert not scene.app()["status"].get("problems")

@@ -163,8 +163,9 @@ class Monitor:
         """A pod is made after the copies it runs with, and they are what will never change."""
         for name in config_maps_of(commit.new.object):
             found = self.cluster.find(CONFIG_MAPS, commit.namespace, name)
+            ours = name.startswith(controller_of(commit.new.meta).name + "-")  # type: ignore[union-attr]
             if found is None:
-                if (commit.namespace, name) not in self.taken_away:
+                if ours and (commit.namespace, name) not in self.taken_away:
                     self.wrong(commit, f"a pod without its ConfigMap {name}")
             elif LABEL_APP in (found.meta.get("labels") or {}) and not found.object.get("immutable"):
                 self.wrong(commit, f"a pod with a copy that can change: {name}")

@@ -444,6 +444,18 @@ async def a_config_map_is_missing_and_comes(world: World) -> None:
     await world.until(lambda: world.rolled_out() and runs_with(world, "dark", 2), "dark")
 
 
+@scenario()
+async def a_config_map_that_the_template_mounts_is_missing_and_comes(world: World) -> None:
+    volume = {"name": "settings", "configMap": {"name": "settings"}}
+    world.apply(replicas=2)
+    await world.complete()
+    world.patch({"template": {"spec": {"volumes": [volume]}}})
+    await stuck_with(world, "ConfigMapMissing")
+    assert len(world.ready()) == 2, "what served was touched"
+    world.config_map("settings", theme="dark")
+    await world.until(lambda: world.rolled_out() and runs_with(world, "dark", 2), "rolled")
+
+
 @scenario(ends=lambda world: world.rolled_out() and runs_with(world, "light", 2))
 async def a_deleted_copy_is_made_again(world: World) -> None:
     world.config_map("settings", theme="light")

@@ -14,6 +14,7 @@ from fairlead.engine.controller import Source, View
 from fairlead.kube.resources import APPS, PODS, REVISIONS
 from fairlead.rollout.fleet import Strategy
 from fairlead.rollout.model import App, Observed, Revision, project_app, project_revision
+from fairlead.rollout.needs import mounted_config_maps, waits_in_silence, with_cause
 from fairlead.rollout.plan import plan
 from fairlead.rollout.pods import Shaper
 
@@ -43,19 +44,13 @@ class RolloutPart:
             return None
         wanted = self._configured(view, app)
         digest = digest_with(app.digest, wanted.pins) if wanted.known else ""
-        makeable = {copy.name for copy in wanted.copies}
-
-        def with_losses(revision: Revision) -> Revision:
-            copies = {pin.copy for pin in revision.config if pin.copy} - makeable
-            lost = [name for name in sorted(copies) if view.get("ConfigMap", key.namespace, name) is None]
-            return msgspec.structs.replace(revision, lost=tuple(lost)) if lost else revision
-
+        revisions = tuple(_with_losses(view, wanted, revision) for revision in view.by("Revision", OWNER, app.uid))
         labelled = _labelled(view, app)
         loose: list[Revision] = list(view.by("Revision", LABELLED, tuple(key)))
         return Observed(
             app=msgspec.structs.replace(app, digest=digest),
-            revisions=tuple(map(with_losses, view.by("Revision", OWNER, app.uid))),
-            pods=tuple(view.by("Pod", OWNER, app.uid)),
+            revisions=revisions,
+            pods=_with_causes(view, revisions, tuple(view.by("Pod", OWNER, app.uid))),
             orphans=tuple(pod for pod in labelled if not pod.owner_uid),
             strangers=tuple(pod for pod in labelled if pod.owner_uid),
             orphan_revisions=tuple(revision for revision in loose if not revision.owner_uid),
@@ -65,6 +60,26 @@ class RolloutPart:
 
     def plan(self, observed: Observed, now: float) -> Plan:
         return plan(observed, now, self._strategies, self._shapers)
+
+
+def _with_losses(view: View, wanted: Wanted, revision: Revision) -> Revision:
+    """The Revision with those of its copies that are gone and that nobody can make again."""
+    copies = {pin.copy for pin in revision.config if pin.copy} - {copy.name for copy in wanted.copies}
+    lost = tuple(name for name in sorted(copies) if view.get("ConfigMap", revision.namespace, name) is None)
+    return msgspec.structs.replace(revision, lost=lost) if lost else revision
+
+
+def _with_causes(view: View, revisions: Iterable[Revision], pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    """The pods, those that wait for a missing ConfigMap with that word. As good as always there is none that waits."""
+    waiting = {pod.revision for pod in pods if waits_in_silence(pod)}
+    absent = {
+        revision.hash: (volume, name)
+        for revision in revisions
+        if revision.hash in waiting
+        for volume, name in mounted_config_maps(bytes(revision.template))
+        if view.get("ConfigMap", revision.namespace, name) is None
+    }
+    return tuple(with_cause(pod, absent) for pod in pods) if absent else pods
 
 
 def sources() -> tuple[Source, ...]:

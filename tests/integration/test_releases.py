@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.crds import eventually, install
+from support.crds import app, eventually, install, refusal
 from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import JSON, Team, image
@@ -95,3 +95,25 @@ def test_a_retry_tries_the_same_template_once_more(team: Team) -> None:
     annotate(team, "fairlead.dev/retry=again")
     eventually(lambda: team.shop()["status"].get("rejected", {}).get("number") == 4, 60)
     assert team.condition("RolledBack")["reason"] == "ReleaseFailed"
+
+
+def test_trust_20_apps_that_wait_in_a_circle_are_told_which_and_go_on_when_it_is_opened(team: Team) -> None:
+    team.apply(app("cart", replicas=1, after=["shop"]))
+    team.apply(app("shop", replicas=1, after=["cart"]))
+    for name in ("cart", "shop"):
+        team.wait("jsonpath={.status.conditions[?(@.type=='Accepted')].reason}=DependencyCycle", f"fapp/{name}")
+    assert "shop waits for cart, cart waits for shop" in team.condition("Accepted")["message"]
+    assert not team.get("pods")["items"]
+    team.patch({"after": None}, "cart")
+    team.wait("condition=Ready")
+    cart, shop = team.get("fapp", "cart"), team.shop()
+    assert ready_since(cart) <= ready_since(shop), "in order"
+
+
+def ready_since(shown: JSON) -> str:
+    since: str = next(c["lastTransitionTime"] for c in shown["status"]["conditions"] if c["type"] == "Ready")
+    return since
+
+
+def test_an_app_that_is_released_after_itself_is_refused(team: Team) -> None:
+    assert "would wait for itself for ever" in refusal(team.lab, app(after=["shop"]))

@@ -466,6 +466,34 @@ async def a_deleted_copy_is_made_again(world: World) -> None:
     await world.until(lambda: world.copies() == [{"theme": "light"}], "made again")
 
 
+# ---------------------------------------------------------------- releases in order
+
+
+@scenario(ends=lambda world: world.rolled_out("cart") and world.rolled_out() and len(world.ready(image="shop:2")) == 2)
+async def an_app_is_released_after_another(world: World) -> None:
+    world.apply("cart", replicas=2)
+    world.apply(replicas=2, after=["cart"])
+    await world.complete()
+    world.image("cart:slow", "cart")
+    world.image("shop:2")
+    await world.until(lambda: world.condition("InOrder").get("reason") == "WaitingForOthers", "told")
+    while not world.rolled_out("cart"):
+        assert not world.pods(image="shop:2"), "it did not wait"
+        await asyncio.sleep(1)
+    await world.until(lambda: world.rolled_out() and len(world.ready(image="shop:2")) == 2, "released")
+
+
+@scenario(ends=lambda world: world.rolled_out("cart") and world.rolled_out())
+async def apps_that_wait_in_a_circle_say_so(world: World) -> None:
+    world.apply("cart", replicas=1, after=["shop"])
+    world.apply(replicas=1, after=["cart"])
+    await world.until(lambda: world.condition("Accepted").get("reason") == "DependencyCycle", "told")
+    assert "shop waits for cart, cart waits for shop" in world.condition("Accepted")["message"]
+    assert not world.pods() and not world.pods("cart")
+    world.patch({"after": None}, "cart")
+    await world.until(lambda: world.rolled_out("cart") and world.rolled_out(), "both")
+
+
 # ---------------------------------------------------------------- pods that come to harm
 
 

@@ -13,8 +13,9 @@ from fairlead.core.podstate import Pod, project_pod
 from fairlead.engine.controller import Source, View
 from fairlead.kube.resources import APPS, PODS, REVISIONS
 from fairlead.rollout.fleet import Strategy
-from fairlead.rollout.model import App, Observed, Revision, project_app, project_revision
+from fairlead.rollout.model import App, Observed, Order, Revision, project_app, project_revision
 from fairlead.rollout.needs import mounted_config_maps, waits_in_silence, with_cause
+from fairlead.rollout.order import order_of
 from fairlead.rollout.plan import plan
 from fairlead.rollout.pods import Shaper
 
@@ -55,6 +56,7 @@ class RolloutPart:
             strangers=tuple(pod for pod in labelled if pod.owner_uid),
             orphan_revisions=tuple(revision for revision in loose if not revision.owner_uid),
             failures=tuple(failure for failure in failures if failure.kind in ("Pod", "Revision")),
+            order=order_of(app, lambda name: view.get("App", key.namespace, name)) if app.spec.after else Order(),
             pins=wanted.pins,
         )
 

@@ -100,6 +100,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
     disruption: Disruption | None = None
     placement: Placement = Placement()
     config: tuple[Entry, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -205,6 +206,13 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     held_at: str = ""
 
 
+class Order(msgspec.Struct, frozen=True):
+    """Whom the next release waits for, in words, and the circle of names that it waits in."""
+
+    waits: tuple[str, ...] = ()
+    cycle: tuple[str, ...] = ()
+
+
 class Observed(msgspec.Struct, frozen=True):
     """Everything a rollout plan looks at. `pods` are those the App owns; `orphans` carry its label and have no owner;
     `strangers` carry its label and belong to someone else."""
@@ -216,6 +224,7 @@ class Observed(msgspec.Struct, frozen=True):
     strangers: tuple[Pod, ...] = ()
     orphan_revisions: tuple[Revision, ...] = ()
     failures: tuple[Failure, ...] = ()
+    order: Order = Order()
     pins: tuple[Pin, ...] = ()  # what spec.config comes to now; not known while the App's digest is ""
 
 

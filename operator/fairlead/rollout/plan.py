@@ -26,7 +26,7 @@ from fairlead.core.actions import (
 from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import bookkeeping, events, problems, rejection, revisions, status, traffic, weights
+from fairlead.rollout import bookkeeping, events, order, problems, rejection, revisions, status, traffic, weights
 from fairlead.rollout.course import course_of
 from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, limits, scale
 from fairlead.rollout.model import App, Observed, Progress, progress_of
@@ -66,6 +66,8 @@ def plan(observed: Observed, now: float, strategies: Mapping[str, Strategy], sha
     if any(isinstance(action, Adopt) for action in claims) and not adoption_refused(observed):
         return Plan(actions=tuple(claims))  # what is taken back must be counted before anything is made beside it
     target = revisions.choose(app, observed.revisions)
+    if observed.order.waits or observed.order.cycle:
+        target = order.held_back(app, observed.revisions, target)
     if target is None:
         return _nothing_to_run(observed, claims, now)
     before = build(observed, target, now)
@@ -305,7 +307,12 @@ def _carry_out(
         status=joined,
         statuses=bookkeeping.revision_statuses(observed, target, complete, now),
         events=tuple(events.happened(observed, target, fleet, counts, found, complete)),
-        requeue_after=merge_requeue(wait, later, next_change(observed, fleet, progress, complete, now)),
+        requeue_after=merge_requeue(
+            wait,
+            later,
+            next_change(observed, fleet, progress, complete, now),
+            order.LOOK_AGAIN if target.waiting else None,
+        ),
         confirm=must_confirm(app, observed.pods, [*(delete.uid for delete in gone), *(pod.uid for pod in out)]),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
         status_first=(moved and decided(app, fleet, progress)) or joined.get("undo") != app.status.get("undo"),
@@ -514,6 +521,7 @@ def report(
         conditions.append(Condition("Accepted", "False", "RevisionNotFound", words))
     if target.blocked:
         conditions.append(status.blocked(target.blocked))
+    conditions = order.with_order(conditions, observed.order, target)
     rollout = msgspec.to_builtins(progress)
     rollout |= {"waitingFor": awaited, "available": fleet.target.available, **status.steps(fleet, complete)}
     stable = name if complete else app.status.get("stableRevision")
@@ -575,6 +583,10 @@ def _nothing_to_run(observed: Observed, claims: list[Action], now: float) -> Pla
     """Paused before anything ever ran, an undo to a revision nobody keeps with nothing running, or a first release whose
     configuration is not there."""
     app = observed.app
+    if (observed.order.waits or observed.order.cycle) and not app.spec.rollout.paused:
+        why = order.cyclic(observed.order) if observed.order.cycle else order.waiting(observed.order)
+        held = _refused(observed, why, now)
+        return msgspec.structs.replace(held, actions=tuple(claims), requeue_after=order.LOOK_AGAIN)
     if not app.digest and not app.spec.rollout.paused and not revisions.standing_undo(app):
         pending = Condition("Progressing", "True", "ConfigPending", "waiting for what spec.config names")
         return msgspec.structs.replace(_refused(observed, pending, now), actions=tuple(claims))

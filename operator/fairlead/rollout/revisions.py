@@ -25,6 +25,7 @@ class Target(msgspec.Struct, frozen=True):
     undo: Undo | None = None
     missing: int = 0
     blocked: Revision | None = None
+    waiting: bool = False  # a release is held back until other Apps are done
     rejected: Rejected | None = None  # the release that this is the way back from
 
 
@@ -42,21 +43,21 @@ def choose(app: App, revisions: Sequence[Revision]) -> Target | None:
     if undo:
         revision = _meant(undo, revisions)
         if revision is None:  # nothing is touched: what ran goes on
-            running = _active(app, revisions)
+            running = active(app, revisions)
             return _of(running, undo, missing=undo.to) if running else None
         if revision.lost and revision.name != app.status.get("activeRevision"):
-            running = _active(app, revisions)
+            running = active(app, revisions)
             return msgspec.structs.replace(_of(running, undo), blocked=revision) if running else None
         if not app.spec.rollout.paused:
             return _of(revision, msgspec.structs.replace(undo, revision=revision.name))
     if app.spec.rollout.paused:
-        running = _active(app, revisions)
+        running = active(app, revisions)
         return _of(running, undo) if running else None
     rejected = standing_rejection(app, revisions)
     if rejected and (back := way_back(app, revisions, rejected)):
         return back
     if not app.digest:
-        running = _active(app, revisions)
+        running = active(app, revisions)
         return _of(running, undo) if running else None
     same = sorted(
         (r for r in revisions if r.digest == app.digest and not r.deleting), key=lambda r: (r.created, r.name)
@@ -226,7 +227,8 @@ def expired(revisions: Sequence[Revision], limit: int, in_use: set[str]) -> list
     return old[: max(0, len(old) - limit)]
 
 
-def _active(app: App, revisions: Sequence[Revision]) -> Revision | None:
+def active(app: App, revisions: Sequence[Revision]) -> Revision | None:
+    """The revision that is run or rolled to, by the status."""
     name = app.status.get("activeRevision")
     return next((r for r in revisions if r.name == name and not r.deleting), None)
 

@@ -21,6 +21,7 @@ from fairlead.rollout.problems import Problem
 DEADLINE = "ProgressDeadlineExceeded"
 COMPLETE = "NewRevisionAvailable"
 ABORTED = "Aborted"
+AWAITED = ("Config", "InOrder")  # conditions that are False while a release has not even begun
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -286,9 +287,10 @@ def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Co
         return Condition(
             "Ready", "False", "Paused", "spec.rollout.paused is set: nothing is created until it is taken away"
         )
-    config = conditions.get("Config")
-    if config and config.status == "False":
-        return Condition("Ready", "False", config.reason, config.message)
+    for type in AWAITED:
+        awaited = conditions.get(type)
+        if awaited and awaited.status == "False":
+            return Condition("Ready", "False", awaited.reason, awaited.message)
     progressing = conditions.get("Progressing")
     rolled = progressing is not None and progressing.reason in (COMPLETE, "Paused")
     if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.spec.replicas:
@@ -322,7 +324,7 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
     if stalled:
         return f"Stuck{tail or ': ' + ready.reason}"
     replicas = app.spec.replicas
-    if any(c.type == "Config" and c.status == "False" for c in joined.get("conditions") or ()):
+    if any(c.type in AWAITED and c.status == "False" for c in joined.get("conditions") or ()):
         return f"Waiting: {ready.reason}"
     if app.spec.rollout.paused:
         return f"Paused {joined.get('updatedReplicas', 0)}/{replicas}{tail}"

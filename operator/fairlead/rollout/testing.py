@@ -24,11 +24,15 @@ def make_app(
     generation: int = 1,
     name: str = "shop",
     asked: Asked = Asked(),
+    after: tuple[str, ...] = (),
     **rollout: Any,
 ) -> App:
     """An App `shop`; keyword arguments beyond the named ones are fields of spec.rollout."""
     spec = Spec(
-        template=msgspec.Raw(msgspec.json.encode(template or TEMPLATE)), replicas=replicas, rollout=Rollout(**rollout)
+        template=msgspec.Raw(msgspec.json.encode(template or TEMPLATE)),
+        replicas=replicas,
+        rollout=Rollout(**rollout),
+        after=after,
     )
     return App(
         "default",

@@ -198,6 +198,13 @@ CATALOGUE: dict[str, Advice] = {
         "the first release waits for what spec.config names",
         ("Look at the condition Config: it says what is missing.",),
     ),
+    "WaitingForOthers": Advice(
+        "the release comes after that of other Apps (spec.after)",
+        ("Look at the Apps the message names: this one goes on by itself when they are ready.",),
+    ),
+    "DependencyCycle": Advice(
+        "Apps wait for one another in a circle (spec.after)", ("Take one of the names out of spec.after.",)
+    ),
     "RollbackBlocked": Advice(
         "the revision to go back to ran with configuration that is gone",
         ("Give spec.config that content again and release it, or choose another revision (fairlead history).",),

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import pytest
 
 from fairlead.core.meta import JSON
 from support.crds import app, eventually, install, refusal
-from support.lab import Lab
+from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import Team
 
-_numbers = count(1)
 SETTINGS = [{"name": "settings", "mountPath": "/etc/shop", "configMap": "settings"}]
 
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
-    with Lab("config", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+    with whole_lab("config") as lab:
         install(lab)
         with Operator(lab):
             yield lab
-
-
-@pytest.fixture
-def team(plane: Lab) -> Iterator[Team]:
-    name = f"config-{next(_numbers)}"
-    plane.kubectl("create", "namespace", name)
-    yield Team(plane, name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def config_map(team: Team, name: str = "settings", **data: str) -> None:

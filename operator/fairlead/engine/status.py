@@ -25,7 +25,6 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 Slot = tuple[str, str]  # (kind, name)
 _REMEMBERED = 64  # objects per parent: itself and its latest children
-_LONGEST_TURN = 5.0  # seconds that anything waits at most, however many objects move
 
 
 def merge_patch(before: Any, after: JSON) -> JSON:
@@ -88,22 +87,23 @@ class _Book:
 
 
 class Turns:
-    """When what can wait may be written, process-wide: so many writes a second, and none later than in `_LONGEST_TURN`.
+    """When what can wait may be written, process-wide: so many writes a second, and none later than in `longest` seconds.
 
     200 Apps that roll at the same time have 1000 pods become ready in a few seconds. Each App's counters written five
     times a second, as a single App's are, would cost the API server more than the pods do.
 
-    >>> turns = Turns(rate=2)
-    >>> turns.next(10.0), turns.next(10.0), turns.next(10.0), turns.next(20.0)
-    (10.0, 10.5, 11.0, 20.0)
+    >>> turns = Turns(rate=2, longest=1)
+    >>> [turns.next(10.0), turns.next(10.0), turns.next(10.0), turns.next(10.0), turns.next(20.0)]
+    [10.0, 10.5, 11.0, 11.0, 20.0]
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, longest: float) -> None:
         self._step = 1 / rate
+        self._longest = longest
         self._free = float("-inf")
 
     def next(self, now: float) -> float:
-        turn = min(max(now, self._free), now + _LONGEST_TURN)
+        turn = min(max(now, self._free), now + self._longest)
         self._free = turn + self._step
         return turn
 
@@ -120,7 +120,8 @@ class StatusWriter:
         self._own_writes = own_writes
         self._interval = settings.status_interval
         self._child_interval = settings.child_status_interval
-        self._turns = Turns(settings.status_rate)
+        self._turns = Turns(*settings.status_turns)
+        self._child_turns = Turns(*settings.child_status_turns)
         self._pause = settings.refusal_backoff
         self._rng = rng
         self._books: dict[Key, dict[Slot, _Book]] = {}
@@ -135,7 +136,11 @@ class StatusWriter:
             return None
         slot = (resource.kind, record.name)
         book = self._book(key, slot)
-        if wait := self._held(book) if urgent or matters(before, after) else self._in_turn(book, self._interval):
+        if (
+            wait := self._held(book)
+            if urgent or matters(before, after)
+            else self._in_turn(book, self._interval, self._turns)
+        ):
             return wait
         # The patch was made against this very record, so it is only good for it.
         meta = {"uid": record.uid, "resourceVersion": str(record.rv)}
@@ -149,7 +154,7 @@ class StatusWriter:
         before = book.sent
         if book.written == float("-inf"):
             book.written = asyncio.get_running_loop().time()
-        if wait := self._in_turn(book, self._child_interval):
+        if wait := self._in_turn(book, self._child_interval, self._child_turns):
             return wait
         gone = {field: None for field in before or () if field not in after}
         wait = await self._write(key, slot, BY_KIND[kind], {"status": {**after, **gone}})
@@ -171,13 +176,13 @@ class StatusWriter:
     def _held(self, book: _Book) -> float | None:
         return self._pause_until(book.held)
 
-    def _in_turn(self, book: _Book, interval: float) -> float | None:
+    def _in_turn(self, book: _Book, interval: float, turns: Turns) -> float | None:
         """Nobody waits for it: not before the interval is over, and then in turn with other objects."""
         now = asyncio.get_running_loop().time()
         if wait := self._pause_until(max(book.held, book.written + interval)):
             return wait
         if book.turn <= book.written:
-            book.turn = self._turns.next(now)
+            book.turn = turns.next(now)
         return self._pause_until(book.turn)
 
     @staticmethod

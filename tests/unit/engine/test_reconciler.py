@@ -404,7 +404,7 @@ async def test_the_counters_of_many_parents_are_written_in_turn() -> None:
     def decide(seen: Seen, now: float) -> Plan:
         return Plan(status={"replicas": len(seen.pods)})
 
-    async with rig(decide, settings=EngineSettings(status_rate=10)) as r:
+    async with rig(decide, settings=EngineSettings(status_turns=(10.0, 5.0))) as r:
         apps = [r.app(f"app-{number}", replicas=0) for number in range(20)]
         await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 0} for number in range(20)))
         began, before = asyncio.get_running_loop().time(), len(r.writes("patch", APPS, "status"))
@@ -424,7 +424,7 @@ async def test_a_verdict_does_not_wait_for_other_parents_counters() -> None:
             status["conditions"] = [{"type": "Ready", "status": "True"}]
         return Plan(status=status)
 
-    async with rig(decide, settings=EngineSettings(status_rate=1)) as r:
+    async with rig(decide, settings=EngineSettings(status_turns=(1.0, 5.0))) as r:
         apps = [r.app(f"app-{number}", replicas=0) for number in range(20)]
         web = r.app("web")
         await r.settled()

@@ -10,10 +10,11 @@ from bench import workload
 from bench.workload import NAMESPACE
 from fairlead.core.actions import Action, Create, Delete
 from fairlead.core.meta import Key
-from fairlead.engine.execute import Executor, Job, Requests
+from fairlead.engine.execute import Executor, Job
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
 from fairlead.engine.limiter import Lanes
+from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings
 from fairlead.kube.client import Client
 from fairlead.kube.resources import PODS

@@ -19,7 +19,7 @@ import kopf
 from fairlead.core.meta import Key
 from fairlead.engine import intake
 from fairlead.engine.controller import Controller, Source
-from fairlead.engine.execute import Executor, Requests
+from fairlead.engine.execute import Executor
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
 from fairlead.engine.informer import Hooks, Informer
@@ -29,6 +29,7 @@ from fairlead.engine.live import LiveReads
 from fairlead.engine.queue import Queue
 from fairlead.engine.reconciler import Reconciler
 from fairlead.engine.recorder import Recorder
+from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.engine.status import StatusWriter
 from fairlead.engine.store import Store, Table

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import assert_never
 
 import msgspec
-from prometheus_client import Counter, Histogram
 
 from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
-from fairlead.core.children import APPLIED
-from fairlead.core.meta import JSON, LABEL_APP, MANAGER, Key, owner_reference
+from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
 from fairlead.engine.burst import HEAD, Burst, Trust
 from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
-from fairlead.engine.limiter import Lanes, Limiter
-from fairlead.engine.queue import backoff
-from fairlead.engine.settings import EngineSettings
+from fairlead.engine.limiter import Limiter
+from fairlead.engine.ownership import app_of, belongs, ownership
+from fairlead.engine.requests import Fenced, Refusal, Requests, names_another, reason_of
 from fairlead.engine.store import Table
 from fairlead.kube.client import Client, Envelope
 from fairlead.kube.errors import (
     AlreadyExists,
     ApiError,
     Conflict,
-    Forbidden,
-    Invalid,
     NotFound,
     TooManyRequests,
     Unauthorized,
@@ -37,107 +32,12 @@ from fairlead.kube.errors import (
     Unreachable,
 )
 from fairlead.kube.resources import BY_KIND, Resource
-from fairlead.metrics.collect import Metrics
 
 POD = "Pod"
 _TRUSTED = 5.0  # seconds after a burst of creates without a refusal in which the next one starts at full pace
-NAMESPACE_TERMINATING = "NamespaceTerminating"
 
 
-class Fenced(Exception):
-    """This process may not write: it does not lead (any more), or it is stopping."""
-
-
-class _Reference(msgspec.Struct, rename="camel"):
-    api_version: str = ""
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
-    controller: bool = False
-
-
-class _OwnedMeta(msgspec.Struct, rename="camel"):
-    uid: str = ""
-    deletion_timestamp: str | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-    owner_references: list[_Reference] | None = None
-
-    @property
-    def controller(self) -> _Reference | None:
-        return next((ref for ref in self.owner_references or () if ref.controller), None)
-
-    def left_by(self, app: str) -> bool:
-        """Whether an App of this name made it and left it behind (`kubectl delete --cascade=orphan`)."""
-        ours = APPLIED in (self.annotations or {}) and (self.labels or {}).get(LABEL_APP) == app
-        return ours and self.controller is None
-
-
-class _Owned(msgspec.Struct):
-    metadata: _OwnedMeta = msgspec.field(default_factory=_OwnedMeta)
-
-
-_owned = msgspec.json.Decoder(_Owned)
 _envelope = msgspec.json.Decoder(Envelope)
-
-
-class Requests:
-    """Sends single writes: the lane's budget, the fence, the metrics, and patience with a server in trouble."""
-
-    def __init__(
-        self,
-        lanes: Lanes,
-        settings: EngineSettings,
-        rng: random.Random,
-        metrics: Metrics,
-        may_write: Callable[[], bool],
-    ) -> None:
-        self.lanes = lanes
-        self._settings = settings
-        self._rng = rng
-        self._metrics = metrics
-        self._may_write = may_write
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-
-    async def send(self, lane: Limiter, verb: str, kind: str, request: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The answer, or the ApiError of the last attempt. The same request is repeated where its outcome is unknown
-        (Unreachable), the server in trouble (Unavailable) or asking for patience (429). Fenced without leadership."""
-        clock = asyncio.get_running_loop().time
-        attempt = 0
-        while True:
-            attempt += 1
-            async with lane:
-                if not self._may_write():
-                    raise Fenced
-                began = clock()
-                try:
-                    answer = await request()
-                except ApiError as error:
-                    failure = error
-                else:
-                    latency = clock() - began
-                    lane.answered(latency)
-                    self._count(verb, kind, 200, latency)
-                    return answer
-                self._count(verb, kind, failure.code, clock() - began)
-            if isinstance(failure, TooManyRequests):
-                lane.push_back(1.0 if failure.retry_after is None else failure.retry_after)
-            elif not isinstance(failure, Unavailable | Unreachable):
-                raise failure
-            if attempt >= self._settings.write_attempts:
-                raise failure
-            if not isinstance(failure, TooManyRequests):  # after a 429 the lane itself makes us wait
-                await asyncio.sleep(max(failure.retry_after or 0.0, backoff(attempt, 0.2, 5.0, self._rng)))
-
-    def _count(self, verb: str, kind: str, code: int, latency: float) -> None:
-        slot = (kind, verb, code)
-        series = self._series.get(slot)
-        if series is None:  # looking a series up by its labels costs as much as all the rest of this
-            series = self._metrics.writes.labels(*slot), self._metrics.write_seconds.labels(verb)
-            self._series[slot] = series
-        counter, histogram = series
-        counter.inc()
-        histogram.observe(latency)
 
 
 @dataclass(slots=True)
@@ -374,10 +274,10 @@ class Executor:
         except NotFound:
             job.outcome.conflict = True  # it was just going: the next pass makes it
             return False
-        meta = _owned.decode(body).metadata
+        meta = ownership(body)
         controller = meta.controller
         if controller is None or controller.uid != action.owner_uid:
-            raise Refusal("NameTaken", f'{action.kind} "{action.name}" exists and {_belongs(controller)}')
+            raise Refusal("NameTaken", f'{action.kind} "{action.name}" exists and {belongs(controller)}')
         if (table := self._tables.get(action.kind)) is not None:
             table.learn(body)
         if meta.deletion_timestamp is not None:
@@ -453,12 +353,12 @@ class Executor:
             body = await self._read(BY_KIND[action.kind], action.namespace, action.name)
         except NotFound:
             return
-        live = _owned.decode(body).metadata
-        if live.left_by(_app_of(action)):
+        live = ownership(body)
+        if live.left_by(app_of(action)):
             return
         controller = live.controller
         if controller is None or controller.uid != action.owner_uid:
-            raise Refusal("NotOwned", f'{action.kind} "{action.name}" exists and {_belongs(controller)}')
+            raise Refusal("NotOwned", f'{action.kind} "{action.name}" exists and {belongs(controller)}')
 
     async def _patch(self, job: Job, action: Patch) -> bool:
         answer = await self._requests.send(
@@ -555,18 +455,6 @@ class Executor:
             self._own_writes.note(key, kind, int(_envelope.decode(answer).metadata.resource_version or 0))
 
 
-class Refusal(ApiError):
-    """Our own no, before the API server was asked to write."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(409, reason, message)
-
-
-def _app_of(action: Apply) -> str:
-    """The App whose child is applied, by the child's label: not every child is named like its App."""
-    return (_owned.decode(action.body).metadata.labels or {}).get(LABEL_APP, action.name)
-
-
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -606,32 +494,3 @@ def verb_of(action: Action) -> str:
             return "delete"
         case _:
             return "patch"
-
-
-def reason_of(error: ApiError) -> str:
-    """The reason to keep: a terminating namespace hides in the causes of a 403.
-
-    >>> reason_of(Forbidden(403, "Forbidden", "no", details={"causes": [{"reason": "NamespaceTerminating"}]}))
-    'NamespaceTerminating'
-    """
-    causes = error.details.get("causes") or ()
-    if isinstance(error, Forbidden) and any(cause.get("reason") == NAMESPACE_TERMINATING for cause in causes):
-        return NAMESPACE_TERMINATING
-    return error.reason or type(error).__name__
-
-
-def names_another(error: ApiError) -> bool:
-    """Whether a patch met another object of that name: the API server does not call the uid in it a conflict but a field
-    that may not change.
-
-    >>> names_another(Invalid(422, "Invalid", "no", details={"causes": [{"field": "metadata.uid"}]}))
-    True
-    """
-    causes = error.details.get("causes") or ()
-    return isinstance(error, Invalid) and any(cause.get("field") == "metadata.uid" for cause in causes)
-
-
-def _belongs(controller: _Reference | None) -> str:
-    if controller is None:
-        return "has no controlling owner"
-    return f'is controlled by {controller.kind} "{controller.name}"'

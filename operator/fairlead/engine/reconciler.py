@@ -11,12 +11,13 @@ from typing import Any
 from fairlead.core.actions import Action, Confirm, Event, Plan, Read, merge_requeue
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Part
-from fairlead.engine.execute import Executor, Fenced, Job
+from fairlead.engine.execute import Executor, Job
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
 from fairlead.engine.live import LiveReads
 from fairlead.engine.queue import Queue, QueueStopped
 from fairlead.engine.recorder import Recorder, Subject
+from fairlead.engine.requests import Fenced
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.status import StatusWriter
 from fairlead.engine.store import Store

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from fairlead.core.meta import JSON, MANAGER_STATUS, Key
-from fairlead.engine.execute import Requests
 from fairlead.engine.expectations import OwnWrites
 from fairlead.engine.queue import RESOLUTION, backoff
+from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings
 from fairlead.kube.client import Client, Envelope
 from fairlead.kube.errors import Forbidden, Invalid, NotFound

@@ -23,7 +23,7 @@ def promote(ctx: click.Context, name: str, full: bool, dry_run: str, field_manag
     """Let a release pass the step it waits at, by setting the annotation fairlead.dev/promote to its revision and step.
 
     \b
-      fairlead promote shop                past the pause of now
+      fairlead promote shop                past the pause of now; with BlueGreen: move the traffic to the preview
       fairlead promote shop --full         past all steps
     """
     writing = writing_of(ctx, name, dry_run, field_manager, output)
@@ -31,6 +31,8 @@ def promote(ctx: click.Context, name: str, full: bool, dry_run: str, field_manag
     if rollout.steps <= rollout.step:
         raise Failed(f"cannot promote {name}: its release has no step before it; see: fairlead status {name}")
     step = rollout.step + 1
+    if writing.app.spec.rollout.strategy == "BlueGreen":
+        step = max(step, 2)  # the first step is the preview itself: who promotes early means the wait after it
     value = str(number) if full else f"{number}/{step}"
     told = "passes all its steps" if full else f"passes step {step} of {rollout.steps}"
     writing.annotate({ANNOTATION_PROMOTE: value}, f"revision {number} {told}")

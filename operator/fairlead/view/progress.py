@@ -230,7 +230,7 @@ def _rows(app: App, revisions: Sequence[Revision], ruling: Verdict) -> tuple[Row
 
 def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
     active = revision.name == app.status.active_revision
-    state, tone = _active_state(app, ruling) if active else _other_state(revision, ruling, app.is_true("RolledBack"))
+    state, tone = _active_state(app, ruling) if active else _other_state(app, revision, ruling)
     return Row(
         number=revision.number,
         name=revision.name,
@@ -272,6 +272,8 @@ def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
         return "no pods wanted", "quiet"
     if app.is_true("RolledBack"):
         return "brought back", "held"
+    if ruling == "Moving" and _beside(app):
+        return ("has the traffic" if app.status.rollout.weight == 100 else "preview"), tone_of(ruling, 1)
     words: dict[Verdict, str] = {
         "Done": "running",
         "Failed": "stuck",
@@ -284,12 +286,19 @@ def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
     return words[ruling], tone_of(ruling, app.status.available_replicas)
 
 
-def _other_state(revision: Revision, ruling: Verdict, brought_back: bool) -> tuple[str, Tone]:
+def _other_state(app: App, revision: Revision, ruling: Verdict) -> tuple[str, Tone]:
     if revision.status.replicas == 0:
         return "leaving", "quiet"
-    if ruling == "Failed" and not brought_back:
+    if ruling == "Moving" and _beside(app):
+        return ("kept" if app.status.rollout.weight == 100 else "has the traffic"), "held"
+    if ruling == "Failed" and not app.is_true("RolledBack"):
         return "still serving" if revision.status.ready_replicas else "not ready", "held"
     return ("held", "held") if ruling == "Paused" else ("leaving", "quiet")
+
+
+def _beside(app: App) -> bool:
+    """Two revisions stand beside each other, and one of them has the traffic."""
+    return app.spec.rollout.strategy == "BlueGreen" and app.status.rollout.steps > 0
 
 
 # ---------------------------------------------------------------- what is awaited

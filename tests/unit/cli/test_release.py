@@ -40,6 +40,13 @@ def test_promote_passes_the_step_of_now_and_no_other(canary: Shop, cli: Cli) -> 
     assert set(patch.body) == {"metadata"}, "the spec is left alone"
 
 
+def test_promote_of_a_preview_that_is_still_coming_up_moves_the_traffic_once_it_is(rolling: Shop, cli: Cli) -> None:
+    moving = objects.moving(generation=3)
+    rolling.server.change(APPS, "shop", lambda o: o["spec"].update(rollout={"strategy": "BlueGreen"}))
+    rolling.status(moving | {"rollout": moving.get("rollout", {}) | {"step": 0, "steps": 4, "weight": 0}})
+    assert cli("promote", "shop").out == "app.fairlead.dev/shop revision 2 passes step 2 of 4\n"
+
+
 def test_promote_full_passes_all_steps(canary: Shop, cli: Cli) -> None:
     assert cli("promote", "shop", "--full").out == "app.fairlead.dev/shop revision 2 passes all its steps\n"
     assert annotations(canary) == {"fairlead.dev/promote": "2"}

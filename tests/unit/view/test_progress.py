@@ -207,6 +207,16 @@ def test_what_a_row_is_doing(sentence: str, status: JSON, spec: JSON, active: st
     assert [row.state for row in progress(app(status, **spec), kept, NOW).revisions] == [active, old], sentence
 
 
+@pytest.mark.parametrize(
+    ("weight", "active", "old"), [(0, "preview", "has the traffic"), (100, "has the traffic", "kept")]
+)
+def test_of_two_revisions_that_stand_beside_each_other_one_has_the_traffic(weight: int, active: str, old: str) -> None:
+    kept = [revision(1, "v1", replicas=4, readyReplicas=4), revision(2, "v2", replicas=4, readyReplicas=4)]
+    status = counts(8, 4, 8, 8) | {"rollout": {"steps": 4, "step": 1, "weight": weight}}
+    state = progress(app(status, rollout={"strategy": "BlueGreen"}), kept, NOW)
+    assert [row.state for row in state.revisions] == [active, old]
+
+
 def test_a_revision_whose_last_pods_are_ending_is_shown_until_they_are_gone() -> None:
     kept = [
         revision(1, "v1", terminatingReplicas=2),

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from sim.releases import RELEASES
 from sim.runner import TROUBLES, clean, compare, run
 from sim.scenarios import SCENARIOS
 from sim.weather import WEATHER, named
@@ -25,7 +26,7 @@ from sim.wild import AnyWeather
 
 SECONDS = float(os.environ.get("FAIRLEAD_SOAK", "60"))
 SEED = os.environ.get("FAIRLEAD_SOAK_SEED")
-FAULTED = [scenario for scenario in SCENARIOS.values() if scenario.faulted]
+FAULTED = [scenario for scenario in (SCENARIOS | RELEASES).values() if scenario.faulted]
 WEATHERS = ["fine", *WEATHER, *(f"seed {number}" for number in range(1000))]
 STORIES_PER_ROUND = 10
 

@@ -49,6 +49,11 @@ STRATEGIES: list[JSON] = [
     {"strategy": "Recreate", "blueGreen": None, "steps": None},
     {"strategy": "BlueGreen", "blueGreen": {"autoPromoteSeconds": 5, "scaleDownDelaySeconds": 5}, "steps": None},
     {"strategy": "Canary", "blueGreen": None, "steps": [{"weight": 25}, {"pause": {"seconds": 5}}, {"weight": 50}]},
+    {
+        "strategy": "Canary",
+        "blueGreen": None,
+        "steps": [{"scale": {"replicas": 2}}, {"weight": 10}, {"pause": {"seconds": 5}}],
+    },
 ]
 EXPOSE: list[JSON | None] = [
     None,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/reference: {app,revision}.md from crds/, every field with its type, its default and its meaning;
+"""Writes docs/reference: {app,revision,gate}.md from crds/, every field with its type, its default and its meaning;
 {conditions,metrics,settings}.md from the operator's source (gen/pages.py).
 
 hack/gen_docs.py           write
@@ -22,7 +22,7 @@ from gen import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
-NAMES = ("app", "revision")
+NAMES = ("app", "revision", "gate")
 TEMPLATE = "spec.template"  # a page of its own in every Kubernetes documentation: we say only what differs
 POD_TEMPLATE = "https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#podtemplatespec-v1-core"
 
@@ -39,20 +39,26 @@ def page(crd: Schema) -> str:
         root["description"],
         identity(crd, names, version),
         *rules(root, "Rules"),
-        *(section for field in ("spec", "status") for section in sections(field, root["properties"][field])),
+        *(
+            section
+            for field in ("spec", "status")
+            if field in root["properties"]
+            for section in sections(field, root["properties"][field])
+        ),
         columns(version["additionalPrinterColumns"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def identity(crd: Schema, names: Schema, version: Schema) -> str:
-    scale = ", `kubectl scale` and autoscalers (`/scale`)" if "scale" in version["subresources"] else ""
+    subresources = version.get("subresources", {})
+    scale = ", `kubectl scale` and autoscalers (`/scale`)" if "scale" in subresources else ""
     selectable = ", ".join(f"`{entry['jsonPath'].lstrip('.')}`" for entry in version.get("selectableFields", ()))
     lines = [
         f"- `apiVersion: {crd['spec']['group']}/{version['name']}`, `kind: {names['kind']}`, in a namespace",
         f"- `kubectl get {names['shortNames'][0]}` or `{names['plural']}.{crd['spec']['group']}`; all kinds: `kubectl get fairlead`",
         f"- `kubectl explain {names['plural']}.{crd['spec']['group']}` shows the same texts in a terminal",
-        f"- Subresources: `/status`{scale}",
+        *([f"- Subresources: `/status`{scale}"] if subresources else ()),
     ]
     return "\n".join([*lines, f"- Field selectors (`--field-selector`): {selectable}"] if selectable else lines)
 

@@ -21,6 +21,7 @@ PLACES = (
     "disruption",
     "placement",
     "config",
+    "gates",
     "engine",
 )  # where conditions, problems, events are made
 COPIED = ""  # the reason of another condition, which is found where that one is made

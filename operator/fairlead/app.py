@@ -12,6 +12,9 @@ from fairlead.disruption import controller as disruption
 from fairlead.engine.controller import Controller, Pods
 from fairlead.expose import controller as expose
 from fairlead.expose.plan import add_drain
+from fairlead.gates.controller import GatesPart, Measurer
+from fairlead.gates.guard import Guard
+from fairlead.gates.probe import NetworkProber, Prober
 from fairlead.kube.resources import APPS
 from fairlead.placement.plan import add_spread
 from fairlead.plugins import registry
@@ -20,26 +23,31 @@ from fairlead.rollout.model import App
 from fairlead.rollout.status import selector, summarise
 
 STRATEGIES = "fairlead.strategies"
+CHECKS = "fairlead.checks"
 
 
-def app_controller() -> Controller:
-    """Everything the engine needs to run Apps."""
+def app_controller(prober: Prober | None = None) -> Controller:
+    """Everything the engine needs to run Apps. prober: who measures gates; without one, by no allow list at all."""
     strategies, configuration = registry.load(STRATEGIES), config.ConfigPart()
+    checks = registry.load(CHECKS)
+    gates = GatesPart(checks)
     return Controller(
         name="app",
         parent=APPS,
-        sources=(*rollout.sources(), configuration.source(), expose.source(), disruption.source()),
+        sources=(*rollout.sources(), configuration.source(), expose.source(), disruption.source(), gates.source()),
         parts=(
             configuration,  # first: the copies are there before the Revision and the pods that refer to them
             rollout.RolloutPart(strategies, (_configured, _drained, _spread), configuration.wanted),
             expose.ExposePart(),
             expose.PreviewPart(),
             disruption.DisruptionPart(),
+            gates,
         ),
         status_of=lambda app: app.status,
         summarise=summarise,
         generation_of=lambda app: app.generation,
         pods=Pods(selector, rollout.pods_of),
+        messenger=Measurer(checks, prober or NetworkProber(Guard())),
     )
 
 

@@ -36,6 +36,7 @@ CLUSTER_SCOPED = {
 # Everything the operator asks of the API server. A verb that is missing here is one the operator has no call for.
 NEEDED = {
     ("fairlead.dev", "apps"): {"get", "list", "watch"},
+    ("fairlead.dev", "gates"): {"get", "list", "watch"},
     ("fairlead.dev", "apps/status"): {"patch"},
     ("fairlead.dev", "apps/finalizers"): {"update"},
     ("fairlead.dev", "revisions"): {"get", "list", "watch", "create", "patch", "delete"},

@@ -10,6 +10,7 @@ from fairlead.app import app_controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.leader import LeadershipLost
 from fairlead.engine.settings import EngineSettings, LeaseSettings
+from fairlead.gates.probe import Prober
 from fairlead.kube.fake import FakeClient, FakeCluster, Faults
 from fairlead.kube.fake.faults import Write
 from support.clock import pace
@@ -35,9 +36,10 @@ class Process:
         namespaces: tuple[str, ...] = (),
         seed: int = 0,
         prepare: Callable[[FakeClient], None] = lambda _client: None,
+        prober: Prober | None = None,
     ):
         self._settings, self._namespaces = settings, namespaces
-        self._prepare, self._seed = prepare, seed
+        self._prepare, self._seed, self._prober = prepare, seed, prober
         self.cluster, self.clock, self.identity, self.lease = cluster, clock, identity, lease
         self.faults = Faults()
         self.restarts = 0
@@ -62,7 +64,7 @@ class Process:
         self._prepare(self.client)
         self.engine = Engine(
             self.client,
-            [app_controller()],
+            [app_controller(self._prober)],
             clock=self.clock,
             identity=self.identity,
             lease=self.lease,

@@ -21,6 +21,8 @@ _TIMES = {
     "stepAt",
     "heldAt",
     "at",
+    "measuredAt",
+    "retiredAt",
     "restartAt",
     ANNOTATION_RESTARTED_AT,
     "samplePod",

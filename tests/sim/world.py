@@ -14,7 +14,8 @@ from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.errors import ApiError
 from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, schema
-from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
+from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, GATES, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
+from sim.backend import Backend
 from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, config_maps_of, is_ready
 from sim.monitor import Monitor, finished
 from sim.operator_process import Process
@@ -41,6 +42,7 @@ class World:
         self.cluster.schemas = {
             APPS.kind: schema.load(CRDS / "app.yaml"),
             REVISIONS.kind: schema.load(CRDS / "revision.yaml"),
+            GATES.kind: schema.load(CRDS / "gate.yaml"),
         }
         self.cluster.create(NAMESPACES, None, {"metadata": {"name": NAMESPACE}})
         self.operators: list[Process] = []
@@ -48,6 +50,7 @@ class World:
         self.prepare: Callable[[FakeClient], None] = lambda _client: (
             None
         )  # each operator's connection, before it is used
+        self.backend = Backend()  # what gates measure
         self.calm_at = 0.0  # loop time: until then there is weather
         self.skew = 0.0  # seconds by which the operators' wall clock is ahead of the API server's
         self.lease: LeaseSettings | None = None  # how operators are started, where `start` is not told
@@ -96,6 +99,7 @@ class World:
             namespaces=self.namespaces,
             seed=self.seed,
             prepare=lambda client: self.prepare(client),
+            prober=self.backend,
         )
         self.operators.append(process)
         process.start(faults)

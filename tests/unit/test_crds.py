@@ -24,7 +24,7 @@ from gen import template
 from support.commands import REPOSITORY
 
 JSON = dict[str, Any]
-KINDS = ("App", "Revision")
+KINDS = ("App", "Revision", "Gate")
 BLOCKS: dict[str, type[msgspec.Struct]] = {
     "rollout": Rollout,
     "expose": Expose,
@@ -146,7 +146,7 @@ def test_every_rule_says_in_words_what_is_wrong(kind: str) -> None:
 def test_columns_and_selectors_speak_of_fields_there_are(kind: str) -> None:
     known = {path.replace("[]", "") for path, _ in nodes(schema_of(kind))} | {"metadata.creationTimestamp"}
     entries = [*version(kind)["additionalPrinterColumns"], *version(kind).get("selectableFields", ())]
-    scale = version(kind)["subresources"].get("scale", {})
+    scale = version(kind).get("subresources", {}).get("scale", {})
 
     paths = [*(entry["jsonPath"] for entry in entries), *scale.values()]
 
@@ -164,7 +164,7 @@ def test_the_operator_and_the_definition_agree_on_names(kind: str) -> None:
     assert crd(kind)["spec"]["group"] == meta.GROUP
     assert version(kind)["name"] == meta.VERSION
     assert names["categories"] == ["fairlead"]
-    assert names["shortNames"] == [f"f{resource.kind.lower()}" if kind == "App" else "frev"]
+    assert names["shortNames"] == [{"App": "fapp", "Revision": "frev", "Gate": "fgate"}[kind]]
 
 
 def test_the_operator_reads_every_field_of_the_spec_and_no_other() -> None:

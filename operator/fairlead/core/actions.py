@@ -6,7 +6,7 @@ expectations. Everything the API server must check before it obeys (uid, resourc
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -90,6 +90,18 @@ class Read(msgspec.Struct, frozen=True):
     rv: int
 
 
+class Errand(msgspec.Struct, frozen=True):
+    """Work that takes its time and must hold nobody up, such as a measurement: it is done apart, and its answer is written
+    to the status of one object, from where the watch brings it back. One at a time for each `slot`."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    slot: tuple[str, ...]
+    task: Any
+
+
 class Event(msgspec.Struct, frozen=True):
     """One line of an object's history, for `kubectl describe`; aggregated by the recorder."""
 
@@ -127,6 +139,7 @@ class Plan(msgspec.Struct, frozen=True):
     status: JSON | None = None
     statuses: tuple[tuple[str, str, JSON], ...] = ()  # (kind, name, status) of children whose status we own (Revision)
     events: tuple[Event, ...] = ()
+    errands: tuple[Errand, ...] = ()
     requeue_after: float | None = None  # seconds
     confirm: Confirm = ""
     # The status holds a decision (how many pods each revision is to have) that the actions on pods follow from: it must
@@ -153,6 +166,7 @@ __all__ = [
     "Confirm",
     "Create",
     "Delete",
+    "Errand",
     "Event",
     "Failure",
     "Key",

@@ -17,6 +17,7 @@ LABEL_SERVING = f"{GROUP}/serving"  # "true" while the pod may get traffic
 ANNOTATION_PROMOTE = f"{GROUP}/promote"  # on Apps: what a person asked of one release
 ANNOTATION_ABORT = f"{GROUP}/abort"
 ANNOTATION_RETRY = f"{GROUP}/retry"
+ANNOTATION_APPROVE = f"{GROUP}/approve"
 ANNOTATION_RESTARTED_AT = f"{GROUP}/restarted-at"  # on pods: the spec.rollout.restartAt they were made under
 TRACK_STABLE = "stable"
 MANAGED_BY = "fairlead"

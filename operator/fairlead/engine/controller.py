@@ -14,6 +14,7 @@ import msgspec
 
 from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import JSON, Key
+from fairlead.kube.client import Client
 from fairlead.kube.resources import Resource
 
 
@@ -90,6 +91,18 @@ class Pods(msgspec.Struct, frozen=True):
     known: Callable[[View, Any], Iterable[Any]]  # in the store, by its indexes
 
 
+class Messenger(Protocol):
+    """Who does the errands that a controller's plans ask for."""
+
+    async def run(self, task: Any, client: Client) -> Any:
+        """Do the work; it has time limits of its own. Nothing is written here. ApiError: it is asked for again."""
+        ...
+
+    def said(self, task: Any, status: JSON, answer: Any, now: float) -> JSON | None:
+        """Pure. The fields of the object's status that change by the answer; None where it comes too late."""
+        ...
+
+
 class Controller(msgspec.Struct, frozen=True):
     """All about one parent kind."""
 
@@ -101,3 +114,4 @@ class Controller(msgspec.Struct, frozen=True):
     summarise: Callable[[Any, JSON, float], JSON]  # (parent record, joined status, now) -> the status to write
     generation_of: Callable[[Any], int]
     pods: Pods | None = None  # None: a parent of this kind has none
+    messenger: Messenger | None = None  # None where no plan asks for errands

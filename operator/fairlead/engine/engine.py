@@ -19,6 +19,7 @@ import kopf
 from fairlead.core.meta import Key
 from fairlead.engine import intake
 from fairlead.engine.controller import Controller, Source
+from fairlead.engine.errands import Errands
 from fairlead.engine.execute import Executor
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
@@ -115,6 +116,8 @@ class Engine:
             for reconciler in self.reconcilers:
                 reconciler.stop()
             await _cancel(everything)
+            for reconciler in self.reconcilers:
+                await reconciler.errands.stop()
 
     def stop(self) -> None:
         """End cleanly: no new writes, running ones finish, the lease is released."""
@@ -197,6 +200,7 @@ class Engine:
             expectations=expectations,
             own_writes=own_writes,
             failures=failures,
+            errands=Errands(self.client, controller.messenger, self._requests, own_writes, queue, self.clock),
             executor=Executor(self.client, tables, self._requests, expectations, own_writes, failures),
             statuses=StatusWriter(self.client, self._requests, own_writes, tuning, self.rng),
             recorder=self.recorder,

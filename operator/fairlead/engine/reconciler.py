@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.core.actions import Action, Confirm, Event, Plan, Read, merge_requeue
+from fairlead.core.actions import Action, Confirm, Errand, Event, Plan, Read, merge_requeue
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Part
+from fairlead.engine.errands import Errands
 from fairlead.engine.execute import Executor, Job
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
@@ -42,6 +43,7 @@ class Decision:
     status: JSON | None
     statuses: list[tuple[str, str, JSON]]
     events: list[Event]
+    errands: list[Errand]
     requeue_after: float | None
     confirm: Confirm
     status_first: bool
@@ -70,6 +72,7 @@ def join(plans: list[Plan]) -> Decision:
         status=status,
         statuses=[entry for plan in plans for entry in plan.statuses],
         events=[event for plan in plans for event in plan.events],
+        errands=[errand for plan in plans for errand in plan.errands],
         requeue_after=merge_requeue(*(plan.requeue_after for plan in plans)),
         confirm=confirm,
         status_first=any(plan.status_first for plan in plans),
@@ -107,6 +110,7 @@ class Reconciler:
     expectations: Expectations
     own_writes: OwnWrites
     failures: Failures
+    errands: Errands
     executor: Executor
     statuses: StatusWriter
     recorder: Recorder
@@ -319,6 +323,7 @@ class Reconciler:
             self.queue.add_after(key, 0.0)
             return "continued"
         self.queue.forget(key)
+        self.errands.start(key, decision.errands)
         if (soonest := merge_requeue(*wishes)) is not None:
             self.queue.add_after(key, soonest)
         return "done"

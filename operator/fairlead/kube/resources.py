@@ -46,6 +46,7 @@ BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 APPS = Resource(GROUP, VERSION, "apps", "App")
 REVISIONS = Resource(GROUP, VERSION, "revisions", "Revision")
+GATES = Resource(GROUP, VERSION, "gates", "Gate")
 
 BY_KIND: dict[str, Resource] = {
     resource.kind: resource
@@ -62,5 +63,6 @@ BY_KIND: dict[str, Resource] = {
         LEASES,
         APPS,
         REVISIONS,
+        GATES,
     )
 }

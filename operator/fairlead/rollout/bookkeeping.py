@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fairlead.core.actions import Action, Create, Delete, Patch
-from fairlead.core.conditions import Condition, stamp
+from fairlead.core.conditions import Condition, stamp, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.rollout import revisions
@@ -49,7 +49,12 @@ def revision_statuses(
         wanted_status = of_revision(
             revision, by_hash[revision.hash], observed.app.spec.rollout.min_ready_seconds, phase, now
         )
-        if wanted_status != revision.status and not revision.deleting:
+        retired = retired_at(revision, phase, revision.name == observed.app.status.get("stableRevision"), now)
+        if retired or "retiredAt" in revision.status:  # emptied, not dropped: a new process knows not what was written
+            wanted_status["retiredAt"] = retired
+        # What gates have found there is written by whoever measures, and stays as it is.
+        before = {field: value for field, value in revision.status.items() if field != "gates"}
+        if wanted_status != before and not revision.deleting:
             changed.append(("Revision", revision.name, wanted_status))
     return tuple(changed)
 
@@ -69,6 +74,19 @@ def phase_of(revision: Revision, wanted: bool, complete: bool, rejected: Rejecte
         return "Active" if complete else "Progressing"
     failed = revision.status.get("phase") == "Failed" or (rejected is not None and rejected.revision == revision.name)
     return "Failed" if failed else "Retired"
+
+
+def retired_at(revision: Revision, phase: Phase, completed: bool, now: float) -> str:
+    """When it gave way to another, after it had been completed (it is the App's stable one then); "" while it runs, and where
+    its release never was. It stays known while the revision is gone back to.
+
+    >>> from fairlead.rollout.testing import make_revision
+    >>> retired_at(make_revision(), "Retired", True, 60), retired_at(make_revision(), "Retired", False, 60)
+    ('1970-01-01T00:01:00Z', '')
+    """
+    if phase == "Active":
+        return ""
+    return str(revision.status.get("retiredAt") or (timestamp(now) if phase == "Retired" and completed else ""))
 
 
 def of_revision(revision: Revision, pods: Sequence[Pod], min_ready_seconds: int, phase: Phase, now: float) -> JSON:

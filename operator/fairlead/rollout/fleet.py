@@ -13,6 +13,7 @@ import msgspec
 
 from fairlead.core.budget import fenceposts, proportion
 from fairlead.core.podstate import Pod
+from fairlead.gates.model import Run
 from fairlead.rollout.model import Rollout, Scale, Step
 
 # Pods of the wanted revision that were made before the wish for a restart: a group of its own, on its way out.
@@ -68,7 +69,8 @@ class Course(msgspec.Struct, frozen=True):
     """Where a release stands among its steps: `passed` of them are behind it, the current one began at `since`.
 
     promoted: how many a person has said may be passed without waiting; held: all pods are as the current step wants
-    them, and only time or a person is waited for.
+    them, and only time, a gate or a person is waited for. judged_by: some gate is judged in the release; cleared: those of
+    the current step let it go on; hindrance: the one for which it may not; gates: what they say.
     """
 
     steps: tuple[Step, ...]
@@ -77,6 +79,15 @@ class Course(msgspec.Struct, frozen=True):
     since: float = 0.0
     now: float = 0.0
     held: bool = False
+    judged_by: bool = False
+    cleared: bool = False
+    hindrance: Run | None = None
+    gates: str = ""
+
+    @property
+    def gated(self) -> bool:
+        """The current step waits for gates."""
+        return self.current is not None and bool(self.current.gate or self.current.moment)
 
     @property
     def current(self) -> Step | None:
@@ -109,14 +120,17 @@ class Course(msgspec.Struct, frozen=True):
 
     @property
     def left(self) -> float | None:
-        """Seconds the current step still waits when all pods are as it wants them; None: until somebody promotes it."""
+        """Seconds the current step still waits when all pods are as it wants them; None: until its gates let it pass, or
+        somebody promotes it."""
+        if self.gated:
+            return 0.0 if self.cleared or self.promoted > self.passed else None
         pause = self.current.pause if self.current else None
         if pause is None or self.promoted > self.passed:
             return 0.0
         return None if pause.seconds is None else max(0.0, self.since + pause.seconds - self.now)
 
     def next(self) -> Course:
-        return msgspec.structs.replace(self, passed=self.passed + 1, since=self.now, held=False)
+        return msgspec.structs.replace(self, passed=self.passed + 1, since=self.now, held=False, cleared=False)
 
     def over(self) -> Course:
         """All steps are behind it: nothing is left that the release could be compared with."""

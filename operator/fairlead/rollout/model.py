@@ -13,6 +13,7 @@ from fairlead.core.conditions import parse_time
 from fairlead.core.hashing import canonical
 from fairlead.core.meta import (
     ANNOTATION_ABORT,
+    ANNOTATION_APPROVE,
     ANNOTATION_PROMOTE,
     ANNOTATION_RETRY,
     JSON,
@@ -24,6 +25,7 @@ from fairlead.core.meta import (
 from fairlead.core.podstate import Pod
 from fairlead.disruption.model import Disruption
 from fairlead.expose.model import Expose
+from fairlead.gates.model import AFTER, BACKGROUND, BEFORE, GateEntry, step_moment
 from fairlead.placement.model import Placement
 
 CAUSE_ANNOTATIONS = ("fairlead.dev/change-cause", "kubernetes.io/change-cause")
@@ -58,6 +60,8 @@ class Step(msgspec.Struct, frozen=True):
     weight: int | None = None
     pause: Pause | None = None
     scale: Scale | None = None
+    gate: str = ""
+    moment: str = ""  # never written by people: where spec.rollout.gates are judged
 
 
 class BlueGreen(msgspec.Struct, frozen=True, rename="camel"):
@@ -76,6 +80,8 @@ class Rollout(msgspec.Struct, frozen=True, rename="camel"):
     strategy: str = "Rolling"
     steps: tuple[Step, ...] = ()
     blue_green: BlueGreen = BlueGreen()
+    gates: tuple[GateEntry, ...] = ()
+    fast_undo_seconds: int = 0
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     max_surge: int | str = "25%"
     max_unavailable: int | str = "25%"
@@ -87,6 +93,17 @@ class Rollout(msgspec.Struct, frozen=True, rename="camel"):
     revision_history_limit: int = 10
     undo_to: int | None = None
     restart_at: str = ""
+
+    def judged_at(self, moment: str) -> tuple[str, ...]:
+        """The names of the gates that are judged at a moment of a release.
+
+        >>> rollout = Rollout(steps=(Step(weight=10), Step(gate="errors")), gates=(GateEntry(name="load", when="Background"),))
+        >>> rollout.judged_at("Background"), rollout.judged_at("Step2"), rollout.judged_at("Step1")
+        (('load',), ('errors',), ())
+        """
+        if moment in (BACKGROUND, BEFORE, AFTER):
+            return tuple(entry.name for entry in self.gates if entry.when == moment)
+        return tuple(step.gate for index, step in enumerate(self.steps) if step.gate and step_moment(index) == moment)
 
 
 class Spec(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,12 +124,14 @@ class Asked(msgspec.Struct, frozen=True):
     """What a person asked for by annotation: verbs that belong to one release, and to no manifest.
 
     promote: "4" takes revision 4 past all its steps, "4/2" past its second; abort: "4" takes revision 4 back;
-    retry: any new value tries the template again that was taken back.
+    retry: any new value tries the template again that was taken back. approve: "4/sign-off,4/errors" passes these gates of
+    revision 4.
     """
 
     promote: str = ""
     abort: str = ""
     retry: str = ""
+    approve: str = ""
 
 
 class App(msgspec.Struct, frozen=True):
@@ -190,8 +209,9 @@ class Rejected(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True, rename="camel"):
     """status.rollout: what has to outlive the operator. `sizes` are the pods each revision is to have (upstream keeps
     them in ReplicaSet.spec.replicas), `desired` and `bound` the replicas and replicas+surge they were made for, `step`
-    how many of the steps are passed, `heldAt` since when the current one waits for nothing but time or a person,
-    `serving` how many pods may get traffic, of the revisions of which not all may."""
+    how many of the steps are passed, `heldAt` since when the current one waits for nothing but time, a gate or a person,
+    `moment` which gates may be measured by now (Background: those alone; "": there is nothing to be judged), `serving` how
+    many pods may get traffic, of the revisions of which not all may."""
 
     sizes: dict[str, int] = {}
     serving: dict[str, int] = {}
@@ -204,6 +224,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     step: int = 0
     step_at: str = ""
     held_at: str = ""
+    moment: str = ""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -274,6 +295,7 @@ class _Revision(msgspec.Struct):
 _app = msgspec.json.Decoder(_App)
 _spec = msgspec.json.Decoder(Spec)
 _revision = msgspec.json.Decoder(_Revision)
+_ASKED = (ANNOTATION_PROMOTE, ANNOTATION_ABORT, ANNOTATION_RETRY, ANNOTATION_APPROVE)
 _UNREADABLE = Spec(template=msgspec.Raw(b"{}"))
 
 
@@ -301,7 +323,7 @@ def project_app(data: bytes) -> App:
         digest=_digest(bytes(spec.template)),
         status=raw.status,
         invalid=invalid,
-        asked=Asked(*(annotations.get(name, "") for name in (ANNOTATION_PROMOTE, ANNOTATION_ABORT, ANNOTATION_RETRY))),
+        asked=Asked(*(annotations.get(name, "") for name in _ASKED)),
     )
 
 
@@ -354,6 +376,16 @@ def progress_of(status: JSON) -> Progress:
 def undo_of(status: JSON) -> Undo:
     """status.undo as last written."""
     return _convert(status.get("undo"), Undo)
+
+
+def approved_gates(asked: str, number: int) -> frozenset[str]:
+    """The gates that the annotation approves for this revision.
+
+    >>> sorted(approved_gates("4/sign-off, 4/errors, 3/load, odd", 4))
+    ['errors', 'sign-off']
+    """
+    pairs = (part.strip().partition("/") for part in asked.split(","))
+    return frozenset(gate for revision, _, gate in pairs if revision == str(number) and gate)
 
 
 def rejected_of(status: JSON) -> Rejected:

@@ -26,7 +26,18 @@ from fairlead.core.actions import (
 from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import bookkeeping, events, order, problems, rejection, revisions, status, traffic, weights
+from fairlead.rollout import (
+    bookkeeping,
+    events,
+    judging,
+    order,
+    problems,
+    rejection,
+    revisions,
+    status,
+    traffic,
+    weights,
+)
 from fairlead.rollout.course import course_of
 from fairlead.rollout.fleet import OUTDATED, Fleet, Group, Strategy, limits, scale
 from fairlead.rollout.model import App, Observed, Progress, progress_of
@@ -216,7 +227,9 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
     if not reason:
         return None
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
-    said = status.awaited(app, fleet, counts, found)
+    run = fleet.course.hindrance if fleet.course else None
+    failed = run is not None and reason == judging.GATE_FAILED
+    said = judging.failure(run) if run and failed else status.awaited(app, fleet, counts, found)
     # What failed is what was released: its ConfigMap may have been deleted since, or the spec changed under a pause.
     released = msgspec.structs.replace(app, digest=target.revision.digest) if target.revision else app
     rejected = rejection.reject(released, name, target.number, reason, said, now)
@@ -275,6 +288,8 @@ def resize(app: App, fleet: Fleet, strategy: Strategy) -> Fleet:
         fleet = scale(fleet, progress.bound)
     if app.spec.rollout.paused:
         return fleet.as_served()
+    if fleet.course and fleet.course.hindrance:
+        return msgspec.structs.replace(fleet.as_served(), course=msgspec.structs.replace(fleet.course, held=True))
     return strategy.step(fleet)
 
 
@@ -483,7 +498,8 @@ def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float)
         restart_at=app.spec.rollout.restart_at,
         step=passed,
         step_at=timestamp(course.since) if course and course.current else "",
-        held_at=((before.held_at if same else "") or at) if held else "",
+        held_at=(at if stepped or not same else before.held_at or at) if held else "",
+        moment=judging.open_moment(fleet, counts.complete(app.spec.replicas)),
     )
 
 
@@ -503,7 +519,7 @@ def report(
     name = revisions.name_of(app, target)
     conditions = [
         status.available(app, fleet, counts, found),
-        status.progressing(app, counts, progress, awaited, now),
+        judging.progressing(app, fleet.course) or status.progressing(app, counts, progress, awaited, now),
         *([status.rolled_back(target.rejected, target.number)] if target.rejected else ()),
     ]
     if app.spec.rollout.paused:

@@ -171,7 +171,7 @@ def steps(fleet: Fleet, complete: bool) -> JSON:
     """status.rollout's share about steps: how many there are, the weight that is wanted, and the share there is (of the
     available pods, in per cent)."""
     course = fleet.course
-    if course is None or complete:
+    if course is None or complete or not course.steps:
         return {"step": None}
     share = round(100 * fleet.target.serving / fleet.serving) if fleet.serving else 0
     return {"steps": len(course.steps), "weight": course.weight, "share": share}
@@ -216,7 +216,11 @@ def _held(course: Course) -> str:
     >>> _held(Course((Step(weight=10), Step(pause=Pause(60))), passed=1, since=0, held=True))
     'step 2 of 2 at 10 %: a pause of 60 s, until 1970-01-01T00:01:00Z'
     """
+    if course.hindrance is not None:
+        return f"gate {course.hindrance.name}: {course.hindrance.message}"
     where = f"step {course.passed + 1} of {len(course.steps)} at {course.weight} %"
+    if course.gated:
+        return f"{where}: {course.gates}"
     pause = course.current.pause if course.current else None
     if pause is None or pause.seconds is None:
         return (
@@ -269,7 +273,7 @@ def _stalled(conditions: dict[str, Condition]) -> Condition | None:
     if back := conditions.get("RolledBack"):
         return Condition("Stalled", "True", "RolledBack", back.message)
     progressing = conditions.get("Progressing")
-    if progressing and progressing.reason == DEADLINE:
+    if progressing and progressing.status == "False":
         return progressing
     for type in ("Exposed", "PreviewExposed", "Disruption"):
         condition = conditions.get(type)

@@ -244,6 +244,28 @@ CATALOGUE: dict[str, Advice] = {
         "the release waits at one of its steps, as spec.rollout.steps wants it",
         ("Wait, or let it pass: fairlead promote; or take it back: fairlead abort.",),
     ),
+    "GateFailed": Advice(
+        "a gate has measured that the new revision is not well",
+        (
+            "Look at what it measured: the message, and status.gates of the Revision.",
+            "To go on all the same: fairlead approve; to go back: fairlead abort.",
+        ),
+    ),
+    "GateInconclusive": Advice(
+        "a gate's measurements are neither success nor failure",
+        ("Decide yourself: fairlead approve to go on, fairlead abort to go back.",),
+    ),
+    "GateError": Advice(
+        "a gate cannot be measured: there is no answer, or no number in it",
+        (
+            "Mend the address, the query or the backend; the release goes on by itself when there is an answer.",
+            "Or decide yourself: fairlead approve to go on, fairlead abort to go back.",
+        ),
+    ),
+    "GateNotFound": Advice(
+        "the spec names a Gate that is not in this namespace, or cannot be read",
+        ("Apply the Gate, or correct its name in spec.rollout.gates or spec.rollout.steps.",),
+    ),
     "NotOwned": Advice(
         "an object of the App's name belongs to something else",
         ("Delete or rename the other one, or rename the App.",),

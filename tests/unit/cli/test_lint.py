@@ -63,7 +63,7 @@ def mounted(path: str) -> JSON:
         ("spec.rollout.MaxSurge", "did you mean 'maxSurge'?"),
         ("spec.template.spec.containers[0].imagePullpolicy", "did you mean 'imagePullPolicy'?"),
         ("spec.template.spec.nodeselector", "did you mean 'nodeSelector'?"),
-        ("spec.disruption.count", "there is maxUnavailable, minAvailable, unhealthyPodEvictionPolicy"),
+        ("spec.disruption.amount", "there is maxUnavailable, minAvailable, unhealthyPodEvictionPolicy"),
         ("metadata.lables", "did you mean 'labels'?"),
         ("sepc", "did you mean 'spec'?"),
     ],

@@ -11,7 +11,7 @@ import math
 import msgspec
 
 from fairlead.rollout.fleet import Course, Fleet
-from fairlead.rollout.strategies.rolling import Rolling, towards
+from fairlead.rollout.strategies.rolling import Rolling, stands, towards
 
 
 class Canary:
@@ -72,9 +72,10 @@ def goal_of(fleet: Fleet, course: Course) -> Goal | None:
     """
     stable = next((group for group in fleet.old if group.stable), None)
     if stable is None:
-        return None
+        everything = {fleet.target.id: fleet.replicas}
+        return Goal(everything, fleet.replicas, None) if course.weight == 100 else None
     new, old = split(fleet.replicas, course.weight, fleet.surge, fleet.least)
-    if course.scale is None:
+    if course.scale is None or course.weight == 100:
         return Goal({stable.id: old, fleet.target.id: new}, new, None if new else 0)
     wanted = course.scale.of(fleet.replicas)
     if wanted < new:
@@ -120,10 +121,3 @@ def split(replicas: int, weight: int, surge: int, least: int = 1) -> tuple[int, 
         for new in {min(max(count, least), total - least) for count in counts}
     ]
     return min(options, key=lambda split: (abs(weight - 100 * split[0] / sum(split)), -split[0], sum(split)))
-
-
-def stands(fleet: Fleet, goal: dict[str, int]) -> bool:
-    """All sizes are the goal's, and the new revision's pods are available, with the traffic they are to have."""
-    target = fleet.target
-    reached = all(group.size == goal.get(group.id, 0) for group in fleet.groups)
-    return reached and target.available >= target.size and target.serving == target.share

@@ -5,6 +5,8 @@ Upstream: kubernetes pkg/controller/deployment/recreate.go.
 
 from __future__ import annotations
 
+import msgspec
+
 from fairlead.rollout.fleet import Fleet
 
 
@@ -23,4 +25,11 @@ class Recreate:
         sizes = {group.id: 0 for group in fleet.old}
         waits = fleet.lingering > 0
         sizes[fleet.target.id] = min(fleet.target.size, fleet.replicas) if waits else fleet.replicas
-        return fleet.resized(sizes)
+        after = fleet.resized(sizes)
+        course = fleet.course
+        if course is None or course.current is None:
+            return after
+        held = not waits and after.target.available >= fleet.replicas
+        if held and course.left == 0:
+            return self.step(msgspec.structs.replace(after, course=course.next()))
+        return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from fairlead.rollout.fleet import Fleet, Group
 
 
@@ -22,8 +24,45 @@ class Rolling:
         >>> old = Group("old", 1, 10, available=10, stable=True)
         >>> Rolling().step(Fleet(Group("new", 2, 0), (old,), replicas=10, surge=3, unavailable=2)).sizes
         {'old': 8, 'new': 5}
+
+        Where gates are judged before the promotion, the first pods come and wait for them:
+        >>> from fairlead.rollout.fleet import Course
+        >>> from fairlead.rollout.model import Step
+        >>> course = Course((Step(moment="BeforePromotion"),))
+        >>> Rolling().step(Fleet(Group("new", 2, 0), (old,), replicas=10, surge=3, unavailable=2, course=course)).sizes
+        {'old': 10, 'new': 3}
         """
-        return towards(fleet, {fleet.target.id: fleet.replicas})
+        course = fleet.course
+        if course is None or course.current is None:
+            return towards(fleet, {fleet.target.id: fleet.replicas})
+        goal = {fleet.target.id: fleet.replicas} if course.weight == 100 else first_pods(fleet)
+        after = towards(fleet, goal)
+        held = stands(after, goal)
+        if held and course.left == 0:
+            return self.step(msgspec.structs.replace(after, course=course.next()))
+        return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
+
+
+def first_pods(fleet: Fleet) -> dict[str, int]:
+    """As many new pods as the surge allows beside all old ones, else as many as may be missing in their place; all of them
+    where no pod of a completed revision is left to be compared with.
+
+    >>> old = Group("old", 1, 4, stable=True)
+    >>> first_pods(Fleet(Group("new", 2, 0), (old,), replicas=4, surge=0, unavailable=1))
+    {'old': 3, 'new': 1}
+    """
+    stable = next((group for group in fleet.old if group.stable), None)
+    if stable is None:
+        return {fleet.target.id: fleet.replicas}
+    first = min(fleet.replicas, fleet.surge or fleet.unavailable)
+    return {stable.id: min(fleet.replicas, fleet.bound - first), fleet.target.id: first}
+
+
+def stands(fleet: Fleet, goal: Mapping[str, int]) -> bool:
+    """All sizes are the goal's, and the new revision's pods are available, with the traffic they are to have."""
+    target = fleet.target
+    reached = all(group.size == goal.get(group.id, 0) for group in fleet.groups)
+    return reached and target.available >= target.size and target.serving == target.share
 
 
 def towards(fleet: Fleet, goal: Mapping[str, int]) -> Fleet:

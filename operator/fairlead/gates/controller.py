@@ -1,0 +1,75 @@
+"""The gates room's shell: which Gates an App names, and who measures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+
+from fairlead.core.actions import Failure, Plan
+from fairlead.core.meta import JSON, Key
+from fairlead.engine.controller import Source, View
+from fairlead.gates.counting import joined, recorded
+from fairlead.gates.model import Checks, Gate, Result, project_gate
+from fairlead.gates.plan import GatesObserved, Measure, kinds, named, plan
+from fairlead.gates.probe import Prober
+from fairlead.kube.client import Client
+from fairlead.kube.resources import GATES
+from fairlead.rollout.model import App
+
+
+class GatesPart:
+    """The gates of an App's releases."""
+
+    name = "gates"
+
+    def __init__(self, checks: Checks) -> None:
+        self._checks = checks
+        # Which Apps name a Gate: a Gate knows none of them. Filled as each App is looked at, which all are at the start.
+        self._users: defaultdict[tuple[str, str], set[Key]] = defaultdict(set)
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> GatesObserved | None:
+        app: App | None = view.get("App", key.namespace, key.name)
+        if app is None:
+            return None
+        gates: dict[str, Gate] = {}
+        for name in named(app):
+            self._users[key.namespace, name].add(key)
+            if (gate := view.get("Gate", key.namespace, name)) is not None:
+                gates[name] = gate
+        active = app.status.get("activeRevision") or ""
+        return GatesObserved(app, gates, view.get("Revision", key.namespace, active) if active else None)
+
+    def plan(self, observed: GatesObserved, now: float) -> Plan:
+        return plan(observed, now, self._checks)
+
+    def source(self) -> Source:
+        """Gates; one that changes concerns the Apps that name it."""
+        return Source(resource=GATES, project=project_gate, keys=self._users_of)
+
+    def _users_of(self, gate: Gate) -> Iterable[Key]:
+        return sorted(self._users.get((gate.namespace, gate.name), ()))
+
+
+class Measurer:
+    """Measures: asks what the gate's checks want to know, and has them judge the answers."""
+
+    def __init__(self, checks: Checks, prober: Prober) -> None:
+        self._checks = checks
+        self._prober = prober
+
+    async def run(self, task: Measure, client: Client) -> Result:
+        """All checks are asked at the same time, and judged in their order."""
+        asked = [(check, spec, check.asks(spec, task.subject)) for check, spec in kinds(task.spec, self._checks)]
+
+        async def ask(index: int) -> Result:
+            check, spec, wanted = asked[index]
+            answer = await self._prober.ask(wanted, task.subject, client) if wanted is not None else None
+            return check.judge(spec, answer)
+
+        return joined(await asyncio.gather(*map(ask, range(len(asked)))))
+
+    def said(self, task: Measure, status: JSON, answer: Result, now: float) -> JSON | None:
+        release = task.subject.number
+        gates = recorded(status, task.name, task.moment, release, task.taken, task.spec, answer, now)
+        return None if gates is None else {"gates": gates}

@@ -1,0 +1,227 @@
+"""Which gates of a release are to be measured now, and what the App says of them. Pure.
+
+What is judged when is the rollout's to say (status.rollout.moment); what a run has counted is in the Revision's status. So a
+measurement is due by what is stored alone, and an operator that starts anew measures neither more nor less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from fairlead.core.actions import Errand, Plan, merge_requeue
+from fairlead.core.conditions import Condition, parse_time, timestamp
+from fairlead.core.meta import JSON
+from fairlead.gates.model import (
+    BACKGROUND,
+    Check,
+    Checks,
+    Gate,
+    GateSpec,
+    Run,
+    Subject,
+    Wait,
+    measured_at,
+    runs_of,
+)
+from fairlead.rollout.model import App, Revision, approved_gates, progress_of
+
+
+class GatesObserved(msgspec.Struct, frozen=True):
+    """All that decides about an App's gates: those that it names and that there are, and the Revision that is released."""
+
+    app: App
+    gates: Mapping[str, Gate] = {}
+    revision: Revision | None = None
+
+
+class Measure(msgspec.Struct, frozen=True):
+    """The errand of one measurement: the run's, when it has been measured `taken` times."""
+
+    subject: Subject
+    name: str
+    moment: str
+    taken: int
+    spec: GateSpec
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A gate that is judged now: at which moment, since when, by which rules. `problem`: why it cannot be."""
+
+    name: str
+    moment: str
+    since: float
+    spec: GateSpec = GateSpec()
+    problem: str = ""
+
+
+def plan(observed: GatesObserved, now: float, checks: Checks) -> Plan:
+    """The measurements that are due, what the status says of the gates, and when to look again.
+
+    >>> from fairlead.gates.testing import make_judged_app, make_checks
+    >>> from fairlead.rollout.testing import make_revision
+    >>> app = make_judged_app(active="shop-v2", moment="Background", since=0, gates=[{"name": "errors", "when": "Background", "checks": [{"pods": {}}]}])
+    >>> made = plan(GatesObserved(app, {}, make_revision(number=2, hash="v2")), 0.0, make_checks())
+    >>> made.errands[0].task.name, made.status["gates"][0]["phase"]
+    ('errors', 'Running')
+    """
+    app, revision = observed.app, observed.revision
+    problems = [problem for problem in map(_words, missing(app, observed.gates)) if problem]
+    conditions = [Condition("Gates", "False", "GateNotFound", "; ".join(problems))] if problems else []
+    if app.deleting or app.invalid:
+        return Plan()
+    if revision is None:
+        return Plan(status={"conditions": conditions} if conditions else None)
+    runs = runs_of(revision.status, revision_number(app))
+    said, errands, waits = [], [], []
+    for one in judged(app, observed.gates, revision):
+        run = runs.get((one.name, one.moment)) or Run(one.name, one.moment, revision_number(app))
+        subject = subject_of(app, revision, one.name)
+        wait = Wait(one.problem) if one.problem else None if run.over else awaited(one.spec, subject, checks, now)
+        said.append(report(run, one, wait))
+        if wait or run.over:
+            waits.append(max(0.0, wait.until - now) if wait and wait.until is not None else None)
+            continue
+        due = due_at(run, one)
+        waits.append(max(0.0, due - now) if due > now else None)
+        if due <= now and app.status.get("observedGeneration") == app.generation:
+            errands.append(errand(revision, Measure(subject, one.name, one.moment, run.taken, one.spec)))
+    status: JSON = {"conditions": conditions} if conditions else {}
+    if said:
+        status["gates"] = said
+    return Plan(status=status or None, errands=tuple(errands), requeue_after=merge_requeue(*waits))
+
+
+def judged(app: App, gates: Mapping[str, Gate], revision: Revision) -> Iterator[Judged]:
+    """The gates of this moment: those in the background as long as a release is under way and has a pod that serves, and
+    those of the step or the promotion it is held for.
+
+    >>> from fairlead.gates.testing import make_judged_app
+    >>> from fairlead.rollout.testing import make_revision
+    >>> entries = [{"name": "errors", "when": "Background", "checks": [{"pods": {}}]}, {"name": "ask", "when": "BeforePromotion"}]
+    >>> app = make_judged_app(moment="BeforePromotion", since=60, gates=entries)
+    >>> [(one.name, one.moment, one.since) for one in judged(app, {}, make_revision())]
+    [('errors', 'Background', 0.0), ('ask', 'BeforePromotion', 60.0)]
+    """
+    progress = progress_of(app.status)
+    if not progress.moment or app.status.get("activeRevision") != revision.name:
+        return
+    started, held = parse_time(progress.started_at), parse_time(progress.held_at)
+    if started is not None and (app.status.get("rollout") or {}).get("available"):
+        yield from (_judged(app, name, BACKGROUND, started, gates) for name in app.spec.rollout.judged_at(BACKGROUND))
+    if held is not None and progress.moment != BACKGROUND:
+        moment = progress.moment
+        yield from (_judged(app, name, moment, held, gates) for name in app.spec.rollout.judged_at(moment))
+
+
+def _judged(app: App, name: str, moment: str, since: float, gates: Mapping[str, Gate]) -> Judged:
+    entry = next((entry for entry in app.spec.rollout.gates if entry.name == name), None)
+    if entry is not None and not entry.gate:
+        return Judged(name, moment, since, entry)
+    wanted = entry.gate if entry else name
+    gate = gates.get(wanted)
+    if gate is None or gate.invalid:
+        words = (
+            f"the Gate {wanted}: {gate.invalid}"
+            if gate
+            else f"the Gate {wanted}, which does not exist in this namespace"
+        )
+        return Judged(name, moment, since, problem=words)
+    return Judged(name, moment, since, gate.spec)
+
+
+def missing(app: App, gates: Mapping[str, Gate]) -> Iterator[tuple[str, str]]:
+    """The Gates that the App names and that are not there, or cannot be read: told before a release comes to them."""
+    for name in named(app):
+        gate = gates.get(name)
+        if gate is None:
+            yield name, "there is none in this namespace"
+        elif gate.invalid:
+            yield name, gate.invalid
+
+
+def named(app: App) -> list[str]:
+    """The Gates (by their names as objects) that an App's spec mentions.
+
+    >>> from fairlead.rollout.testing import make_app
+    >>> from fairlead.rollout.model import Step
+    >>> named(make_app(steps=(Step(gate="errors"),)))
+    ['errors']
+    """
+    rollout = app.spec.rollout
+    inline = {entry.name for entry in rollout.gates}
+    steps = [step.gate for step in rollout.steps if step.gate and step.gate not in inline]
+    return sorted({*steps, *(entry.gate for entry in rollout.gates if entry.gate)})
+
+
+def _words(problem: tuple[str, str]) -> str:
+    name, why = problem
+    return f"Gate {name}: {why}; a release waits where it is to be judged by it"
+
+
+def awaited(spec: GateSpec, subject: Subject, checks: Checks, now: float) -> Wait | None:
+    """What has to come before a measurement: the first check's that waits; None where none does."""
+    for check, parameters in kinds(spec, checks):
+        if wait := check.waits(parameters, subject, now):
+            return wait
+    unknown = [kind for raw in spec.checks for kind in raw if kind not in checks and kind != "name"]
+    return Wait(f"a check of the kind {unknown[0]!r}, which is not installed") if unknown else None
+
+
+def kinds(spec: GateSpec, checks: Checks) -> Iterator[tuple[Check, JSON]]:
+    """Each of the gate's checks with what is said of it."""
+    for raw in spec.checks:
+        for kind, parameters in raw.items():
+            if kind in checks:
+                yield checks[kind], parameters or {}
+
+
+def due_at(run: Run, one: Judged) -> float:
+    """When the next measurement is due: the delay after the beginning, then the interval after the last.
+
+    >>> due_at(Run("errors", "Step2", 4), Judged("errors", "Step2", 100.0, GateSpec(delay_seconds=30)))
+    130.0
+    """
+    last = measured_at(run)
+    return one.since + one.spec.delay_seconds if last is None else last + one.spec.interval_seconds
+
+
+def report(run: Run, one: Judged, wait: Wait | None) -> JSON:
+    """One entry of status.gates of the App: where the run stands, with its last value, or what it waits for."""
+    phase = run.phase if not wait or run.over else "Waiting"
+    last = run.last
+    said = {
+        "name": one.name,
+        "moment": one.moment,
+        "phase": phase,
+        "message": f"waits for {wait.message}" if wait and not run.over else run.message,
+        "value": last.value if last else "",
+        "measured": run.taken,
+        "measuredAt": last.at if last else "",
+        "since": run.since or timestamp(one.since),
+    }
+    said |= {"dryRun": True} if one.spec.dry_run else {}
+    return {field: value for field, value in said.items() if value != ""}
+
+
+def subject_of(app: App, revision: Revision, gate: str) -> Subject:
+    number = revision_number(app)
+    approved = gate in approved_gates(app.asked.approve, number)
+    return Subject(app.namespace, app.name, app.uid, revision.hash, number, approved)
+
+
+def revision_number(app: App) -> int:
+    """The number of the release that is under way: a revision's own may be about to change."""
+    return int(app.status.get("revision") or 0)
+
+
+def errand(revision: Revision, measure: Measure) -> Errand:
+    return Errand(
+        kind="Revision",
+        namespace=revision.namespace,
+        name=revision.name,
+        uid=revision.uid,
+        slot=(revision.uid, measure.name, measure.moment),
+        task=measure,
+    )

@@ -1,0 +1,33 @@
+"""What gates measure in the simulation: a backend that answers like Prometheus, by how the new pods' image behaves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from fairlead.gates.model import Answer, Ask, AskPods, HttpAnswer, PodsAnswer, Subject
+from fairlead.gates.probe import read_pods
+from fairlead.kube.client import Client
+
+RATES = {"lossy": "0.5", "unclear": "0.03", "odd": "NaN"}  # by the image's tag; others lose little
+_SECONDS = 0.5  # an answer takes
+
+
+class Backend:
+    """down: it does not answer at all."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    async def ask(self, ask: Ask, subject: Subject, client: Client) -> Answer:
+        await asyncio.sleep(_SECONDS)
+        pods = await read_pods(subject, client)
+        if isinstance(ask, AskPods):
+            return PodsAnswer(tuple(pod for pod, _ in pods))
+        if self.down:
+            return (HttpAnswer("prometheus", error="no answer within 10 s"),)
+        image = pods[0][1]["spec"]["containers"][0]["image"] if pods else ""
+        value = RATES.get(image.rpartition(":")[2], "0.001")
+        said = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, value]}]}}
+        return (HttpAnswer("prometheus", 200, msgspec.json.encode(said)),)

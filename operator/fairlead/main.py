@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from fairlead import __version__
 from fairlead.engine.controller import Controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.health import Health
+from fairlead.gates.guard import parse
+from fairlead.gates.probe import NetworkProber, api_servers
 from fairlead.kube.config import Access, ConfigError, Login, login
 from fairlead.kube.http import HttpClient
 from fairlead.logs import configure
@@ -32,11 +35,12 @@ log = logging.getLogger(__name__)
 FINALIZER = "fairlead.dev/unused"
 
 
-def build_controllers() -> list[Controller]:
-    """Every parent kind this process runs."""
+def build_controllers(settings: Settings, access: Access) -> list[Controller]:
+    """Every parent kind this process runs. Resolves the API server's name: call it in a thread."""
     from fairlead.app import app_controller
 
-    return [app_controller()]
+    guard = parse(settings.gate_allow, api_servers(access.server, os.environ))
+    return [app_controller(NetworkProber(guard, settings.gate_prometheus))]
 
 
 def run_workloads(settings: Settings | None = None) -> int:
@@ -62,7 +66,9 @@ def run_workloads(settings: Settings | None = None) -> int:
 class Process:
     """One operator process. kopf's activities are its methods."""
 
-    def __init__(self, settings: Settings, way: Login, controllers: Callable[[], list[Controller]]) -> None:
+    def __init__(
+        self, settings: Settings, way: Login, controllers: Callable[[Settings, Access], list[Controller]]
+    ) -> None:
         self._settings = settings
         self._login = way
         self._controllers = controllers
@@ -107,10 +113,11 @@ class Process:
         settings, metrics = self._settings, Metrics()
         metrics.build_info.labels(__version__).set(1)
         access = await asyncio.to_thread(self._login.access)
+        controllers = await asyncio.to_thread(self._controllers, settings, access)
         client = self._client = HttpClient(self._login, access)
         engine = self._engine = Engine(
             client,
-            self._controllers(),
+            controllers,
             clock=time.time,
             identity=settings.identity,
             namespaces=settings.namespaces,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fairlead.engine.settings import EngineSettings, LeaseSettings
+from fairlead.gates import guard
 
 PREFIX = "FAIRLEAD_"
 
@@ -68,6 +69,12 @@ class Settings:
     status_interval: float = _setting(
         0.2, "While only counters move, an App's status is written at most once in this time."
     )
+
+    gate_allow: tuple[str, ...] = _setting(
+        (),
+        "Whom gates may ask besides an App's own Services and pods: host, host:port, *.domain, or a network such as 10.0.0.0/8.",
+    )
+    gate_prometheus: str = _setting("", "Address of the Prometheus that gates ask where they name none. Empty: none.")
 
     def engine(self) -> EngineSettings:
         return EngineSettings(
@@ -143,6 +150,12 @@ def _checked(settings: Settings) -> Settings:
             "--lease-duration must be above --lease-renew-deadline, and that above twice --lease-retry-period: "
             f"{settings.lease_duration:g}, {settings.lease_renew_deadline:g}, {settings.lease_retry_period:g}"
         )
+    try:
+        guard.parse(settings.gate_allow)
+    except ValueError as error:
+        raise SettingsError(f"--gate-allow: {error}") from None
+    if settings.gate_prometheus and not settings.gate_prometheus.startswith(("http://", "https://")):
+        raise SettingsError(f"--gate-prometheus: {settings.gate_prometheus!r} is no http or https URL")
     for name in ("workers", "max_creates", "max_deletes"):
         if getattr(settings, name) < 1:
             raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")

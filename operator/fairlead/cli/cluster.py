@@ -405,6 +405,16 @@ class Cluster:
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
         return self._request("GET", path, query, headers={"Accept": "*/*"}).decode("utf-8", "replace")
 
+    def through(self, path: str, *, timeout: float) -> bytes:
+        """What is behind one of the API server's proxies, as it says it. ApiError where that is an error status."""
+        response = self._open("GET", path, None, headers={"Accept": "*/*"}, timeout=timeout)
+        try:
+            return bytes(response.read(decode_content=True))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unreachable(0, "AnswerCut", f"the answer was cut: {_reason(error)}") from None
+        finally:
+            response.release_conn()
+
     def raw(self, path: str, **query: str) -> JSON:
         """Any path that answers with a JSON object: /version, discovery."""
         return self._json("GET", path, dict(query))

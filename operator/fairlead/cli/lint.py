@@ -47,7 +47,7 @@ def lint(names: tuple[str, ...], more: tuple[str, ...], strict: bool, output: st
         raise click.UsageError("give a file with -f, or -f - for standard input", click.get_current_context())
     linter = Linter()
     try:
-        for name, text in _texts(sources):
+        for name, text in read_texts(sources):
             linter.file(name, text)
     except NoCRDs as error:
         raise Failed(str(error)) from None
@@ -71,7 +71,7 @@ def lint(names: tuple[str, ...], more: tuple[str, ...], strict: bool, output: st
     return 1 if failed else 0
 
 
-def _texts(sources: list[str]) -> Iterator[tuple[str, str]]:
+def read_texts(sources: list[str]) -> Iterator[tuple[str, str]]:
     """(name, text) of every file, directories taken apart."""
     for source in sources:
         if source == "-":

@@ -1,4 +1,4 @@
-"""The verbs of one release: promote, abort and retry. They are annotations that name the revision they are about, so that
+"""The verbs of one release: promote, approve, abort and retry. They are annotations that name the revision they are about, so that
 they mean nothing to the next one, and no manifest in git has to hold them."""
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from fairlead.cli.change import writing_of
 from fairlead.cli.failures import Failed
 from fairlead.cli.options import Verb, change, connection, name_argument
 from fairlead.core.conditions import timestamp
-from fairlead.core.meta import ANNOTATION_ABORT, ANNOTATION_PROMOTE, ANNOTATION_RETRY
+from fairlead.core.meta import ANNOTATION_ABORT, ANNOTATION_APPROVE, ANNOTATION_PROMOTE, ANNOTATION_RETRY
+from fairlead.view import gates
 from fairlead.view.model import App
 
 
@@ -36,6 +37,40 @@ def promote(ctx: click.Context, name: str, full: bool, dry_run: str, field_manag
     value = str(number) if full else f"{number}/{step}"
     told = "passes all its steps" if full else f"passes step {step} of {rollout.steps}"
     writing.annotate({ANNOTATION_PROMOTE: value}, f"revision {number} {told}")
+
+
+@click.command(cls=Verb)
+@name_argument
+@click.argument("gate", required=False, metavar="[GATE]")
+@change
+@connection
+@click.pass_context
+def approve(
+    ctx: click.Context, name: str, gate: str | None, dry_run: str, field_manager: str, output: str | None
+) -> None:
+    """Let a release pass a gate, whatever it has measured or waits for, by adding its revision and name to the annotation
+    fairlead.dev/approve. Without a name: the one gate that waits for somebody.
+
+    \b
+      fairlead approve shop                the gate that waits
+      fairlead approve shop sign-off       this one
+    """
+    writing = writing_of(ctx, name, dry_run, field_manager, output)
+    number, known = _releasing(writing.app), gates.shown(writing.app)
+    waiting = [one.name for one in known if one.phase in gates.OPEN]
+    if gate is None and len(waiting) != 1:
+        which = (
+            f"these gates wait: {', '.join(waiting)}; name one" if waiting else "none of its gates waits for anybody"
+        )
+        raise Failed(f"cannot approve {name}: {which}; see: fairlead status {name}")
+    chosen = gate or waiting[0]
+    if chosen not in {one.name for one in known}:
+        judged = ", ".join(one.name for one in known) or "none"
+        raise Failed(f"cannot approve {name}: no gate {chosen} is judged now (judged: {judged})")
+    before = ((writing.raw.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION_APPROVE) or ""
+    said = [part for part in before.split(",") if part.startswith(f"{number}/")]
+    value = ",".join(dict.fromkeys([*said, f"{number}/{chosen}"]))
+    writing.annotate({ANNOTATION_APPROVE: value}, f"revision {number} passes gate {chosen}")
 
 
 @click.command(cls=Verb)

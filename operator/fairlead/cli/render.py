@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.text import Text
 
+from fairlead.view import gates
 from fairlead.view.ages import age, duration
 from fairlead.view.bars import bar
 from fairlead.view.history import Entry
@@ -73,6 +74,8 @@ def status(state: Progress, now: float, width: int | None) -> Iterator[Text]:
     yield _title(state, now)
     yield from _revisions(state, now)
     yield from _awaited(state, now, width)
+    for gate in state.gates:
+        yield from folded(gates.line(gate, now), width, indent=2, style="dim" if gate.phase == "Passed" else "")
     for problem in state.problems[:MOST_PROBLEMS]:
         yield from _problem(problem, now, width)
     if len(state.problems) > MOST_PROBLEMS:

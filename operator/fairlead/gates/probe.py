@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -136,6 +137,21 @@ async def read_pods(subject: Subject, client: Client) -> list[tuple[Pod, dict[st
         if pod is not None and pod.active and pod.owner_uid == subject.app_uid:
             found.append((pod, msgspec.json.decode(raw)))
     return sorted(found, key=lambda pair: pair[0].name)
+
+
+def api_servers(server: str, environ: Mapping[str, str]) -> list[tuple[str, int]]:
+    """The addresses and ports the API server is known by here: the one that is used, and what the cluster tells its pods."""
+    parts = urlsplit(server)
+    known = {(parts.hostname or "", parts.port or 443)}
+    if host := environ.get("KUBERNETES_SERVICE_HOST"):
+        known.add((host, int(environ.get("KUBERNETES_SERVICE_PORT") or 443)))
+    found = set()
+    for host, port in known:
+        try:
+            found |= {(str(place[0]), port) for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        except OSError:
+            continue  # then nobody reaches it by that name from here
+    return sorted(found)
 
 
 class _Target(msgspec.Struct, frozen=True):

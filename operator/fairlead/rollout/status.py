@@ -190,7 +190,8 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     tail = f": {why}" if why else ""
     target, course = fleet.target, fleet.course
     if course and course.held:
-        shown = app.spec.rollout.strategy == "BlueGreen" and course.current is not None and course.current.pause
+        pause = course.current.pause if course.current and not course.hindrance else None
+        shown = app.spec.rollout.strategy == "BlueGreen" and pause
         return blue_green.held(course, target) if shown else _held(course)
     if fleet.lingering and target.size == 0 and app.spec.replicas:
         return f"{fleet.lingering} pods of the old revision to end{tail}"

@@ -120,6 +120,20 @@ class Rejected(Base, frozen=True):
     message: str = ""
 
 
+class GateStatus(Base, frozen=True):
+    """A gate that is judged now."""
+
+    name: str
+    moment: str = ""
+    phase: str = ""
+    message: str = ""
+    value: str = ""
+    measured: int = 0
+    measured_at: str = ""
+    since: str = ""
+    dry_run: bool = False
+
+
 class AppStatus(Base, frozen=True):
     observed_generation: int = 0
     conditions: list[Condition] = []
@@ -138,6 +152,7 @@ class AppStatus(Base, frozen=True):
     undo: Undo | None = None
     rejected: Rejected | None = None
     rollout: RolloutStatus = RolloutStatus()
+    gates: list[GateStatus] = []
 
 
 class App(Base, frozen=True):

@@ -11,8 +11,9 @@ import msgspec
 from fairlead.core.conditions import parse_time
 from fairlead.core.hashing import template_hash
 from fairlead.core.meta import JSON
+from fairlead.view import gates
 from fairlead.view.inert import one_line
-from fairlead.view.model import App, Condition, Problem, Revision
+from fairlead.view.model import App, Condition, GateStatus, Problem, Revision
 
 # Done and Failed end a rollout. Unseen: the operator has not looked at the newest spec. Degraded: the rollout was done, and
 # pods have failed since.
@@ -105,6 +106,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     revisions: tuple[Row, ...]
     problems: tuple[Problem, ...]
     troubles: tuple[Condition, ...]  # conditions that say something is wrong and that no problem says
+    gates: tuple[GateStatus, ...] = ()
     waiting_for: str = ""
     waiting_since: float | None = None
     gives_up_at: float | None = None  # when the progress deadline ends
@@ -185,6 +187,7 @@ def progress(app: App, revisions: Sequence[Revision], now: float) -> Progress:
         revisions=_rows(app, revisions, ruling),
         problems=tuple(status.problems),
         troubles=tuple(troubles(app)),
+        gates=gates.shown(app),
         waiting_for=waiting,
         waiting_since=since if waiting else None,
         gives_up_at=_deadline(app, ruling),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fairlead.core.podstate import Pod, missing
+from fairlead.view import gates
 from fairlead.view.advice import Advice, advice
 from fairlead.view.ages import age, duration
 from fairlead.view.history import undo_target
@@ -133,6 +134,7 @@ def _sentences(app: App, state: Progress, evidence: Evidence, now: float) -> Ite
     if state.waiting_for:
         since = f", for {age(state.waiting_since, now)}" if state.waiting_since is not None else ""
         yield f"It waits for {state.waiting_for}{since}."
+    yield from (f"{gates.line(gate, now)}." for gate in state.gates)
     yield from _deadline(state, now)
     yield from _serving(state)
     if app.metadata.deleting and app.metadata.finalizers:
@@ -293,6 +295,7 @@ def _steps(
                 f"kubectl{scope} logs {sample.pod}{container} --previous",
                 "read the whole log of the process that ended",
             )
+    yield from (Step(what, purpose) for what, purpose in gates.steps(state.gates, state.name, command, scope))
     if state.verdict == "Paused":
         yield Step(f"{command} resume {state.name}{scope}", "go on")
     if _is_the_releases_fault(state, causes):

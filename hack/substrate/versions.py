@@ -9,6 +9,7 @@ HELM = "v3.22.0"
 HELM4 = "v4.3.1"  # its --wait reads conditions (kstatus), which Helm 3 does for built-in kinds only
 KWOK = "v0.8.0"
 METRICS_SERVER = "v0.9.0"
+PROMETHEUS = "v0.305.0"  # of the module: the release 3.5.0; later ones need a module that cannot be had everywhere
 
 # What a node image holds besides Kubernetes itself.
 CONTAINERD = "v2.3.7"

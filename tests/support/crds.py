@@ -22,7 +22,11 @@ def install(lab: Lab) -> None:
     """What a person does: client-side `kubectl apply`. Returns when the kinds are served."""
     lab.kubectl("apply", "-f", str(CRDS))
     # Not `kubectl wait`: it fails on a definition so new that it has no conditions yet.
-    eventually(lambda: all(_established(lab, name) for name in ("apps.fairlead.dev", "revisions.fairlead.dev")))
+    eventually(
+        lambda: all(
+            _established(lab, name) for name in ("apps.fairlead.dev", "revisions.fairlead.dev", "gates.fairlead.dev")
+        )
+    )
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:

@@ -3,6 +3,7 @@
 cases    one App of 1000 pods, then 200 Apps of 5: create, roll to a new image, scale to 0
 crowd    10,000 pods: memory, rest, the way back after a restart
 latency  from a pod event to the write that answers it, at 1000 events a second
+releases a canary 10/50/100 of 1000 pods beside a plain roll; from a promotion to the last label of the switch
 
 Each contender gets a fresh lab (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, 50 KWOK nodes). They take
 turns, in another order each round; figures are medians. Compare within one run only: walls depend on the machine and on
@@ -27,6 +28,7 @@ from bench import contenders, labs, latency, machine, page, process, replay, rep
 from bench.contenders import Contender
 from bench.crowd import Crowd, Restart
 from bench.measuring import Course
+from bench.releases import Releases
 from bench.reporting import FLOOR, OURS, SCHEDULED, STOCK, UNSPREAD, UNTHROTTLED, Turn
 from bench.requests import Counter
 from bench.watching import Referee
@@ -38,7 +40,7 @@ from substrate.lab import State
 from substrate.progress import Failure, Progress, seconds
 
 PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
-PARTS = ("cases", "crowd", "latency")
+PARTS = ("cases", "crowd", "latency", "releases")
 
 Lines = tuple[bytes, ...]
 Measured = Callable[[Course, HttpClient, Contender], Awaitable[Turn]]
@@ -183,6 +185,12 @@ def _turns(wish: Wish) -> Iterator[Turn]:
         turn = Turn(OURS, wish.pods, (), figures)
         _say(f"latency: {reporting.in_words(turn)}")
         yield turn
+    if "releases" in wish.parts:
+        for name in (OURS, UNTHROTTLED):
+            if name in wish.only:
+                turn = _releases(name, wish)
+                _say(f"releases: {reporting.in_words(turn)}")
+                yield turn
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
@@ -224,6 +232,24 @@ def _crowd(name: str, wish: Wish) -> Turn:
             pid = operator.start()
             operator.wait_ready()
             measured = _crowded(name, wish, Restart(operator.stop, operator.start))
+            return uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))[0]
+
+
+def _releases(name: str, wish: Wish) -> Turn:
+    """One contender's releases in a lab of its own."""
+    load, small = Load("one", 1, wish.pods), Load("small", 1, 10)
+
+    async def measured(course: Course, client: HttpClient, contender: Contender) -> Turn:
+        await course.warm_up(contender)
+        releases = Releases(course, client)
+        if name != OURS:
+            return Turn(name, wish.pods, (), await releases.plain(contender, load))
+        return Turn(name, wish.pods, (), await releases.stepped(contender, load, small))
+
+    with _lab(name) as state:
+        if name != OURS:
+            return uvloop.run(_on(state, name, wish, {}, measured))[0]
+        with process.running(state, wish.folder / "bench-operator.log", wish.profiler) as pid:
             return uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))[0]
 
 

@@ -41,6 +41,7 @@ _SECTIONS = {
     "Time": ("create", "roll", "scale_down", "many_create", "many_roll", "many_scale_down", "crowd_create"),
     "What the controller costs": ("cpu_", "memory", "memory_crowd", "idle_cpu", "restart", "event_cpu", "write_cpu"),
     "From a pod event to the write that answers it": ("event_to_write_p50", "event_to_write_p99", "event_rate"),
+    "Releases by steps": ("canary", "promotion"),
     "What it costs everybody else": ("writes_", "server_cpu_", "scheduler_cpu_", "kcm_cpu_"),
 }
 
@@ -70,6 +71,9 @@ _METHOD = """\
 - **from event to write**: no API server on two cores tells of {rate} pod events a second. So the operator's process runs against
   the simulation's API server behind a socket (held to the real one's behaviour by tests/conformance): one pod after another of
   200 Apps is taken away, and the time runs from there until the request for its replacement has been received and carried out.
+- **canary**: all steps at once, so that it shows what the steps cost: weights 10 and 50, then everything, within the same surge
+  and unavailability as the plain roll beside it. **promotion**: a BlueGreen App of ten pods whose preview is shown; from the
+  annotation until all new pods and no old one carry the label that the Service selects, as a list every 2 ms shows it.
 - CPU is user and system time of the process, until it is quiet again after the case; memory is what is resident.
 - The machine was quiet where "others" below is small: CPU time grows, too, when others use the machine.
 """

@@ -57,6 +57,8 @@ SINGLES = {
     "event_to_write_p50": ("ms", "event to write, half of them"),
     "event_to_write_p99": ("ms", "event to write, 99 of 100"),
     "event_rate": ("per s", "pod events meanwhile"),
+    "canary": ("s", "a canary 10/50/100 without pauses; upstream: a plain roll"),
+    "promotion": ("ms", "promotion to all the traffic moved, ten pods"),
 }
 
 TITLES = {

@@ -1,20 +1,18 @@
-"""BlueGreen releases on a real control plane: labels, Services and the endpoints that the cluster makes of them."""
+"""Which pods get traffic during a release, on a real control plane: labels, Services, and the endpoints it makes of them."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 
 from support.crds import eventually, install
-from support.lab import Lab
+from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import JSON, Team, image
 
-_numbers = count(1)
 PORTS = {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
 ROLLOUT = {
     "strategy": "BlueGreen",
@@ -25,18 +23,10 @@ ROLLOUT = {
 
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
-    with Lab("blue-green", controllers=True, scheduler=True, kwok=True, nodes=4, qps="unthrottled") as lab:
+    with whole_lab("traffic") as lab:
         install(lab)
         with Operator(lab):
             yield lab
-
-
-@pytest.fixture
-def team(plane: Lab) -> Iterator[Team]:
-    name = f"blue-green-{next(_numbers)}"
-    plane.kubectl("create", "namespace", name)
-    yield Team(plane, name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def endpoints(team: Team, service: str) -> Counter[str]:
@@ -126,3 +116,17 @@ def test_a_service_that_is_somebody_elses_is_not_taken_for_the_preview(team: Tea
 
 def taken() -> JSON:
     return {"replicas": 3, "template": image("1"), "rollout": ROLLOUT, "expose": PORTS}
+
+
+def test_pods_of_a_canary_beyond_its_weight_get_no_traffic(team: Team) -> None:
+    steps = [{"scale": {"replicas": 2}}, {"weight": 25}, {"pause": {}}]
+    rollout = {"strategy": "Canary", "maxSurge": 2, "maxUnavailable": 0, "steps": steps}
+    team.run(replicas=4, rollout=rollout, expose=PORTS)
+    team.patch({"template": image("2")})
+    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"], 60)
+    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3, "shop:2": 1}, 30)
+    assert serving(team) == {("shop:1", "true"): 3, ("shop:2", "true"): 1, ("shop:2", "false"): 1}
+    assert team.shop()["status"]["rollout"]["share"] == 25
+    annotate(team, "fairlead.dev/promote=2")
+    team.wait("condition=Ready")
+    eventually(lambda: endpoints(team, "shop") == {"shop:2": 4}, 30)

@@ -311,6 +311,8 @@ def _carry_out(
     gone = surplus(observed, fleet, now)
     into, out = relabelled(app, fleet, gone, now)
     room = max(0, fleet.bound - counts.total)
+    # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
+    waiting = made[room:] if counts.total <= fleet.bound else []
     finished, later = sweep(observed.pods, now)
     progress = remember(app, target, fleet, counts, now)
     books = bookkeeping.keep_revisions(observed, target, fleet, complete)
@@ -318,7 +320,7 @@ def _carry_out(
     moved = bool(made or gone or into or out)
     return Plan(
         # The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment.
-        actions=(*claims, *books, *made[:room], *gone, *made[room:], *traffic.patches(into, out), *finished),
+        actions=(*claims, *books, *made[:room], *gone, *waiting, *traffic.patches(into, out), *finished),
         status=joined,
         statuses=bookkeeping.revision_statuses(observed, target, complete, now),
         events=tuple(events.happened(observed, target, fleet, counts, found, complete)),

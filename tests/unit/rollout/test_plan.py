@@ -424,3 +424,12 @@ def test_a_revision_tells_how_many_pods_it_has() -> None:
     assert (kind, name, status["phase"], status["readyReplicas"]) == ("Revision", "shop-v1", "Active", 2)
     told = msgspec.structs.replace(V1, status=status)
     assert decide(app, (told,), make_pods(2)).statuses == ()
+
+
+def test_pods_beyond_the_bound_go_before_any_comes() -> None:
+    """Four pods were adopted by an App of two that also asks for a restart: none is made until there is room for it."""
+    app = make_app(replicas=2, restart_at="2026-11-21T10:00:00Z", max_surge=1, max_unavailable=0)
+    made = decide(app, (V1,), make_pods(4))
+    assert shown(made) == {"v1": -2}
+    after = decide(app, (V1,), make_pods(2))
+    assert shown(after) == {"v1": 1}

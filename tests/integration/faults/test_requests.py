@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from substrate.api import Api
@@ -15,6 +15,7 @@ from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request, Unavailable
 from support.team import UNHURRIED, Team, image
+from support.watch import PodHistory
 
 
 class Rival(Fault):
@@ -81,19 +82,14 @@ def test_trust_30_creates_without_an_answer_make_no_second_pod(team: Team, opera
 def test_trust_35_a_roll_goes_on_after_a_time_in_which_everything_is_refused(
     team: Team, operator: Operator, proxy: Proxy
 ) -> None:
-    team.run(**UNHURRIED)
-    with team.history() as history:
-        team.patch({"template": image("2")})
-        eventually(lambda: bool(proxy.writes("DELETE", "pods")))
+    def all_refused() -> None:
         with proxy.suffers(Unavailable()):
             before = len(proxy.requests)
             team.kubectl("annotate", "pods", "--all", "storm=yes")  # a line for each stream
             eventually(lambda: len(proxy.requests) > before + 40, 90)
             assert operator.healthy() and operator.ready()
-        began = time.monotonic()
-        team.wait("jsonpath={.status.updatedReplicas}=8")
-        team.wait("condition=Ready")
-        took = time.monotonic() - began
+
+    history, took = rolled_through(all_refused, team, proxy)
     figures.tell(f"35: a roll was at its end {took:.1f} s after 40 requests were refused with 503")
     assert len(history.new()) == 8 and history.fewest_ready >= 8
     assert took < 60
@@ -103,21 +99,32 @@ def test_trust_35_a_storm_of_429_by_priority_and_fairness_is_sat_out(
     team: Team, operator: Operator, proxy: Proxy
 ) -> None:
     """The API server itself lets next to nothing of the operator through, and says when to come again."""
+
+    def refused() -> int:
+        return sum(one.code == 429 for one in list(proxy.requests))
+
+    def storm() -> None:
+        with crowded(team.lab):
+            eventually(lambda: refused() >= 10)
+
+    history, took = rolled_through(storm, team, proxy)
+    figures.tell(f"35: a roll was at its end {took:.1f} s after {refused()} answers of 429")
+    assert len(history.new()) == 8 and history.fewest_ready >= 8
+    assert not team.shop()["status"].get("problems"), "a busy server has refused nothing"
+    assert took < 60
+
+
+def rolled_through(trouble: Callable[[], None], team: Team, proxy: Proxy) -> tuple[PodHistory, float]:
+    """A roll of eight pods with trouble in its middle: its pods, and how long it took from the end of the trouble."""
     team.run(**UNHURRIED)
     with team.history() as history:
         team.patch({"template": image("2")})
         eventually(lambda: bool(proxy.writes("DELETE", "pods")))
-        with crowded(team.lab):
-            eventually(lambda: sum(one.code == 429 for one in list(proxy.requests)) >= 10)
-            refused = len([one for one in list(proxy.requests) if one.code == 429])
+        trouble()
         began = time.monotonic()
         team.wait("jsonpath={.status.updatedReplicas}=8")
         team.wait("condition=Ready")
-        took = time.monotonic() - began
-    figures.tell(f"35: a roll was at its end {took:.1f} s after {refused} answers of 429")
-    assert len(history.new()) == 8 and history.fewest_ready >= 8
-    assert not team.shop()["status"].get("problems"), "a busy server has refused nothing"
-    assert took < 60
+        return history, time.monotonic() - began
 
 
 @contextmanager

@@ -56,9 +56,9 @@ class EngineSettings:
     """At most one status write per parent in this time, but for the last word on a spec (Ready, Stalled) and when that no longer holds."""
     child_status_interval: float = 1.0
     """At most one status write per child (a Revision) in this time: what anybody waits for is told by the parent."""
-    status_turns: tuple[float, float] = (15.0, 10.0)
+    status_turns: tuple[float, float] = (10.0, 20.0)
     """Status writes a second, of all parents, that nobody waits for; and after how many seconds one is written in any case."""
-    child_status_turns: tuple[float, float] = (10.0, 30.0)
+    child_status_turns: tuple[float, float] = (4.0, 60.0)
     """The same for children."""
     slice: float = 3.0
     """A pass stops starting writes after this long, so that the status moves and a new spec is heard."""

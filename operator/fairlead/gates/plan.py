@@ -161,9 +161,21 @@ def _words(problem: tuple[str, str]) -> str:
 
 
 def awaited(spec: GateSpec, subject: Subject, checks: Checks, now: float) -> Wait | None:
-    """What has to come before a measurement: the first check's that waits; None where none does."""
+    """What has to come before a measurement: the first check's that waits; None where none does. What cannot be read (it was
+    stored before a schema forbade it) waits to be corrected.
+
+    >>> from fairlead.gates.testing import make_checks
+    >>> odd = GateSpec(checks=({"http": {"port": []}},))
+    >>> awaited(odd, Subject("shop", "web", "uid", "x7k2", 4), make_checks(), 0).message[:46]
+    'a check to be corrected, which cannot be read:'
+    """
     for check, parameters in kinds(spec, checks):
-        if wait := check.waits(parameters, subject, now):
+        try:
+            wait = check.waits(parameters, subject, now)
+            check.asks(parameters, subject)
+        except msgspec.ValidationError as error:
+            return Wait(f"a check to be corrected, which cannot be read: {error}")
+        if wait:
             return wait
     unknown = [kind for raw in spec.checks for kind in raw if kind not in checks and kind != "name"]
     return Wait(f"a check of the kind {unknown[0]!r}, which is not installed") if unknown else None

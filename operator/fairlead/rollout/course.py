@@ -60,10 +60,11 @@ def _judged(app: App, target: Target, course: Course) -> Course:
     """The course with what is known of its gates by now."""
     moment = moment_of(course)
     names = app.spec.rollout.judged_at(moment)
+    promoted = course.promoted > course.passed  # a person has said what these gates could not
     return msgspec.structs.replace(
         course,
         cleared=cleared(app, target, names, moment),
-        hindrance=hindrance(app, target, moment),
+        hindrance=hindrance(app, target, "" if promoted else moment),
         gates=words_of(app, target, names, moment),
     )
 

@@ -76,8 +76,7 @@ def cleared(app: App, target: Target, names: Iterable[str], moment: str) -> bool
 
 
 def hindrance(app: App, target: Target, moment: str) -> Run | None:
-    """The run for which the release may not go on: a failure first. Of other moments only failures count: those are never
-    forgotten.
+    """The run for which the release may not go on, of this moment or in the background: a failure first.
 
     >>> from fairlead.rollout.testing import make_app, make_revision
     >>> said = {"gates": [{"name": "errors", "moment": "Background", "release": 2, "phase": "Error", "message": "no answer"}]}
@@ -86,10 +85,9 @@ def hindrance(app: App, target: Target, moment: str) -> Run | None:
     'no answer'
     """
     approved = approved_gates(app.asked.approve, target.number)
-    runs = [run for run in runs_for(app, target).values() if run.blocks and run.name not in approved]
-    failed = [run for run in runs if run.phase == "Failed"]
-    here = [run for run in runs if run.moment in (BACKGROUND, moment)]
-    return next(iter((*failed, *here)), None)
+    here = [run for run in runs_for(app, target).values() if run.moment in (BACKGROUND, moment)]
+    blocking = [run for run in here if run.blocks and run.name not in approved]
+    return min(blocking, key=lambda run: run.phase != "Failed", default=None)
 
 
 def words_of(app: App, target: Target, names: Iterable[str], moment: str) -> str:

@@ -395,7 +395,7 @@ def _goes_back(app: App) -> bool:
 # ---------------------------------------------------------------- what is wrong
 
 
-_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "PreviewExposed", "Disruption")
+_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Gates", "PreviewExposed", "Disruption")
 _BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
 _PENDING = ("Creating", "LoadBalancerPending")

@@ -23,18 +23,17 @@ from tour.traffic import Traffic
 _CONTEXT = "kind-fairlead"
 _NAMESPACE = "demo"
 _RATE = 50
-_EXAMPLE = paths.REPOSITORY / "examples" / "shop.yaml"
+_EXAMPLE = paths.REPOSITORY / "examples" / "shop-guarded.yaml"
 _FOLDER = paths.REPOSITORY / "build" / "demo"
 _KUBECONFIG = _FOLDER / "kubeconfig"
 _CLI = paths.REPOSITORY / ".venv" / "bin" / "fairlead"
 
-# What each release changes in examples/shop.yaml: one line of it, and its reason.
-_GOOD = ("limits: {memory: 64Mi}", "limits: {memory: 96Mi}")
-_GOOD_CAUSE = ("change-cause: first release", "change-cause: more memory")
-_TYPO = ("agnhost:2.63.0", "agnhost:2.63.00")
-_TYPO_CAUSE = ("change-cause: first release", "change-cause: newer image")
-# Patience for the story's sake: the example gives a release a minute to make progress.
-_DEADLINE = ("progressDeadlineSeconds: 60", "progressDeadlineSeconds: 15")
+# What each release changes in the example, after its reason.
+_GOOD = (("change-cause: first release", "change-cause: dark theme"), ('"theme": "light"', '"theme": "dark"'))
+_BAD = (
+    ("change-cause: first release", "change-cause: new payment service"),
+    ('"theme": "light", "checkout": "working"', '"theme": "dark", "checkout": "failing"'),
+)
 
 
 class Lost(Exception):
@@ -51,9 +50,9 @@ class Story:
         if not _CLI.exists():
             raise Failure("the development environment (.venv) is not there; `make demo` makes it first")
         self.screen.tell(
-            "Fairlead runs an app on a small Kubernetes cluster, rolls it to a new version, then to a broken one, says what is "
-            "wrong, and takes it back by itself, while a client sends requests all the time. Two to three minutes; more the first time on a "
-            "machine, which has to make the cluster and the image."
+            "Fairlead runs an app on a small Kubernetes cluster and lets a new version out step by step; then a bad one, which a gate "
+            "finds out and which takes itself back. A client sends requests all the time. Two to three minutes; more the first "
+            "time on a machine, which has to make the cluster and the image."
         )
         self._make_cluster()
         image = self._install()
@@ -111,8 +110,11 @@ class Story:
         self.screen.chapter("An app")
         self._clear_away()
         text = _EXAMPLE.read_text()
-        self._write("shop-1.yaml", text, _DEADLINE)
-        self.screen.tell(f"One resource says it all: six pods, a Service, how releases go ({_shown_path(_EXAMPLE)}).")
+        self._write("shop-1.yaml", text)
+        self.screen.tell(
+            f"One resource says it all: six pods, their settings, a Service, and how releases go ({_shown_path(_EXAMPLE)}): one pod "
+            "first, then a gate that asks it three times whether the checkout works, then the others."
+        )
         self._run("kubectl apply -f build/demo/shop-1.yaml")
         self._run("kubectl wait --for=condition=Ready fapp/shop --timeout=180s")
         self._run("kubectl get fapp shop")
@@ -123,26 +125,26 @@ class Story:
             f"From now on a pod sends {_RATE} requests a second to the Service, each over a connection of its own, and counts."
         )
         with Progress().step("requests are answered"):
-            traffic.start(f"http://shop.{_NAMESPACE}.svc/hostname", _RATE)
+            traffic.start(f"http://shop.{_NAMESPACE}.svc/etc/shop/shop.json", _RATE)
 
     def _release_well(self, traffic: Traffic) -> None:
         self.screen.chapter("A good release")
-        self._release("shop-2.yaml", _GOOD_CAUSE, _GOOD)
+        self._release("shop-2.yaml", *_GOOD)
         self._run("fairlead status shop --watch --timeout 3m")
         self.screen.tell(f"Every pod is new. {traffic.so_far()}")
 
     def _release_badly(self, traffic: Traffic) -> None:
         self.screen.chapter("A bad release")
-        self.screen.tell("Somebody mistypes the image's tag.")
-        self._release("shop-3.yaml", _TYPO_CAUSE, _GOOD, _TYPO)
-        self._run("fairlead status shop --watch --timeout 6s", accept=(2,))
-        self.screen.tell("It does not get further. Why?")
-        self._run("fairlead why shop")
-        self.screen.tell("Nobody does anything. A release that makes no progress takes itself back:")
+        self.screen.tell("Its pods start, are ready and answer. But the checkout does not work.")
+        self._release("shop-3.yaml", *_BAD)
         code = self._run("fairlead status shop --watch --timeout 3m", accept=(2,))
         self.screen.tell(
-            f"Exit code {code}: a pipeline stops here. Six pods of the last good release never stopped serving, and the spec is "
-            f"as it was applied. {traffic.so_far()}"
+            f"Exit code {code}: a pipeline stops here. Nobody did anything. What happened, and what is different?"
+        )
+        self._run("fairlead why shop")
+        self._run("fairlead history shop --diff 2 3")
+        self.screen.tell(
+            f"Five pods of the last good release never stopped serving, and the spec is as it was applied. {traffic.so_far()}"
         )
 
     def _go_back(self, traffic: Traffic) -> None:
@@ -175,7 +177,7 @@ class Story:
 
     def _release(self, name: str, *changes: tuple[str, str]) -> None:
         text = _EXAMPLE.read_text()
-        self._write(name, text, _DEADLINE, *changes)
+        self._write(name, text, *changes)
         before = next(line.strip() for line in text.splitlines() if changes[-1][0] in line)
         self.screen.change(before, before.replace(*changes[-1]))
         self._run(f"kubectl apply -f build/demo/{name}")

@@ -142,7 +142,7 @@ class Story:
             f"Exit code {code}: a pipeline stops here. Nobody did anything. What happened, and what is different?"
         )
         self._run("fairlead why shop")
-        self._run("fairlead history shop --diff 2 3")
+        self._run("fairlead history shop --diff 3 4")
         self.screen.tell(
             f"Five pods of the last good release never stopped serving, and the spec is as it was applied. {traffic.so_far()}"
         )

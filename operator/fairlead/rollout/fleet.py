@@ -130,7 +130,9 @@ class Course(msgspec.Struct, frozen=True):
         return None if pause.seconds is None else max(0.0, self.since + pause.seconds - self.now)
 
     def next(self) -> Course:
-        return msgspec.structs.replace(self, passed=self.passed + 1, since=self.now, held=False, cleared=False)
+        return msgspec.structs.replace(
+            self, passed=self.passed + 1, since=self.now, held=False, cleared=False, gates=""
+        )
 
     def over(self) -> Course:
         """All steps are behind it: nothing is left that the release could be compared with."""

@@ -12,6 +12,7 @@ import msgspec
 
 from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
 from fairlead.core.meta import JSON, LABEL_APP
+from fairlead.gates.model import BACKGROUND
 from fairlead.rollout import blue_green
 from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
@@ -216,12 +217,14 @@ def _held(course: Course) -> str:
     >>> from fairlead.rollout.model import Pause, Step
     >>> _held(Course((Step(weight=10), Step(pause=Pause(60))), passed=1, since=0, held=True))
     'step 2 of 2 at 10 %: a pause of 60 s, until 1970-01-01T00:01:00Z'
+    >>> _held(Course((Step(weight=10), Step(gate="errors")), passed=1, held=True))
+    'step 2 of 2 at 10 %: its gates, not measured yet'
     """
     if course.hindrance is not None:
         return f"gate {course.hindrance.name}: {course.hindrance.message}"
     where = f"step {course.passed + 1} of {len(course.steps)} at {course.weight} %"
     if course.gated:
-        return f"{where}: {course.gates}"
+        return f"{where}: {course.gates or 'its gates, not measured yet'}"
     pause = course.current.pause if course.current else None
     if pause is None or pause.seconds is None:
         return (
@@ -339,7 +342,13 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
     if rollout.get("steps", 0) > rollout.get("step", 0):
         if app.spec.rollout.strategy == "BlueGreen":
             return blue_green.summary(rollout, replicas, tail)
-        held = ": paused" if rollout.get("heldAt") else tail
+        held = (
+            ": judged"
+            if rollout.get("moment", BACKGROUND) != BACKGROUND
+            else ": paused"
+            if rollout.get("heldAt")
+            else tail
+        )
         return f"Step {rollout.get('step', 0) + 1}/{rollout['steps']} at {rollout.get('share', 0)}%{held}"
     return f"Rolling {rollout.get('available', 0)}/{replicas}{tail}"
 

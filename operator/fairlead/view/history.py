@@ -88,8 +88,8 @@ def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> 
     """Which revision an undo goes back to: the one asked for, else the last one that ran well, else the one before that
     was not turned away itself.
 
-    The last one that ran well is not the one before when two bad releases came after it; and after an undo the one
-    before is the very release that was undone.
+    The last one that ran well is not the one before when two bad releases came after it; and after an undo, or when a
+    release took itself back, the one before is that very release.
     """
     active = app.status.active_revision
     if number is not None:
@@ -103,10 +103,10 @@ def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> 
     stable = next((r for r in others if r.name == app.status.stable_revision), None)
     if stable:
         return stable
-    good = [r for r in others if not turned_away(app, r)]
+    good = [r for r in others if not turned_away(app, r) and r.status.phase != "Failed"]
     if not good:
         raise NoSuchRevision(
-            f"the only other revision was undone itself; to run it all the same: --to {others[0].number}"
+            f"the only other revision was undone or taken back itself; to run it all the same: --to {others[0].number}"
         )
     return max(good, key=lambda r: r.number)
 

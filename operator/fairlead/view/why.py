@@ -157,6 +157,8 @@ def _serving(state: Progress) -> Iterable[str]:
     """Whether anyone suffers: the first thing a person on call wants to know."""
     if state.verdict == "Done" or state.desired == 0:
         return
+    if state.taken_back and state.ready:  # the others are those of the release that failed, on their way out
+        return
     old = [row for row in state.revisions if not row.active and row.ready]
     if old:
         kept = " and ".join(f"{row.ready} of revision {row.number}" for row in old)
@@ -315,7 +317,9 @@ _OF_THE_RELEASE = {"CrashLoopBackOff", "Error", "OOMKilled", "Completed", "NotRe
 
 
 def _is_the_releases_fault(state: Progress, causes: Sequence[Cause]) -> bool:
-    """Whether going back may help."""
+    """Whether going back may help, and has not been done."""
+    if state.taken_back:
+        return False
     if state.verdict == "Degraded":
         return any(cause.reason in _OF_THE_RELEASE for cause in causes)
     return state.verdict in ("Failed", "Moving") and bool(causes)

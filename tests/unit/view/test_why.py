@@ -78,6 +78,8 @@ def test_a_release_that_was_taken_back_is_not_told_as_one_that_is_stuck() -> Non
     found = explain(told, Evidence(revisions=REVISIONS), NOW)
     assert found.headline == "shop: the release of revision 2 was taken back, revision 1 runs with 3 of 3 pods ready."
     assert [cause.words for cause in found.causes] == [why]
+    assert not [step for step in found.steps if "undo" in step.command], "it would go back to what failed"
+    assert not [sentence for sentence in found.sentences if "kept" in sentence]
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,14 @@ def test_every_reason_in_the_catalogue_says_what_it_means_and_what_to_do() -> No
 # ---------------------------------------------------------------- history
 
 
+def test_an_undo_does_not_bring_back_a_release_that_took_itself_back() -> None:
+    kept = [revision(1, "v1"), revision(3, "v3", phase="Failed"), revision(4, "v4")]
+    after = app(activeRevision="shop-v4", stableRevision="shop-v4")
+    assert undo_target(after, kept, None).number == 1
+    with pytest.raises(NoSuchRevision, match="taken back itself; to run it all the same: --to 3"):
+        undo_target(after, kept[1:], None)
+
+
 def test_an_undo_after_an_undo_does_not_bring_the_bad_release_back() -> None:
     kept = [revision(n, f"v{n}") for n in (1, 3, 4)]
     after = app(
@@ -170,7 +180,7 @@ def test_an_undo_after_an_undo_does_not_bring_the_bad_release_back() -> None:
     )
     assert undo_target(after, kept, None).number == 1
     with pytest.raises(
-        NoSuchRevision, match="the only other revision was undone itself; to run it all the same: --to 3"
+        NoSuchRevision, match="the only other revision was undone or taken back itself; to run it all the same: --to 3"
     ):
         undo_target(after, kept[1:], None)
 

@@ -68,7 +68,12 @@ def _without_system(stored: Stored) -> JSON:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: "*" if key in _TIMES else _masked(inner) for key, inner in value.items()}
+        # An empty time is as good as none: it may have been set and taken back, or never have been told.
+        return {
+            key: "*" if key in _TIMES else _masked(inner)
+            for key, inner in value.items()
+            if inner != "" or key not in _TIMES
+        }
     if isinstance(value, list):
         return [_masked(inner) for inner in value]
     return _MOMENT.sub("*", _POD_NAME.sub(r"\1-*", value)) if isinstance(value, str) else value

@@ -26,7 +26,7 @@ def test_the_story_holds(story: Scenario) -> None:
 def test_the_end_is_the_same_when_the_operator_is_killed(story: Scenario) -> None:
     calm = clean(story)
     count = len(calm.writes)
-    places = range(1, count + 1) if EXHAUSTIVE else random.Random(story.name).sample(range(1, count + 1), 2)
+    places = range(1, count + 1) if EXHAUSTIVE else [random.Random(story.name).randint(1, count)]
     for number in places:
         for trouble in (crash_after, crash_before) if EXHAUSTIVE else (crash_after,):
             outcome = run(story, trouble(number))

@@ -105,6 +105,7 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     terminating: int
     revisions: tuple[Row, ...]
     problems: tuple[Problem, ...]
+    held_up: bool  # a release waits before it begins
     troubles: tuple[Condition, ...]  # conditions that say something is wrong and that no problem says
     gates: tuple[GateStatus, ...] = ()
     waiting_for: str = ""
@@ -188,6 +189,7 @@ def progress(app: App, revisions: Sequence[Revision], now: float) -> Progress:
         problems=tuple(status.problems),
         troubles=tuple(troubles(app)),
         gates=gates.shown(app),
+        held_up=held_up(app) is not None,
         waiting_for=waiting,
         waiting_since=since if waiting else None,
         gives_up_at=_deadline(app, ruling),
@@ -314,6 +316,8 @@ def _waiting_for(app: App, ruling: Verdict) -> str:
     if ruling == "Unseen":
         return "the operator to look at the newest spec"
     told = one_line(app.status.rollout.waiting_for)
+    if held := held_up(app):
+        return one_line(held.message)
     if app.status.problems:  # which are shown by themselves
         told = _PROBLEMS_IN_WORDS.split(told)[0]
     return told or waiting_by_counts(app)
@@ -395,7 +399,8 @@ def _goes_back(app: App) -> bool:
 # ---------------------------------------------------------------- what is wrong
 
 
-_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Gates", "PreviewExposed", "Disruption")
+_BEFORE_A_RELEASE = ("Config", "InOrder")  # False while a release cannot even begin
+_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Gates", "PreviewExposed", "Disruption", *_BEFORE_A_RELEASE)
 _BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
 _PENDING = ("Creating", "LoadBalancerPending")
@@ -411,6 +416,19 @@ def troubles(app: App) -> list[Condition]:
     for condition in sorted(found, key=lambda c: c.type == "Stalled"):  # which only repeats another one
         unique.setdefault(condition.message or condition.reason, condition)
     return list(unique.values())
+
+
+def held_up(app: App) -> Condition | None:
+    """What the next release waits for before it begins: a ConfigMap that is missing, or another App.
+
+    >>> from fairlead.view.model import AppSpec, AppStatus, Metadata
+    >>> said = [Condition("Config", "False", "ConfigMapMissing", "there is no ConfigMap settings")]
+    >>> held_up(App(Metadata(generation=1), AppSpec(), AppStatus(observed_generation=1, conditions=said))).reason
+    'ConfigMapMissing'
+    """
+    if not app.observed:
+        return None
+    return next((c for c in app.status.conditions if c.type in _BEFORE_A_RELEASE and c.status == "False"), None)
 
 
 def _without_problems(condition: Condition, app: App) -> Condition:

@@ -118,6 +118,8 @@ def headline(state: Progress) -> str:
             return f"{name} has been changed and the operator has not looked at it yet."
         case "Deleting":
             return f"{name} is being deleted."
+        case "Moving" if state.held_up:
+            return f"{name} waits, and its next release has not begun: {where}."
         case "Moving":
             return f"{name} is rolling: {revision} is coming in{_of_its_own(state)}."
 

@@ -240,3 +240,17 @@ def test_a_diff_names_the_keys_of_configuration_that_changed_and_who_changed_the
     two = read({"metadata": {"name": "b"}, "spec": {"config": [changed]}}, Revision)
     lines = [line.replace(" ", "") for line in diff(one, two)[2:] if line[0] in "+-"]
     assert lines == ["-by:kubectl-edit", "+by:argocd", "-B:k2", "+B:z9"]
+
+
+def test_a_missing_config_map_is_named_with_the_way_out_and_what_runs() -> None:
+    words = "spec.config[s].configMap: there is no ConfigMap settings in namespace shop; create it"
+    said = [
+        {"type": "Ready", "status": "False", "reason": "ConfigMapMissing", "message": words},
+        {"type": "Config", "status": "False", "reason": "ConfigMapMissing", "message": words},
+        {"type": "Reconciling", "status": "True", "reason": "ConfigMapMissing", "message": words},
+    ]
+    told = explain(app(conditions=said, replicas=3, updatedReplicas=3), Evidence(REVISIONS), NOW)
+    assert told.headline == "shop waits, and its next release has not begun: 3 of 3 pods ready."
+    assert told.sentences[0].startswith(f"It waits for {words}")
+    (cause,) = told.causes
+    assert cause.reason == "ConfigMapMissing" and "spec.config" in cause.meaning and cause.todo

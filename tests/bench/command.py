@@ -242,9 +242,10 @@ def _releases(name: str, wish: Wish) -> Turn:
     async def measured(course: Course, client: HttpClient, contender: Contender) -> Turn:
         await course.warm_up(contender)
         releases = Releases(course, client)
-        if name != OURS:
-            return Turn(name, wish.pods, (), await releases.plain(contender, load))
-        return Turn(name, wish.pods, (), await releases.stepped(contender, load, small))
+        plain = name != OURS
+        done = releases.plain(contender, load) if plain else releases.stepped(contender, load, small)
+        rolled, figures = await done
+        return Turn(name, wish.pods, (rolled,), figures)
 
     with _lab(name) as state:
         if name != OURS:

@@ -56,13 +56,16 @@ class Course:
             first, second = 2 * number + 1, 2 * number + 2
             samples += [
                 await self.create(prefix + "create", contender, load, first),
-                await self._case(prefix + "roll", contender.roll(load, second), only(load, second)),
+                await self.roll(prefix + "roll", contender, load, second),
                 await self._case(prefix + "scale_down", contender.empty(load), lambda census: not census.pods),
             ]
         return samples
 
     async def create(self, case: str, contender: Contender, load: Load, version: int) -> Sample:
         return await self._case(case, contender.create(load, version), only(load, version))
+
+    async def roll(self, case: str, contender: Contender, load: Load, version: int) -> Sample:
+        return await self._case(case, contender.roll(load, version), only(load, version))
 
     async def warm_up(self, contender: Contender) -> None:
         await contender.create(_WARM_UP, 0)

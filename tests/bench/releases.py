@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench import workload
 from bench.contenders import Contender
-from bench.measuring import Course, only
+from bench.measuring import Course, Sample, only
 from bench.workload import NAMESPACE, Load
 from fairlead.core.meta import LABEL_REVISION, LABEL_SERVING
 from fairlead.kube.client import Client
@@ -25,21 +25,22 @@ class Releases:
     course: Course
     client: Client
 
-    async def plain(self, contender: Contender, load: Load) -> dict[str, float]:
-        """Seconds of a roll that has no steps."""
+    async def plain(self, contender: Contender, load: Load) -> tuple[Sample, dict[str, float]]:
+        """A roll that has no steps, and its seconds."""
         await self._start(contender, load)
-        return {"canary": await self._released(contender, load, 2)}
+        rolled = await self.course.roll("canary", contender, load, 2)
+        return rolled, {"canary": rolled.seconds}
 
-    async def stepped(self, contender: Contender, load: Load, small: Load) -> dict[str, float]:
-        """Seconds of the canary, and milliseconds from a promotion to the last label of `small`'s switch."""
+    async def stepped(self, contender: Contender, load: Load, small: Load) -> tuple[Sample, dict[str, float]]:
+        """The canary, its seconds, and milliseconds from a promotion to the last label of `small`'s switch."""
         await self._start(contender, load)
         await self._rollout(load, CANARY)
-        took = await self._released(contender, load, 2)
+        rolled = await self.course.roll("canary", contender, load, 2)
         await contender.empty(load)
         await self.course.referee.until(lambda census: not census.pods, self.course.limit, "the end of the canary")
         await self._start(contender, small)
         await self._rollout(small, BLUE_GREEN)
-        return {"canary": took, "promotion": 1000 * await self._promoted(contender, small)}
+        return rolled, {"canary": rolled.seconds, "promotion": 1000 * await self._promoted(contender, small)}
 
     async def _start(self, contender: Contender, load: Load) -> None:
         await contender.create(load, 1)
@@ -49,11 +50,6 @@ class Releases:
     async def _rollout(self, load: Load, rollout: workload.JSON) -> None:
         body = json.dumps({"spec": {"rollout": rollout}}).encode()
         await self.client.patch(APPS, NAMESPACE, load.name, body, type="merge")
-
-    async def _released(self, contender: Contender, load: Load, version: int) -> float:
-        began = asyncio.get_running_loop().time()
-        await contender.roll(load, version)
-        return await self.course.referee.until(only(load, version), self.course.limit, "the release") - began
 
     async def _promoted(self, contender: Contender, load: Load) -> float:
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -82,13 +83,21 @@ def without_managed_fields(raw: JSON) -> JSON:
     return {**raw, "metadata": metadata}
 
 
-def writing_of(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> Writing:
-    """From a verb's flags."""
-    return Writing(session_of(ctx, field_manager=field_manager), name, dry_run, output)
+def changing(verb: Callable[..., None]) -> click.Command:
+    """A command of a verb that changes one App. It takes the App's name and the flags that all such verbs share, for which
+    the verb gets a `Writing`; arguments and options of its own stand under this decorator."""
+
+    def command(name: str, dry_run: str, field_manager: str, output: str | None, **own: Any) -> None:
+        session = session_of(click.get_current_context(), field_manager=field_manager)
+        verb(Writing(session, name, dry_run, output), **own)
+
+    shared = change(connection(command))
+    for param in getattr(verb, "__click_params__", ()):
+        shared.__click_params__.append(param)  # type: ignore[attr-defined]
+    return click.command(verb.__name__, cls=Verb, help=verb.__doc__)(name_argument(shared))
 
 
-@click.command(cls=Verb)
-@name_argument
+@changing
 @click.option(
     "--to",
     "number",
@@ -96,12 +105,7 @@ def writing_of(ctx: click.Context, name: str, dry_run: str, field_manager: str, 
     metavar="N",
     help="The revision to go back to; else the last one that ran well, or the one before.",
 )
-@change
-@connection
-@click.pass_context
-def undo(
-    ctx: click.Context, name: str, number: int | None, dry_run: str, field_manager: str, output: str | None
-) -> None:
+def undo(writing: Writing, number: int | None) -> None:
     """Go back to an earlier revision, by writing spec.rollout.undoTo. The template in the spec stays as it is; when it is
     changed the next time, that change is rolled out and the undo is over.
 
@@ -109,12 +113,11 @@ def undo(
       fairlead undo shop                   the last revision that ran well
       fairlead undo shop --to 3            see: fairlead history shop
     """
-    writing = writing_of(ctx, name, dry_run, field_manager, output)
     revisions = writing.session.revisions(writing.app)
     try:
         target = undo_target(writing.app, revisions, number)
     except NoSuchRevision as error:
-        raise Failed(f"cannot undo {name}: {error}") from None
+        raise Failed(f"cannot undo {writing.name}: {error}") from None
     images = f" ({short_images(target.images)})" if target.images else ""
     told = f"goes back to revision {target.number}{images}"
     if writing.app.spec.rollout.paused:
@@ -122,58 +125,38 @@ def undo(
     writing.write({"rollout": {"undoTo": target.number}}, told)
 
 
-@click.command(cls=Verb)
-@name_argument
-@change
-@connection
-@click.pass_context
-def restart(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+@changing
+def restart(writing: Writing) -> None:
     """Replace every pod there is by a new one of the same revision, within the rollout's limits, by writing
     spec.rollout.restartAt. The time is the API server's, so that a wrong clock here does no harm."""
-    writing = writing_of(ctx, name, dry_run, field_manager, output)
     told = "restarts"
     if writing.app.spec.rollout.paused:
         told += "; it is paused: it moves when it is resumed"
     writing.write({"rollout": {"restartAt": timestamp(writing.session.cluster.now())}}, told)
 
 
-@click.command(cls=Verb)
-@name_argument
-@change
-@connection
-@click.pass_context
-def pause(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+@changing
+def pause(writing: Writing) -> None:
     """Hold the rollout where it is, by setting spec.rollout.paused. Pods that run keep running; scaling still works."""
-    writing = writing_of(ctx, name, dry_run, field_manager, output)
     if writing.app.spec.rollout.paused:
         return writing.unchanged("is paused already")
     return writing.write({"rollout": {"paused": True}}, "paused")
 
 
-@click.command(cls=Verb)
-@name_argument
-@change
-@connection
-@click.pass_context
-def resume(ctx: click.Context, name: str, dry_run: str, field_manager: str, output: str | None) -> None:
+@changing
+def resume(writing: Writing) -> None:
     """Let a paused rollout go on, by clearing spec.rollout.paused."""
-    writing = writing_of(ctx, name, dry_run, field_manager, output)
     if not writing.app.spec.rollout.paused:
         return writing.unchanged("is not paused")
     return writing.write({"rollout": {"paused": False}}, "resumed")
 
 
-@click.command(cls=Verb)
-@name_argument
+@changing
 @click.option(
     "--replicas", type=click.IntRange(0, 100_000), required=True, metavar="N", help="How many pods are wanted."
 )
-@change
-@connection
-@click.pass_context
-def scale(ctx: click.Context, name: str, replicas: int, dry_run: str, field_manager: str, output: str | None) -> None:
+def scale(writing: Writing, replicas: int) -> None:
     """Set the number of pods, by writing spec.replicas. `kubectl scale` does the same."""
-    writing = writing_of(ctx, name, dry_run, field_manager, output)
     before = writing.app.spec.replicas
     if before == replicas:
         return writing.unchanged(f"has {replicas} replicas already")

@@ -246,7 +246,8 @@ def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
         tone=tone,
         desired=app.spec.replicas if active else 0,
         replicas=revision.status.replicas,
-        ready=revision.status.ready_replicas,
+        # Revisions are told of a moment after their App: what is done is not shown as 5 of 6.
+        ready=app.spec.replicas if active and ruling == "Done" else revision.status.ready_replicas,
         available=revision.status.available_replicas,
         terminating=revision.status.terminating_replicas,
         created=revision.metadata.created,

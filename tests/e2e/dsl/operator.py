@@ -28,6 +28,7 @@ class Operator:
         build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
         values = {
             "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "gates": {"allow": ["*.svc:9090"]},  # each test that needs one has a Prometheus in its own namespace
             "workloads": {
                 # The tag stays the same from build to build: this is what makes an upgrade start new pods.
                 "annotations": {"build": build},

@@ -1,0 +1,94 @@
+"""Releases judged by a real Prometheus, under traffic."""
+
+from typing import Any
+
+import pytest
+
+from e2e.dsl import Cluster, Given, Scene, Then, When, apps, prometheus
+
+JSON = dict[str, Any]
+
+# Answers every request, and counts those it got wrong: all of them from version 2.
+_SERVER = """
+import http.server, os, socket, threading
+wrong, lock, counts = os.environ["VERSION"] == "2", threading.Lock(), {"requests_total": 0, "wrong_total": 0}
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.path == "/metrics":
+            body = "".join(f"shop_{name} {value}\\n" for name, value in counts.items())
+        else:
+            body = socket.gethostname()
+            with lock:
+                counts["requests_total"] += self.path == "/hostname"
+                counts["wrong_total"] += wrong and self.path == "/hostname"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
+"""
+_RATE = 'sum(rate(shop_wrong_total{revision="$(revision)"}[5s])) / sum(rate(shop_requests_total{revision="$(revision)"}[5s]))'
+
+
+@pytest.fixture(scope="module")
+def _image(cluster: Cluster) -> None:
+    prometheus.load(cluster)
+
+
+@pytest.fixture
+def address(scene: Scene, _image: None) -> str:
+    return prometheus.start(scene.cluster, scene.namespace)
+
+
+def shop(scene: Scene, address: str) -> JSON:
+    made = apps.web(
+        replicas=4,
+        rollout={
+            "strategy": "Canary",
+            "maxSurge": 1,
+            "maxUnavailable": 0,
+            "steps": [{"weight": 25}, {"gate": "wrong-answers"}, {"weight": 50}],
+            "gates": [
+                {
+                    "name": "wrong-answers",
+                    "intervalSeconds": 2,
+                    "count": 3,
+                    "errorLimit": 30,
+                    "checks": [{"prometheus": {"address": address, "query": _RATE, "success": {"max": 0.05}}}],
+                }
+            ],
+        },
+    )
+    apps.container(made).update(image=scene.image, imagePullPolicy="Never", command=["python3", "-c", _SERVER], args=[])
+    return made
+
+
+def test_a_canary_whose_answers_prometheus_finds_wrong_takes_itself_back_and_a_good_one_goes_through(
+    given: Given, when: When, then: Then, scene: Scene, address: str
+) -> None:
+    given.a_ready_app(shop(scene, address))
+    before = {pod["metadata"]["uid"] for pod in scene.pods()}
+
+    with then.history() as history, when.requested(rate=40) as reports:
+        when.released(2)
+        back = then.condition("RolledBack", "True", "ReleaseFailed")
+        after = {pod["metadata"]["uid"] for pod in then.pods_ready(4)}
+        watched = when.fairlead("status", "shop", "--watch", "--timeout=30s")
+        when.released(3)
+        then.ready()
+        then.pods_ready(4)
+
+    assert "gate wrong-answers failed: 1 is above 0.05 (1 of" in back["message"], back
+    assert len(before & after) >= 3, "what served went on"
+    assert watched.returncode == 2, watched.stdout + watched.stderr
+    assert history.fewest_ready >= 4
+    assert reports[0].lost == 0, reports[0]
+    versions = {apps.container({"spec": {"template": pod}})["env"][0]["value"] for pod in scene.pods()}
+    assert versions == {"3"}
+    revision = scene.get("frev", scene.app()["status"]["activeRevision"])
+    (run,) = revision["status"]["gates"]
+    assert (run["phase"], run["passes"]) == ("Passed", 3)

@@ -156,10 +156,11 @@ def waits_aloud(app: JSON) -> bool:
 
 
 def stands_alone(spec: JSON) -> bool:
-    """An App that never had another spec runs it, too: it speaks of no past, and of nothing there is only one of."""
+    """An App that never had another spec runs it, too: it speaks of no past, of nothing there is only one of, and of no
+    other App: a release would wait for that, while one that runs already does not."""
     ports = spec.get("expose", {}).get("ports") or ()
     past = spec["rollout"].get("undoTo") or spec["rollout"]["paused"]
-    return not past and not any("nodePort" in port for port in ports)
+    return not past and not spec.get("after") and not any("nodePort" in port for port in ports)
 
 
 # ---------------------------------------------------------------- one App's life

@@ -21,7 +21,7 @@ async def good(number: int, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 async def sent_to(
-    answer: Answer, *, rate: float = 0, kept_rate: float = 0, requests: int, timeout: float = 10
+    answer: Answer, *, rate: float = 0, kept_rate: float = 0, requests: int, timeout: float = 30
 ) -> client.Tally:
     """Send until so many requests were seen by a server whose every request is handled by `answer`."""
     seen, enough = 0, asyncio.Event()
@@ -48,7 +48,7 @@ async def sent_to(
     sender = client.Client(f"http://127.0.0.1:{port}/hostname", timeout)
     stop = asyncio.Event()
     sending = asyncio.create_task(sender.run(rate, kept_rate, stop))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await enough.wait()
         stop.set()
         await sending
@@ -92,7 +92,7 @@ async def test_anything_but_a_whole_answer_is_a_loss(answer: Answer, error: str,
     async def now_and_then(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await (answer if number % 10 == 0 else good)(number, reader, writer)
 
-    timeout = 0.3 if answer is say_nothing else 10
+    timeout = 0.3 if answer is say_nothing else 30
     tally = await sent_to(now_and_then, **{lane: 400.0}, requests=40, timeout=timeout)
 
     if (
@@ -146,7 +146,7 @@ async def test_it_prints_a_summary_when_it_is_told_to_end(capsys: pytest.Capture
     server = await asyncio.start_server(serve, "127.0.0.1")
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await client.send(argparse.Namespace(url=url, rate=50.0, kept_rate=0.0, timeout=5.0))
     server.close()
 

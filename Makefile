@@ -3,10 +3,11 @@ PY      := .venv/bin/python
 PYTHON  ?= python3
 SOURCES := operator hack tests
 CHECKED := tests/unit tests/sim tests/conformance
+TOOLS   := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubectl helm helm4 kind agnhost prometheus
 PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static soak e2e bench up down generate lock clean
+.PHONY: help demo test check static programs soak e2e bench up down generate lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,11 +24,15 @@ help: ## list the targets
 demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad release, and the way back
 	@hack/demo
 
-test: static ## as CI runs it: static checks, then every test but those of make faults, on real clusters too
+test: static programs ## as CI runs it: static checks, then every test but those of make faults, on real clusters too
 	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
 	@$(PYTEST) --doctest-modules operator/fairlead $(CHECKED)
+
+# Before the tests and not among them: a compiler on both cores makes everything else late.
+programs: .venv/ready
+	@hack/tool $(TOOLS) > /dev/null
 
 static: .venv/ready
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py would shadow the standard library's operator"; exit 1; }
@@ -42,10 +47,10 @@ static: .venv/ready
 soak: .venv/ready ## the simulation by chance, for SECONDS=… (600): other stories, faults and weather each time
 	@FAIRLEAD_SOAK=$(or $(SECONDS),600) $(PY) -m pytest --capture=no tests/sim/soak.py
 
-e2e: .venv/ready ## the end-to-end tests on the kind cluster
+e2e: programs ## the end-to-end tests on the kind cluster
 	@$(PY) -m pytest tests/e2e
 
-faults: .venv/ready ## long faults, and a comparison with Deployments over time: they need a machine that does nothing else
+faults: programs ## long faults, and a comparison with Deployments over time: they need a machine that does nothing else
 	@$(PY) -m pytest tests/integration/faults tests/parity/test_differential.py
 
 bench: .venv/ready ## speed and cost beside upstream, in one run (25 minutes), and docs/benchmarks.md from it

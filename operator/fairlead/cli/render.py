@@ -148,7 +148,7 @@ def _trouble(trouble: Condition, now: float, width: int | None) -> Iterator[Text
 def plain_status(state: Progress) -> str:
     """The state in one line, for logs.
 
-    >>> plain_status(Progress("shop", "d", "Moving", "Rolling 4/6", 3, "", False, 6, 4, 6, 4, 7, 0, (), (), (), "2 pods to become ready"))
+    >>> plain_status(Progress("shop", "d", "Moving", "Rolling 4/6", 3, "", False, 6, 4, 6, 4, 7, 0, (), (), False, (), waiting_for="2 pods to become ready"))
     'Rolling 4/6: 4/6 ready, 6 updated; waits for 2 pods to become ready'
     """
     rows = [f"revision {row.number} {row.counts}" for row in state.revisions]

@@ -82,8 +82,7 @@ async def test_an_api_server_that_is_killed_and_comes_back_is_taken_up_again(lab
         gone = pods(engine)[0]
         await client.delete(PODS, "shop", gone.name, uid=gone.uid)
         await until(lambda: len(pods(engine)) == 5 and all(pod.uid != gone.uid for pod in pods(engine)))
-        # The pods are back long before; a kind without objects is only known to be watched when its watch says something.
-        await until(lambda: not engine.problems(), within=300)
+        await until(lambda: not engine.problems())
 
 
 async def test_what_is_deleted_while_the_stream_hangs_is_replaced(lab_factory: LabFactory) -> None:

@@ -238,6 +238,7 @@ class Informer:
             label_selector=self.source.label_selector,
             timeout_seconds=int(self._settings.watch_timeout * (0.8 + 0.4 * self._rng.random())),
             metadata_only=self.source.metadata_only,
+            opened=self._opened,
         )
         heard, cause = False, "eof"
         try:
@@ -264,6 +265,10 @@ class Informer:
         if cause == "error" or (not heard and loop.time() - opened < 1.0):
             self._failures += 1  # not a stream that has served its time
         return cause in ("gone", "error") or self._doubts >= DOUBTFUL_STREAMS
+
+    def _opened(self) -> None:
+        """The server has taken the watch. Whether it lives, only its lines tell: failures and doubts stay counted."""
+        self.problem = ""
 
     def _take(self, lines: list[bytes]) -> None:
         table, project, scope = self.table, self.source.project, self.namespace

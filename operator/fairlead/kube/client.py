@@ -6,7 +6,7 @@ tests/conformance. Callers decode with msgspec into what they need, so a pod tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -72,10 +72,12 @@ class Client(Protocol):
         field_selector: str = "",
         timeout_seconds: int = 290,
         metadata_only: bool = False,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Lines]:
         """Watch events as they come: each item is a batch of complete JSON lines ({"type": …, "object": …}), bookmarks
         included. Ends when the server closes the stream; raises Gone where the resourceVersion is too old at the start
-        (a 410 in mid-stream arrives as an ERROR line, as the API server sends it)."""
+        (a 410 in mid-stream arrives as an ERROR line, as the API server sends it). `opened` is called when the server has
+        taken the watch, which may be a minute before its first line: of a kind without objects it has nothing to say."""
         ...
 
     async def create(

@@ -99,6 +99,7 @@ class HttpClient:
         field_selector: str = "",
         timeout_seconds: int = 290,
         metadata_only: bool = False,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Lines]:
         query = {
             "watch": "true",
@@ -115,6 +116,7 @@ class HttpClient:
             ) as response:
                 if response.status >= 400:
                     raise await self._refusal(response)
+                opened()
                 rest = b""
                 async for chunk in response.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")

@@ -268,6 +268,15 @@ async def test_no_right_to_list_is_said_and_tried_again() -> None:
         assert rig.informer.problem == ""
 
 
+async def test_a_kind_without_objects_is_well_again_when_its_watch_is_taken_long_before_it_says_anything() -> None:
+    async with informing() as rig:
+        await rig.shows()
+        rig.door.refuse_watches.append(Unavailable(503, "ServiceUnavailable", "starting"))
+        rig.door.close_watches()
+        await until(lambda: rig.informer.problem != "")
+        await until(lambda: rig.informer.problem == "", within=30)
+
+
 async def test_an_api_server_that_is_down_for_an_hour_is_asked_twice_a_minute() -> None:
     async with informing("a") as rig:
         await rig.shows("a")

@@ -147,6 +147,7 @@ class FakeClient:
         field_selector: str = "",
         timeout_seconds: int = 290,
         metadata_only: bool = False,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Lines]:
         await self._travel()
         self.faults.read("watch", resource)
@@ -167,6 +168,7 @@ class FakeClient:
         )
         self.streams.append(stream)
         try:
+            opened()
             if first:
                 yield first
             while (lines := await stream.next()) is not None:

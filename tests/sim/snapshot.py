@@ -23,6 +23,7 @@ _TIMES = {
     "at",
     "measuredAt",
     "restartAt",
+    "retiredAt",
     ANNOTATION_RESTARTED_AT,
     "samplePod",
 }
@@ -67,12 +68,11 @@ def _without_system(stored: Stored) -> JSON:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, dict):
-        # When a Revision retired is told in its turn, and not at all where another was completed by then: it only makes an undo fast.
         # An empty time is as good as none: it may have been set and taken back, or never have been told.
         return {
             key: "*" if key in _TIMES else _masked(inner)
             for key, inner in value.items()
-            if key != "retiredAt" and (inner != "" or key not in _TIMES)
+            if inner != "" or key not in _TIMES
         }
     if isinstance(value, list):
         return [_masked(inner) for inner in value]

@@ -102,6 +102,16 @@ class Errand(msgspec.Struct, frozen=True):
     task: Any
 
 
+class ChildStatus(msgspec.Struct, frozen=True):
+    """The whole status of a child whose status we own (Revision). `urgent`: it holds what is known only now, and must stand
+    before the next step is decided; all else waits for its turn."""
+
+    kind: str
+    name: str
+    status: JSON
+    urgent: bool = False
+
+
 class Event(msgspec.Struct, frozen=True):
     """One line of an object's history, for `kubectl describe`; aggregated by the recorder."""
 
@@ -137,7 +147,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     actions: tuple[Action, ...] = ()
     status: JSON | None = None
-    statuses: tuple[tuple[str, str, JSON], ...] = ()  # (kind, name, status) of children whose status we own (Revision)
+    statuses: tuple[ChildStatus, ...] = ()
     events: tuple[Event, ...] = ()
     errands: tuple[Errand, ...] = ()
     requeue_after: float | None = None  # seconds
@@ -163,6 +173,7 @@ __all__ = [
     "Action",
     "Adopt",
     "Apply",
+    "ChildStatus",
     "Confirm",
     "Create",
     "Delete",

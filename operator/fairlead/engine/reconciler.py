@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fairlead.core.actions import Action, Confirm, Errand, Event, Plan, Read, merge_requeue
+from fairlead.core.actions import Action, ChildStatus, Confirm, Errand, Event, Plan, Read, merge_requeue
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Part
 from fairlead.engine.errands import Errands
@@ -41,7 +41,7 @@ class Decision:
 
     actions: list[Action]
     status: JSON | None
-    statuses: list[tuple[str, str, JSON]]
+    statuses: list[ChildStatus]
     events: list[Event]
     errands: list[Errand]
     requeue_after: float | None
@@ -330,9 +330,7 @@ class Reconciler:
 
     async def _tell(self, key: Key, record: Any, decision: Decision) -> float | None:
         """Statuses, then events. Seconds until a status that waits for its interval may be written."""
-        waits: list[float | None] = []
-        for kind, name, status in decision.statuses:
-            waits.append(await self.statuses.child(key, kind, name, status))
+        waits = [await self.statuses.child(key, child) for child in decision.statuses]
         events = untold(self._untold.pop(key, ()), decision.events)
         wait = None if decision.status_first else await self._tell_parent(key, record, decision, urgent=False)
         if wait is None:

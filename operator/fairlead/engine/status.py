@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.core.actions import ChildStatus
 from fairlead.core.meta import JSON, MANAGER_STATUS, Key
 from fairlead.engine.expectations import OwnWrites
 from fairlead.engine.queue import RESOLUTION, backoff
@@ -146,20 +147,20 @@ class StatusWriter:
         meta = {"uid": record.uid, "resourceVersion": str(record.rv)}
         return await self._write(key, slot, resource, {"metadata": meta, "status": patch})
 
-    async def child(self, key: Key, kind: str, name: str, after: JSON) -> float | None:
+    async def child(self, key: Key, child: ChildStatus) -> float | None:
         """The plan found that the child's status differs. As `parent`, with what was last sent in place of a record, and
-        never in a hurry: what anybody waits for is told by the parent, and a child's first second holds many changes."""
-        slot = (kind, name)
+        seldom in a hurry: what anybody waits for is told by the parent, and a child's first second holds many changes."""
+        slot = (child.kind, child.name)
         book = self._book(key, slot)
         before = book.sent
         if book.written == float("-inf"):
             book.written = asyncio.get_running_loop().time()
-        if wait := self._in_turn(book, self._child_interval, self._child_turns):
+        if wait := self._held(book) if child.urgent else self._in_turn(book, self._child_interval, self._child_turns):
             return wait
-        gone = {field: None for field in before or () if field not in after}
-        wait = await self._write(key, slot, BY_KIND[kind], {"status": {**after, **gone}})
+        gone = {field: None for field in before or () if field not in child.status}
+        wait = await self._write(key, slot, BY_KIND[child.kind], {"status": {**child.status, **gone}})
         if wait is None:
-            book.sent = after
+            book.sent = child.status
         return wait
 
     def forget(self, key: Key) -> None:

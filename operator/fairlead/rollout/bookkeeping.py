@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fairlead.core.actions import Action, Create, Delete, Patch
+from fairlead.core.actions import Action, ChildStatus, Create, Delete, Patch
 from fairlead.core.conditions import Condition, stamp, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
@@ -35,9 +35,9 @@ def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: b
     return [Delete("Revision", app.namespace, revision.name, revision.uid) for revision in old]
 
 
-def revision_statuses(
-    observed: Observed, target: Target, complete: bool, now: float
-) -> tuple[tuple[str, str, JSON], ...]:
+def revision_statuses(observed: Observed, target: Target, complete: bool, now: float) -> tuple[ChildStatus, ...]:
+    """What differs from what the Revisions say of themselves. When one retired is told at once: the App forgets that it was
+    the stable one as soon as the next is, and a status that waits for its turn may come after that."""
     by_hash: dict[str, list[Pod]] = defaultdict(list)
     for pod in observed.pods:
         by_hash[pod.revision].append(pod)
@@ -55,7 +55,11 @@ def revision_statuses(
         # What gates have found there is written by whoever measures, and stays as it is.
         before = {field: value for field, value in revision.status.items() if field != "gates"}
         if wanted_status != before and not revision.deleting:
-            changed.append(("Revision", revision.name, wanted_status))
+            changed.append(
+                ChildStatus(
+                    "Revision", revision.name, wanted_status, urgent=retired != revision.status.get("retiredAt", "")
+                )
+            )
     return tuple(changed)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.core.actions import Event, Patch, Plan
+from fairlead.core.actions import ChildStatus, Event, Patch, Plan
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, owner_reference
 from fairlead.engine.settings import EngineSettings
@@ -461,7 +461,7 @@ async def test_a_child_is_told_of_once_a_second_whatever_happens() -> None:
 
     def decide(seen: Seen, now: float) -> Plan:
         wanted = {"replicas": len(seen.pods), "phase": f"Phase{len(seen.pods)}"}
-        return Plan(statuses=(("Revision", "web-r1", wanted),) if seen.pods and revision() != wanted else ())
+        return Plan(statuses=(ChildStatus("Revision", "web-r1", wanted),) if seen.pods and revision() != wanted else ())
 
     cluster = new_cluster()
     async with rig(decide, cluster=cluster, sources=(REVISION_SOURCE,)) as r:
@@ -553,7 +553,7 @@ async def test_a_childs_status_is_written_when_the_plan_says_it_differs() -> Non
         wanted = {"replicas": len(seen.pods), "phase": "Active"}
         found = r.cluster.find(REVISIONS, NAMESPACE, "web-r1")
         now_is = (found.object.get("status") or {}) if found else None
-        return Plan(statuses=(("Revision", "web-r1", wanted),) if now_is not in (None, wanted) else ())
+        return Plan(statuses=(ChildStatus("Revision", "web-r1", wanted),) if now_is not in (None, wanted) else ())
 
     async with rig(decide, sources=(REVISION_SOURCE,)) as r:
         app = r.app()
@@ -563,6 +563,19 @@ async def test_a_childs_status_is_written_when_the_plan_says_it_differs() -> Non
                 r.cluster.get(REVISIONS, NAMESPACE, "web-r1").object.get("status") == {"replicas": 0, "phase": "Active"}
             )
         )
+
+
+async def test_what_a_child_says_that_is_known_only_now_is_written_at_once() -> None:
+    def decide(seen: Seen, now: float) -> Plan:
+        found = r.cluster.find(REVISIONS, NAMESPACE, "web-r1")
+        if found is None or found.object.get("status"):
+            return Plan()
+        return Plan(statuses=(ChildStatus("Revision", "web-r1", {"phase": "Retired"}, urgent=True),))
+
+    async with rig(decide, sources=(REVISION_SOURCE,)) as r:
+        app = r.app()
+        r.cluster.create(REVISIONS, NAMESPACE, _revision(app))
+        await r.until(lambda: bool(r.writes("patch", REVISIONS, "status")), within=0.5)
 
 
 async def test_events_are_told_with_the_status_they_belong_to() -> None:

@@ -420,10 +420,18 @@ def test_scale_to_zero_reads_the_app_live_and_a_full_recreate_the_pods_too() -> 
 def test_a_revision_tells_how_many_pods_it_has() -> None:
     app = make_app(replicas=2, status=ran(2))
     made = decide(app, (V1,), make_pods(2))
-    ((kind, name, status),) = made.statuses
-    assert (kind, name, status["phase"], status["readyReplicas"]) == ("Revision", "shop-v1", "Active", 2)
-    told = msgspec.structs.replace(V1, status=status)
+    (child,) = made.statuses
+    assert (child.kind, child.name, child.urgent) == ("Revision", "shop-v1", False)
+    assert (child.status["phase"], child.status["readyReplicas"]) == ("Active", 2)
+    told = msgspec.structs.replace(V1, status=child.status)
     assert decide(app, (told,), make_pods(2)).statuses == ()
+
+
+def test_that_a_revision_gave_way_is_told_before_the_next_one_is_complete() -> None:
+    """When is known only while the App calls it its stable one: told in its turn it might be lost, and with it the fast way back."""
+    app = make_app(replicas=2, digest="v2", status=ran(2))
+    told = {child.name: child for child in decide(app, (V1,), make_pods(2)).statuses}
+    assert told["shop-v1"].urgent and told["shop-v1"].status["retiredAt"]
 
 
 def test_pods_beyond_the_bound_go_before_any_comes() -> None:

@@ -54,6 +54,11 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
         return self.deleting is None and self.phase not in ("Succeeded", "Failed")
 
     @property
+    def starting(self) -> bool:
+        """On its node, not started, and without a word of why."""
+        return self.phase == "Pending" and bool(self.node) and not self.problem and self.deleting is None
+
+    @property
     def finished(self) -> bool:
         return self.phase in ("Succeeded", "Failed")
 

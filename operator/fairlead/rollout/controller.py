@@ -14,7 +14,7 @@ from fairlead.engine.controller import Source, View
 from fairlead.kube.resources import APPS, PODS, REVISIONS
 from fairlead.rollout.fleet import Strategy
 from fairlead.rollout.model import App, Observed, Order, Revision, project_app, project_revision
-from fairlead.rollout.needs import mounted_config_maps, waits_in_silence, with_cause
+from fairlead.rollout.needs import mounted_config_maps, with_cause
 from fairlead.rollout.order import order_of
 from fairlead.rollout.plan import plan
 from fairlead.rollout.pods import Shaper
@@ -73,7 +73,7 @@ def _with_losses(view: View, wanted: Wanted, revision: Revision) -> Revision:
 
 def _with_causes(view: View, revisions: Iterable[Revision], pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
     """The pods, those that wait for a missing ConfigMap with that word. As good as always there is none that waits."""
-    waiting = {pod.revision for pod in pods if waits_in_silence(pod)}
+    waiting = {pod.revision for pod in pods if pod.starting}
     absent = {
         revision.hash: (volume, name)
         for revision in revisions

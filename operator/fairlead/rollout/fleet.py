@@ -216,6 +216,11 @@ class Fleet(msgspec.Struct, frozen=True):
     def sizes(self) -> dict[str, int]:
         return {group.id: group.size for group in self.groups}
 
+    @property
+    def stable(self) -> Group | None:
+        """The old revision that completed; None where no pod of one is left to share with or to be compared with."""
+        return next((group for group in self.old if group.stable), None)
+
 
 class Strategy(Protocol):
     """How one revision gives way to the next. Built-in ones and third parties' are found by entry point
@@ -243,6 +248,22 @@ def limits(rollout: Rollout, replicas: int) -> tuple[int, int]:
     if rollout.max_total is not None:
         surge = min(surge, max(0, rollout.max_total - replicas))
     return surge, unavailable if surge or unavailable else min(1, replicas)
+
+
+def end_step(after: Fleet, held: bool, step: Callable[[Fleet], Fleet]) -> Fleet:
+    """The end of every strategy's step: on to the next where all is as this one wants it (`held`) and nothing is left to
+    wait for, else the fleet with that noted.
+
+    >>> waits = Fleet(Group("new", 2, 1), (), replicas=1, surge=1, unavailable=0, course=Course((Step(weight=50),)))
+    >>> end_step(waits, False, lambda fleet: fleet).course.passed, end_step(waits, True, lambda fleet: fleet).course.passed
+    (0, 1)
+    """
+    course = after.course
+    if course is None:
+        return after
+    if held and course.left == 0:
+        return step(msgspec.structs.replace(after, course=course.next()))
+    return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
 
 
 def scale(fleet: Fleet, recorded_bound: int) -> Fleet:

@@ -37,11 +37,6 @@ def _sources(volume: JSON) -> Iterable[JSON]:
             yield source
 
 
-def waits_in_silence(pod: Pod) -> bool:
-    """On its node, not started, and without a word of why."""
-    return pod.phase == "Pending" and bool(pod.node) and not pod.problem and not pod.ready and pod.deleting is None
-
-
 def with_cause(pod: Pod, absent: Mapping[str, Need]) -> Pod:
     """The pod with what it waits for, if it is on its node, does not start, and says nothing of why. `absent`: by revision,
     a volume and the ConfigMap that is not there.
@@ -51,7 +46,7 @@ def with_cause(pod: Pod, absent: Mapping[str, Need]) -> Pod:
     'ConfigMapMissing'
     """
     need = absent.get(pod.revision)
-    if need is None or not waits_in_silence(pod):
+    if need is None or not pod.starting:
         return pod
     words = f'configmap "{need[1]}" not found: volume {need[0]} of the template mounts it'
     return msgspec.structs.replace(pod, problem="ConfigMapMissing", message=words)

@@ -103,7 +103,7 @@ def start_overdue(pod: Pod, now: float) -> float | None:
     >>> start_overdue(pod, 110.0), start_overdue(pod, 130.0)
     (20.0, 0.0)
     """
-    if pod.problem or not pod.node or pod.phase != "Pending" or not pod.active:
+    if not pod.starting:
         return None
     return max(0.0, pod.created + START_SECONDS - now)
 

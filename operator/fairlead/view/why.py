@@ -246,7 +246,7 @@ def mount_trouble(pod: Pod, events: Sequence[Event]) -> str:
     >>> mount_trouble(pod, [told]), mount_trouble(pod, [])
     ('SecretMissing', '')
     """
-    if pod.phase != "Pending" or pod.problem:
+    if not pod.starting:
         return ""
     about = [e for e in events if e.reason in _MOUNTS and e.about == f"Pod/{pod.name}"]
     return (missing(max(about, key=lambda e: e.last_seen).message) or "FailedMount") if about else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fairlead.rollout.fleet import Fleet, Group
+from fairlead.rollout.fleet import Fleet, Group, end_step
 from fairlead.rollout.strategies.rolling import towards
 
 
@@ -54,10 +54,7 @@ class BlueGreen:
         if kept is None:
             return take_over(msgspec.structs.replace(fleet, course=course.over()))
         after = switch(fleet, kept) if course.weight == 100 else preview(fleet, kept)
-        held = stands(after)
-        if held and course.left == 0:
-            return self.step(msgspec.structs.replace(after, course=course.next()))
-        return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
+        return end_step(after, stands(after), self.step)
 
 
 def beside(fleet: Fleet) -> Group | None:

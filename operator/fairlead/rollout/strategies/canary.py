@@ -10,7 +10,7 @@ import math
 
 import msgspec
 
-from fairlead.rollout.fleet import Course, Fleet
+from fairlead.rollout.fleet import Course, Fleet, end_step
 from fairlead.rollout.strategies.rolling import Rolling, stands, towards
 
 
@@ -41,10 +41,7 @@ class Canary:
         if goal is None:
             return Rolling().step(msgspec.structs.replace(fleet, course=course.over()))
         after = towards(without_idle(fleet, goal.capacity), goal.sizes).given({fleet.target.id: goal.traffic})
-        held = stands(after, goal.sizes)
-        if held and course.left == 0:
-            return self.step(msgspec.structs.replace(after, course=course.next()))
-        return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
+        return end_step(after, stands(after, goal.sizes), self.step)
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -70,7 +67,7 @@ def goal_of(fleet: Fleet, course: Course) -> Goal | None:
     >>> goal_of(fleet, Course((Step(scale=Scale(replicas=4)), Step(weight=10)), passed=1))
     Goal(sizes={'old': 9, 'new': 4}, capacity=4, traffic=1)
     """
-    stable = next((group for group in fleet.old if group.stable), None)
+    stable = fleet.stable
     if stable is None:
         everything = {fleet.target.id: fleet.replicas}
         return Goal(everything, fleet.replicas, None) if course.weight == 100 else None

@@ -5,9 +5,7 @@ Upstream: kubernetes pkg/controller/deployment/recreate.go.
 
 from __future__ import annotations
 
-import msgspec
-
-from fairlead.rollout.fleet import Fleet
+from fairlead.rollout.fleet import Fleet, end_step
 
 
 class Recreate:
@@ -29,7 +27,4 @@ class Recreate:
         course = fleet.course
         if course is None or course.current is None:
             return after
-        held = not waits and after.target.available >= fleet.replicas
-        if held and course.left == 0:
-            return self.step(msgspec.structs.replace(after, course=course.next()))
-        return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
+        return end_step(after, not waits and after.target.available >= fleet.replicas, self.step)

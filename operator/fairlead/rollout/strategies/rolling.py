@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
-from fairlead.rollout.fleet import Fleet, Group
+from fairlead.rollout.fleet import Fleet, Group, end_step
 
 
 class Rolling:
@@ -37,10 +35,7 @@ class Rolling:
             return towards(fleet, {fleet.target.id: fleet.replicas})
         goal = {fleet.target.id: fleet.replicas} if course.weight == 100 else first_pods(fleet)
         after = towards(fleet, goal)
-        held = stands(after, goal)
-        if held and course.left == 0:
-            return self.step(msgspec.structs.replace(after, course=course.next()))
-        return msgspec.structs.replace(after, course=msgspec.structs.replace(course, held=held))
+        return end_step(after, stands(after, goal), self.step)
 
 
 def first_pods(fleet: Fleet) -> dict[str, int]:
@@ -51,7 +46,7 @@ def first_pods(fleet: Fleet) -> dict[str, int]:
     >>> first_pods(Fleet(Group("new", 2, 0), (old,), replicas=4, surge=0, unavailable=1))
     {'old': 3, 'new': 1}
     """
-    stable = next((group for group in fleet.old if group.stable), None)
+    stable = fleet.stable
     if stable is None:
         return {fleet.target.id: fleet.replicas}
     first = min(fleet.replicas, fleet.surge or fleet.unavailable)

@@ -147,7 +147,7 @@ def status() -> str:
     lines = [f"Cluster {NAME} (kubectl --context {CONTEXT})"]
     ready = _readiness()
     lines += [f"  {one.name:<26} {one.state:<10} {ready.get(one.name, 'not answering')}" for one in found]
-    if not _finished():
+    if not _made_of():
         lines.append("It is not whole. Repair or replace it with: hack/cluster up")
     return "\n".join(lines)
 
@@ -225,10 +225,11 @@ def _repaired(existing: list[Container], progress: Progress) -> bool:
                 return False
         # Without an administrator's kubeconfig on the node, kubeadm never got that far.
         exported = attempt(TOOLS["kind"].link, "export", "kubeconfig", f"--name={NAME}")
-        if exported.returncode or not _answers_within(60) or not _finished():
+        made_of = "" if exported.returncode or not _answers_within(60) else _made_of()
+        if not made_of:
             step.note = "half-made"
             return False
-        if not nodeimage.current(_made_of()):
+        if not nodeimage.current(made_of):
             step.note = "of an older node image"
             return False
         try:
@@ -253,15 +254,10 @@ def _answers_within(seconds: float) -> bool:
     return False
 
 
-def _finished() -> bool:
-    namespace, name = _MARKER
-    return _try("get", "configmap", name, f"--namespace={namespace}")
-
-
 def _made_of() -> str:
-    """The node image by the marker; nothing where the API server does not answer."""
+    """The node image by the marker of a finished cluster; nothing where there is none, or the API server does not answer."""
     namespace, name = _MARKER
-    found = [one for one in _get("configmaps", f"--namespace={namespace}") if one["metadata"]["name"] == name]
+    found = _get("configmaps", f"--namespace={namespace}", f"--field-selector=metadata.name={name}")
     return str(found[0]["data"]["nodeImage"]) if found else ""
 
 

@@ -22,14 +22,11 @@ from fairlead.rollout import controller as rollout
 from fairlead.rollout.model import App
 from fairlead.rollout.status import selector, summarise
 
-STRATEGIES = "fairlead.strategies"
-CHECKS = "fairlead.checks"
-
 
 def app_controller(prober: Prober | None = None) -> Controller:
     """Everything the engine needs to run Apps. prober: who measures gates; without one, by no allow list at all."""
-    strategies, configuration = registry.load(STRATEGIES), config.ConfigPart()
-    checks = registry.load(CHECKS)
+    strategies, configuration = registry.load(registry.STRATEGIES), config.ConfigPart()
+    checks = registry.load(registry.CHECKS)
     gates = GatesPart(checks)
     return Controller(
         name="app",

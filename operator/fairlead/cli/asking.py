@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode, urlsplit
 import urllib3
 
 from fairlead.cli.session import Session
-from fairlead.core.meta import LABEL_APP, LABEL_REVISION
 from fairlead.core.podstate import Pod, project_pod
 from fairlead.gates.model import Answer, Ask, AskHttp, AskPods, HttpAnswer, PodsAnswer, Subject
 from fairlead.gates.probe import ASKED_LIMIT, BODY_LIMIT
@@ -40,8 +39,7 @@ class Asker:
         return (_direct(ask.url, ask),)
 
     def _pods(self) -> list[Pod]:
-        selector = f"{LABEL_APP}={self._subject.app},{LABEL_REVISION}={self._subject.revision}"
-        pages = self._session.cluster.raw_pages(PODS, labels=selector)
+        pages = self._session.cluster.raw_pages(PODS, labels=self._subject.selector)
         found = (project_pod(raw) for page in pages for raw in page)
         return sorted((pod for pod in found if pod is not None and pod.active), key=lambda pod: pod.name)
 

@@ -69,7 +69,7 @@ def test(
     if not found:
         raise Failed(f"{filename}: there is no gate{f' {only}' if only else ''} in it that has checks")
     session = session_of(ctx)
-    checks = registry.load("fairlead.checks")
+    checks = registry.load(registry.CHECKS)
     subject = _subject(session, name or _app_of(filename))
     measured = {gate: list(_measured(session, spec, checks, subject, url)) for gate, spec in found}
     if output in ("json", "yaml"):

@@ -136,6 +136,16 @@ class Failure(msgspec.Struct, frozen=True):
     count: int = 1
 
 
+def refusal(failures: tuple[Failure, ...], kind: str, name: str = "") -> tuple[str, str] | None:
+    """(reason, the server's words) of a refused write of this kind, and of this name where one is said; None for none.
+
+    >>> refusal((Failure("apply", "Service", "shop", 403, "Forbidden", "no", 0),), "Service", "shop")
+    ('Forbidden', 'no')
+    """
+    found = (f for f in failures if f.kind == kind and name in ("", f.name))
+    return next(((f.reason, f.message) for f in found), None)
+
+
 # What must be read live before the plan's deletions are carried out (engine rule 6):
 #   "owner"    the parent itself: same uid, same generation (a scale to zero needs no more);
 #   "children" the parent's pods too: the view they were ranked by may be stale.
@@ -186,4 +196,5 @@ __all__ = [
     "Read",
     "Release",
     "merge_requeue",
+    "refusal",
 ]

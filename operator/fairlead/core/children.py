@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.core.conditions import Condition
 from fairlead.core.meta import (
     API_VERSION,
     JSON,
@@ -38,6 +39,27 @@ class Child(msgspec.Struct, frozen=True):
     metadata: JSON
     spec: JSON
     status: JSON
+
+
+def owned(live: Child | None, uid: str) -> Child | None:
+    """The live child, if it is this App's own and no stranger's of the same name."""
+    return live if live and live.owner_uid == uid else None
+
+
+def refused(type: str, kind: str, name: str, refusal: tuple[str, str], otherwise: str, way_out: str) -> Condition:
+    """The condition `type` of a child that the API server, or its owner, would not let us keep. refusal: (reason, words);
+    otherwise: the reason where the words say it all; way_out: what to do about another's object of that name.
+
+    >>> refused("Exposed", "Service", "shop", ("NotOwned", "x"), "ServiceRefused", "delete it").message
+    "a Service named shop exists and is not this App's: delete it (x)"
+    """
+    reason, words = refusal
+    if reason == "NotOwned":
+        words = f"a {kind} named {name} exists and is not this App's: {way_out} ({words})"
+        return Condition(type, "False", reason, words)
+    if reason == "Contested":
+        return Condition(type, "False", reason, f"{kind} {name}: {words}")
+    return Condition(type, "False", otherwise, f"the API server refuses the {kind}: {words}")
 
 
 class _Object(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlead.core.actions import Failure, Plan
+from fairlead.core.actions import Failure, Plan, refusal
 from fairlead.core.children import project_child
 from fairlead.core.conditions import find
 from fairlead.core.meta import LABEL_APP, Key
@@ -21,7 +21,6 @@ class DisruptionPart:
         app = view.get("App", key.namespace, key.name)
         if app is None:
             return None
-        refused = next(((f.reason, f.message) for f in failures if f.kind == "PodDisruptionBudget"), None)
         return DisruptionObserved(
             namespace=app.namespace,
             app=app.name,
@@ -29,7 +28,7 @@ class DisruptionPart:
             deleting=app.deleting or bool(app.invalid),
             wanted=app.spec.disruption,
             live=view.get("PodDisruptionBudget", key.namespace, key.name),
-            refused=refused,
+            refused=refusal(failures, "PodDisruptionBudget"),
             replicas=app.spec.replicas,
             said=(find(app.status.get("conditions") or (), "Disruption") or {}).get("reason", ""),
         )

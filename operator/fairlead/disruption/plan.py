@@ -6,7 +6,7 @@ import msgspec
 
 from fairlead.core.actions import Action, Apply, Delete, Event, Plan
 from fairlead.core.budget import evictions
-from fairlead.core.children import child_manifest, must_apply
+from fairlead.core.children import child_manifest, must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.disruption.model import Disruption, DisruptionObserved
@@ -17,7 +17,7 @@ NO_EVICTION = "NoEvictionAllowed"
 
 def plan(observed: DisruptionObserved) -> Plan:
     """Keep the budget as spec.disruption says; it goes when the field goes."""
-    live = observed.live if observed.live and observed.live.owner_uid == observed.app_uid else None
+    live = owned(observed.live, observed.app_uid)
     if observed.deleting:
         return Plan()
     if observed.wanted is None:
@@ -83,17 +83,7 @@ def _enough(floor: int | str | None, replicas: int) -> int | None:
 def condition(observed: DisruptionObserved) -> Condition:
     """What `Disruption` says: whether the budget stands, and lets nodes be drained."""
     if observed.refused:
-        reason, words = observed.refused
-        if reason == "NotOwned":
-            return Condition(
-                "Disruption",
-                "False",
-                reason,
-                f"a {KIND} named {observed.app} exists and is not this App's: delete it ({words})",
-            )
-        if reason == "Contested":
-            return Condition("Disruption", "False", reason, f"{KIND} {observed.app}: {words}")
-        return Condition("Disruption", "False", "BudgetRefused", f"the API server refuses the {KIND}: {words}")
+        return refused("Disruption", KIND, observed.app, observed.refused, "BudgetRefused", "delete it")
     if observed.live is None:
         return Condition("Disruption", "False", "Creating", f"the {KIND} is being created")
     if observed.wanted and (why := deadlock(observed.wanted, observed.replicas)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fairlead.core.actions import Failure, Plan
+from fairlead.core.actions import Failure, Plan, refusal
 from fairlead.core.children import Child, project_child
 from fairlead.core.meta import LABEL_APP, Key
 from fairlead.engine.controller import Source, View
@@ -32,7 +32,7 @@ class ExposePart:
             deleting=app.deleting or bool(app.invalid),
             wanted=app.spec.expose,
             live=view.get("Service", key.namespace, key.name),
-            refused=_refused(failures, key.name),
+            refused=refusal(failures, "Service", key.name),
         )
 
     def plan(self, observed: ExposeObserved, now: float) -> Plan:
@@ -61,7 +61,7 @@ class PreviewPart:
             revision=newest.hash if newest else "",
             live=view.get("Service", key.namespace, name),
             others=tuple(s for s in view.by("Service", OWNER, app.uid) if s.name != app.name),
-            refused=_refused(failures, name),
+            refused=refusal(failures, "Service", name),
         )
 
     def plan(self, observed: PreviewObserved, now: float) -> Plan:
@@ -83,7 +83,3 @@ def _concerned(service: Child) -> Iterable[Key]:
     """The App of that name, and the one whose preview it is: an owner's, or by the label where it was orphaned."""
     names = {service.name, service.owner_name or service.app}
     return [Key(service.namespace, name) for name in sorted(names)]
-
-
-def _refused(failures: tuple[Failure, ...], name: str) -> tuple[str, str] | None:
-    return next(((f.reason, f.message) for f in failures if f.kind == "Service" and f.name == name), None)

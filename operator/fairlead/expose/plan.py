@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fairlead.core.actions import Action, Apply, Delete, Event, Plan
-from fairlead.core.children import child_manifest, must_apply
+from fairlead.core.children import child_manifest, must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.expose.model import Expose, ExposeObserved, Port
@@ -15,7 +15,7 @@ HEADLESS = "Headless"
 
 def plan(observed: ExposeObserved) -> Plan:
     """Keep the Service as spec.expose says, and say how it stands in the condition `Exposed`."""
-    live = observed.live if observed.live and observed.live.owner_uid == observed.app_uid else None
+    live = owned(observed.live, observed.app_uid)
     if observed.deleting:
         return Plan()  # garbage collection takes the Service with the App
     if observed.wanted is None:
@@ -40,26 +40,15 @@ def plan(observed: ExposeObserved) -> Plan:
 
 def _unexposed(observed: ExposeObserved) -> Plan:
     """expose was taken away: the Service goes with it, if it is ours."""
-    live = observed.live
-    if live is None or live.owner_uid != observed.app_uid:
-        return Plan()
-    return Plan(actions=(Delete("Service", observed.namespace, live.name, live.uid),))
+    live = owned(observed.live, observed.app_uid)
+    return Plan(actions=(Delete("Service", observed.namespace, live.name, live.uid),)) if live else Plan()
 
 
 def condition(observed: ExposeObserved) -> Condition:
     """What `Exposed` says: refused before pending before served."""
     if observed.refused:
-        reason, words = observed.refused
-        if reason == "NotOwned":
-            return Condition(
-                "Exposed",
-                "False",
-                "NotOwned",
-                f"a Service named {observed.app} exists and is not this App's: delete it, or rename the App ({words})",
-            )
-        if reason == "Contested":
-            return Condition("Exposed", "False", reason, f"Service {observed.app}: {words}")
-        return Condition("Exposed", "False", "ServiceRefused", f"the API server refuses the Service: {words}")
+        way_out = "delete it, or rename the App"
+        return refused("Exposed", "Service", observed.app, observed.refused, "ServiceRefused", way_out)
     if observed.live is None:
         return _waiting("Creating", "the Service is being created")
     wanted = observed.wanted

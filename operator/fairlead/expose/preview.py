@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fairlead.core.actions import Action, Apply, Delete, Plan
-from fairlead.core.children import must_apply
+from fairlead.core.children import must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, truncate
 from fairlead.expose.model import Expose, PreviewObserved
@@ -33,7 +33,7 @@ def plan(observed: PreviewObserved) -> Plan:
 def _kept(observed: PreviewObserved, expose: Expose) -> tuple[Action, ...]:
     if not observed.revision:
         return ()
-    live = observed.live if observed.live and observed.live.owner_uid == observed.app_uid else None
+    live = owned(observed.live, observed.app_uid)
     if live and must_recreate(expose, live.spec):
         return (Delete("Service", live.namespace, live.name, live.uid),)
     made = manifest(observed, expose)
@@ -65,16 +65,8 @@ def condition(observed: PreviewObserved) -> Condition:
     """What `PreviewExposed` says: refused before pending before served."""
     name = observed.name
     if observed.refused:
-        reason, words = observed.refused
-        if reason == "NotOwned":
-            said = (
-                f"a Service named {name} exists and is not this App's: delete it, or name another one in "
-                f"spec.rollout.blueGreen.previewService ({words})"
-            )
-            return Condition("PreviewExposed", "False", "NotOwned", said)
-        if reason == "Contested":
-            return Condition("PreviewExposed", "False", "Contested", f"Service {name}: {words}")
-        return Condition("PreviewExposed", "False", "ServiceRefused", f"the API server refuses the Service: {words}")
+        way_out = "delete it, or name another one in spec.rollout.blueGreen.previewService"
+        return refused("PreviewExposed", "Service", name, observed.refused, "ServiceRefused", way_out)
     if observed.live is None:
         return Condition("PreviewExposed", "False", "Creating", f"Service {name} is being created")
     words = f"Service {name} selects the pods of the newest revision, also before they get traffic"

@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeVar
 import msgspec
 
 from fairlead.core.conditions import parse_time
-from fairlead.core.meta import JSON
+from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION
 from fairlead.core.podstate import Pod
 
 Outcome = Literal["Passed", "Failed", "Inconclusive", "Error"]
@@ -93,6 +93,11 @@ class Subject(msgspec.Struct, frozen=True):
     revision: str  # the hash its pods carry
     number: int
     approved: bool = False
+
+    @property
+    def selector(self) -> str:
+        """The label selector of the revision's pods."""
+        return f"{LABEL_APP}={self.app},{LABEL_REVISION}={self.revision}"
 
 
 class AskPods(msgspec.Struct, frozen=True):

@@ -67,7 +67,10 @@ def plan(observed: GatesObserved, now: float, checks: Checks) -> Plan:
     ('errors', 'Running')
     """
     app, revision = observed.app, observed.revision
-    problems = [problem for problem in map(_words, missing(app, observed.gates)) if problem]
+    problems = [
+        f"Gate {name}: {why}; a release waits where it is to be judged by it"
+        for name, why in missing(app, observed.gates)
+    ]
     conditions = [Condition("Gates", "False", "GateNotFound", "; ".join(problems))] if problems else []
     if app.deleting or app.invalid:
         return Plan()
@@ -153,11 +156,6 @@ def named(app: App) -> list[str]:
     inline = {entry.name for entry in rollout.gates}
     steps = [step.gate for step in rollout.steps if step.gate and step.gate not in inline]
     return sorted({*steps, *(entry.gate for entry in rollout.gates if entry.gate)})
-
-
-def _words(problem: tuple[str, str]) -> str:
-    name, why = problem
-    return f"Gate {name}: {why}; a release waits where it is to be judged by it"
 
 
 def awaited(spec: GateSpec, subject: Subject, checks: Checks, now: float) -> Wait | None:

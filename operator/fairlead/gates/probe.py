@@ -17,7 +17,6 @@ import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from fairlead import __version__
-from fairlead.core.meta import LABEL_APP, LABEL_REVISION
 from fairlead.core.podstate import Pod, project_pod
 from fairlead.gates.guard import Guard, as_address
 from fairlead.gates.model import Answer, Ask, AskHttp, AskPods, HttpAnswer, PodsAnswer, Subject
@@ -61,7 +60,7 @@ class NetworkProber:
         if ask.target == "Pods":
             pods = await read_pods(subject, client)
             ready = [(pod, raw) for pod, raw in pods if pod.ready][:ASKED_LIMIT]
-            return [_pod_target(ask, pod, raw) for pod, raw in ready]
+            return [_pod_target(ask, pod, msgspec.json.decode(raw)) for pod, raw in ready]
         if ask.target == "Service":
             return [await _own_service(ask, subject.app, ask.port, ask.path, subject, client)]
         return [await self._url_target(ask, subject, client)]
@@ -127,15 +126,14 @@ class NetworkProber:
         return msgspec.structs.replace(target, why=self._guard.refuses_address(address, target.port))
 
 
-async def read_pods(subject: Subject, client: Client) -> list[tuple[Pod, dict[str, Any]]]:
-    """The revision's active pods that are this App's own, by name."""
-    selector = f"{LABEL_APP}={subject.app},{LABEL_REVISION}={subject.revision}"
-    page = await client.list(PODS, subject.namespace, label_selector=selector, limit=PODS_LIMIT)
+async def read_pods(subject: Subject, client: Client) -> list[tuple[Pod, msgspec.Raw]]:
+    """The revision's active pods that are this App's own, by name, each with what the API server said of it."""
+    page = await client.list(PODS, subject.namespace, label_selector=subject.selector, limit=PODS_LIMIT)
     found = []
     for raw in _items.decode(page).items:
         pod = project_pod(bytes(raw))
         if pod is not None and pod.active and pod.owner_uid == subject.app_uid:
-            found.append((pod, msgspec.json.decode(raw)))
+            found.append((pod, raw))
     return sorted(found, key=lambda pair: pair[0].name)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
+STRATEGIES = "fairlead.strategies"
+CHECKS = "fairlead.checks"
+
 
 def load(group: str) -> dict[str, Any]:
-    """One instance of everything registered under an entry-point group, by name: `load("fairlead.strategies")["Rolling"]`.
+    """One instance of everything registered under an entry-point group, by name: `load(STRATEGIES)["Rolling"]`.
 
     A plugin that cannot be loaded stops the start: an App that names it must not be left to guess.
     """

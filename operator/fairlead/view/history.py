@@ -103,7 +103,7 @@ def undo_target(app: App, revisions: Sequence[Revision], number: int | None) -> 
     stable = next((r for r in others if r.name == app.status.stable_revision), None)
     if stable:
         return stable
-    good = [r for r in others if not turned_away(app, r) and r.status.phase != "Failed"]
+    good = [r for r in others if _state(app, r) == "kept"]
     if not good:
         raise NoSuchRevision(
             f"the only other revision was undone or taken back itself; to run it all the same: --to {others[0].number}"

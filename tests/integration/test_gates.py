@@ -210,6 +210,14 @@ def test_a_gate_that_cannot_be_meant_is_refused_with_its_field_and_the_way_out(p
     assert words in refusal(plane, body)
 
 
+@pytest.mark.parametrize("condition", ["success", "failure"])
+def test_trust_15_bounds_that_no_value_is_within_are_refused(plane: Lab, condition: str) -> None:
+    spec = {"checks": [{"prometheus": {"query": "up", condition: {"min": 2, "max": 1}}}]}
+    body = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "Gate", "metadata": {"name": "g"}, "spec": spec}
+
+    assert "min must not be greater than max: no value could ever be within" in refusal(plane, body)
+
+
 ROLLOUTS: dict[str, tuple[JSON, str]] = {
     "a gate and checks": (
         {"gates": [{"name": "a", "gate": "g", "checks": [{"pods": {}}], "when": "Background"}]},

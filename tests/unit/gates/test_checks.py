@@ -7,7 +7,8 @@ import pytest
 
 from fairlead.core.podstate import Pod
 from fairlead.gates.checks.window import WindowSpec, next_open
-from fairlead.gates.model import HttpAnswer, PodsAnswer, Subject
+from fairlead.gates.counting import counted
+from fairlead.gates.model import HttpAnswer, PodsAnswer, Rules, Run, Subject
 from fairlead.gates.testing import make_checks
 from fairlead.rollout.testing import make_pods
 
@@ -190,3 +191,31 @@ def test_trust_12_a_time_zone_that_nobody_knows_is_told_and_opens_nothing(zone: 
 
     assert wait is not None
     assert "correct window.timeZone" in wait.message
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"), [(at(11, 3), at(13, 22)), (at(13, 23), at(13, 23))], ids=["between windows", "in one"]
+)
+def test_trust_13_windows_that_were_missed_for_weeks_are_not_made_up_for(now: float, opens: float) -> None:
+    assert next_open(NIGHT, now) == opens, "it is open when it is, however often nobody looked"
+
+
+NOTHING_MEASURED = {
+    "a metric that nobody knows": prometheus(),
+    "a metric that is not a number": prometheus("NaN"),
+    "a metric without end": prometheus("+Inf"),
+    "several metrics where one is asked for": prometheus("0", "0"),
+    "a backend that is down": HttpAnswer("prom", error="no connection"),
+    "a backend that is not there yet": HttpAnswer("prom", 503, b"starting"),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_MEASURED)
+def test_trust_15_what_was_not_measured_neither_passes_nor_fails_a_release_and_holds_it(case: str) -> None:
+    run = Run("errors", "Step2", 2)
+    for measurement in range(100):
+        run = counted(run, Rules(), CHECKS["prometheus"].judge(RATE, (NOTHING_MEASURED[case],)), 30.0 * measurement)
+
+    assert (run.phase, run.blocks, run.over) == ("Error", True, False)
+    assert (run.failures, run.passes) == (0, 0)
+    assert counted(run, Rules(), CHECKS["prometheus"].judge(RATE, (prometheus("0"),)), 3000.0).phase == "Passed"

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from fairlead.core.meta import JSON
-from fairlead.gates.model import Gate, GateSpec
+from fairlead.gates.counting import recorded
+from fairlead.gates.model import Gate, GateSpec, Result
 from fairlead.gates.plan import GatesObserved, plan
 from fairlead.gates.testing import make_checks, make_judged_app
 from fairlead.rollout.model import Asked, Step
@@ -18,6 +19,7 @@ PODS = [{"pods": {}}]
 BACKGROUND: JSON = {"name": "errors", "when": "Background", "checks": PODS, "intervalSeconds": 10, "delaySeconds": 20}
 SIGN_OFF: JSON = {"name": "sign-off", "when": "BeforePromotion", "checks": [{"approval": {}}, *PODS]}
 CHECKS = make_checks()
+THREE_WEEKS = 21 * 86400.0
 
 
 def run(**fields: Any) -> JSON:
@@ -61,6 +63,22 @@ def test_trust_45_a_clock_that_jumps_an_hour_ahead_measures_once_and_passes_noth
     made = plan(observed(BACKGROUND | {"count": 5}, runs=runs), 3630.0, CHECKS)
 
     assert [errand.task.taken for errand in made.errands] == [1]
+
+
+def test_trust_13_measurements_that_were_missed_in_three_weeks_are_made_up_for_by_one() -> None:
+    shop = observed(BACKGROUND | {"count": 5}, runs=(run(**measured("1970-01-01T00:00:20Z")),))
+    back = 20.0 + THREE_WEEKS
+    made = plan(shop, back, CHECKS)
+    (due,) = made.errands
+    assert shop.revision is not None
+    found = recorded(
+        shop.revision.status, "errors", "Background", 2, due.task.taken, due.task.spec, Result("Passed", "A", ""), back
+    )
+    after = msgspec.structs.replace(shop, revision=make_revision(number=2, hash="v2", status={"gates": found}))
+
+    assert due.task.taken == 1
+    assert plan(after, back, CHECKS).errands == ()
+    assert plan(after, back, CHECKS).requeue_after == 10.0
 
 
 def test_nothing_is_measured_without_a_release_or_before_the_first_pod_serves() -> None:

@@ -12,7 +12,7 @@ from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.rollout.model import App, Asked, Pause, Step
-from fairlead.rollout.testing import make_app, make_pods
+from fairlead.rollout.testing import make_app, make_pods, make_revision
 from unit.rollout.test_plan import NOW, V1, V2, condition, decide, ran, shown, written
 
 LATE = timestamp(NOW - 3600)
@@ -211,6 +211,14 @@ def test_a_pause_that_is_over_leads_to_the_next_weight() -> None:
     assert written(shop, made)["rollout"]["step"] == 2
 
 
+def test_trust_13_a_pause_that_ended_weeks_ago_leads_to_the_next_weight_and_no_further() -> None:
+    shop = held(21 * 86400)
+    made = decide(shop, (V1, V2), ALL_WELL)
+    assert shown(made) == {"v2": 1}
+    assert written(shop, made)["rollout"]["step"] == 2
+    assert "rejected" not in written(shop, made), "the deadline does not run in a pause, however long it was"
+
+
 @pytest.mark.parametrize(("promote", "step"), [("2/2", 2), ("2", 3), ("1/2", 1), ("2/1", 1)])
 def test_a_promotion_is_about_the_revision_and_the_step_it_names(promote: str, step: int) -> None:
     shop = held(20, asked=Asked(promote=promote))
@@ -238,3 +246,15 @@ def test_a_first_release_takes_no_steps() -> None:
     made = decide(shop)
     assert shown(made) == {"v1": 4}
     assert "steps" not in written(shop, made)["rollout"]
+
+
+def test_trust_15_an_error_of_a_gate_holds_a_release_for_ever_and_takes_no_pod_away() -> None:
+    held_by = {"name": "errors", "moment": "Step2", "release": 2, "phase": "Error", "errors": 5, "message": "no answer"}
+    at_the_gate = {"step": 1, "stepAt": LATE, "heldAt": LATE, "moment": "Step2", "sizes": {"v1": 3, "v2": 1}}
+    steps = (Step(weight=25), Step(gate="errors"), Step(weight=50))
+    shop = app(releasing(LATE, **at_the_gate), strategy="Canary", steps=steps, max_unavailable=0)
+    v2 = make_revision(number=2, hash="v2", status={"gates": [held_by]})
+    made = decide(shop, (V1, v2), ALL_WELL)
+    assert shown(made) == {}
+    assert condition(shop, made, "Progressing")["reason"] == "GateError"
+    assert "rejected" not in written(shop, made)

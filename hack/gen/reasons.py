@@ -84,8 +84,10 @@ class Module:
     def reasons(self) -> Iterator[Reason]:
         for call in (node for node in ast.walk(self.tree) if isinstance(node, ast.Call)):
             match called(call):
-                case "Condition":
+                case "Condition" if ast.unparse(call.args[0]) != "type":
                     yield from self._condition(call)
+                case "refused" if len(call.args) == 6:
+                    yield from self._refused(call)
                 case "Event" if len(call.args) == 3:
                     for word in self._event(call):
                         yield Reason("event", "", self._one(call.args[0]), word)
@@ -100,6 +102,12 @@ class Module:
         for word in self._values(call.args[2]):
             for each in statuses:
                 yield Reason(kind, type, self._one(each), word)
+
+    def _refused(self, call: ast.Call) -> Iterator[Reason]:
+        """core/children.py makes the condition, whose type and words it is given."""
+        type = self._one(call.args[0])
+        for word in ("NotOwned", "Contested", self._one(call.args[4])):
+            yield Reason("condition", type, "False", word)
 
     def _event(self, call: ast.Call) -> Iterable[str]:
         """A warning about a problem has the problem's reason."""

@@ -14,7 +14,7 @@ import msgspec
 from fairlead.config.model import ConfigMap, ConfigObserved, Wanted, project_config_map, project_content
 from fairlead.config.pins import KIND, Found, wanted
 from fairlead.config.plan import plan
-from fairlead.core.actions import Failure, Plan, refusal
+from fairlead.core.actions import Failure, Plan, refused_with
 from fairlead.core.meta import Key
 from fairlead.engine.controller import Source, View
 from fairlead.kube.resources import CONFIG_MAPS
@@ -70,7 +70,7 @@ class ConfigPart:
             kept=kept,
             lost=tuple(name for name in runs if name not in there),
             strays=any(pod.revision not in known for pod in view.by("Pod", OWNER, app.uid)),
-            refused=refusal(failures, KIND),
+            refused=refused_with(failures, KIND),
         )
 
     def plan(self, observed: ConfigObserved, now: float) -> Plan:

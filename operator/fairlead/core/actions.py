@@ -136,10 +136,10 @@ class Failure(msgspec.Struct, frozen=True):
     count: int = 1
 
 
-def refusal(failures: tuple[Failure, ...], kind: str, name: str = "") -> tuple[str, str] | None:
+def refused_with(failures: tuple[Failure, ...], kind: str, name: str = "") -> tuple[str, str] | None:
     """(reason, the server's words) of a refused write of this kind, and of this name where one is said; None for none.
 
-    >>> refusal((Failure("apply", "Service", "shop", 403, "Forbidden", "no", 0),), "Service", "shop")
+    >>> refused_with((Failure("apply", "Service", "shop", 403, "Forbidden", "no", 0),), "Service", "shop")
     ('Forbidden', 'no')
     """
     found = (f for f in failures if f.kind == kind and name in ("", f.name))
@@ -196,5 +196,5 @@ __all__ = [
     "Read",
     "Release",
     "merge_requeue",
-    "refusal",
+    "refused_with",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairlead.core.actions import Failure, Plan, refusal
+from fairlead.core.actions import Failure, Plan, refused_with
 from fairlead.core.children import project_child
 from fairlead.core.conditions import find
 from fairlead.core.meta import LABEL_APP, Key
@@ -28,7 +28,7 @@ class DisruptionPart:
             deleting=app.deleting or bool(app.invalid),
             wanted=app.spec.disruption,
             live=view.get("PodDisruptionBudget", key.namespace, key.name),
-            refused=refusal(failures, "PodDisruptionBudget"),
+            refused=refused_with(failures, "PodDisruptionBudget"),
             replicas=app.spec.replicas,
             said=(find(app.status.get("conditions") or (), "Disruption") or {}).get("reason", ""),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fairlead.core.actions import Failure, Plan, refusal
+from fairlead.core.actions import Failure, Plan, refused_with
 from fairlead.core.children import Child, project_child
 from fairlead.core.meta import LABEL_APP, Key
 from fairlead.engine.controller import Source, View
@@ -32,7 +32,7 @@ class ExposePart:
             deleting=app.deleting or bool(app.invalid),
             wanted=app.spec.expose,
             live=view.get("Service", key.namespace, key.name),
-            refused=refusal(failures, "Service", key.name),
+            refused=refused_with(failures, "Service", key.name),
         )
 
     def plan(self, observed: ExposeObserved, now: float) -> Plan:
@@ -61,7 +61,7 @@ class PreviewPart:
             revision=newest.hash if newest else "",
             live=view.get("Service", key.namespace, name),
             others=tuple(s for s in view.by("Service", OWNER, app.uid) if s.name != app.name),
-            refused=refusal(failures, "Service", name),
+            refused=refused_with(failures, "Service", name),
         )
 
     def plan(self, observed: PreviewObserved, now: float) -> Plan:

@@ -27,7 +27,7 @@ CONDITIONS = {
     "ReplicaFailure": "There only while the API server refuses a write that pods or revisions need. Its reason is that of the problem.",
     "Accepted": "There only with False: the spec cannot be obeyed. What runs is left as it is.",
     "Config": "There only with spec.config: whether all that it names is there and pinned. Before that nothing of it is released.",
-    "InOrder": "There only with False: a new release waits for the Apps that spec.after names.",
+    "InOrder": "There only with False: a new release waits for the Apps that spec.after names, or a way back for those of its release group.",
     "Exposed": "There only with spec.expose: whether the Service stands.",
     "WeightsExact": "There only with False, with the strategy Canary: a weight is not to be had in whole pods. Nothing waits for it.",
     "Disruption": "There only with spec.disruption: whether the PodDisruptionBudget stands and can let a pod go.",

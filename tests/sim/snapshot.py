@@ -24,6 +24,8 @@ _TIMES = {
     "measuredAt",
     "restartAt",
     "retiredAt",
+    "beganAt",
+    "completedAt",
     ANNOTATION_RESTARTED_AT,
     "samplePod",
 }

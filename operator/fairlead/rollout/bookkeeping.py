@@ -13,7 +13,7 @@ from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.rollout import revisions
 from fairlead.rollout.fleet import Fleet
-from fairlead.rollout.model import Observed, Phase, Rejected, Revision
+from fairlead.rollout.model import Observed, Phase, Rejected, Revision, round_of
 from fairlead.rollout.revisions import Target
 
 
@@ -30,7 +30,8 @@ def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: b
         return [Patch("Revision", app.namespace, target.revision.name, body)]
     if not complete:
         return []
-    in_use = {target.hash, *(pod.revision for pod in observed.pods)}
+    before = {revision.hash for revision in observed.revisions if revision.name == round_of(app.status).before}
+    in_use = {target.hash, *(pod.revision for pod in observed.pods), *before}
     old = revisions.expired(observed.revisions, app.spec.rollout.revision_history_limit, in_use)
     return [Delete("Revision", app.namespace, revision.name, revision.uid) for revision in old]
 

@@ -20,6 +20,7 @@ from fairlead.rollout.plan import plan
 from fairlead.rollout.pods import Shaper
 
 OWNER = "owner"  # index: the controlling App's uid
+GROUP = "group"  # index: Apps by (namespace, spec.rollout.releaseGroup)
 LABELLED = "labelled"  # index: objects with an App's label that this App does not own, by (namespace, label)
 
 
@@ -56,6 +57,7 @@ class RolloutPart:
             strangers=tuple(pod for pod in labelled if pod.owner_uid),
             orphan_revisions=tuple(revision for revision in loose if not revision.owner_uid),
             failures=tuple(failure for failure in failures if failure.kind in ("Pod", "Revision")),
+            members=_members(view, app),
             order=order_of(app, lambda name: view.get("App", key.namespace, name)) if app.spec.after else Order(),
             pins=wanted.pins,
         )
@@ -88,7 +90,7 @@ def sources() -> tuple[Source, ...]:
     """Apps, Revisions and pods. Pods are watched without a selector: one that lost our label must still be seen, to be
     let go; those that are none of our business are dropped at projection."""
     return (
-        Source(resource=APPS, project=project_app, keys=lambda app: (app.key,)),
+        Source(resource=APPS, project=project_app, keys=lambda app: (app.key,), indexes={GROUP: _group}),
         Source(
             resource=REVISIONS,
             project=project_revision,
@@ -108,6 +110,18 @@ def sources() -> tuple[Source, ...]:
             },
         ),
     )
+
+
+def _group(app: App) -> tuple[str, str] | None:
+    group = app.spec.rollout.release_group
+    return (app.namespace, group) if group else None
+
+
+def _members(view: View, app: App) -> tuple[App, ...]:
+    """The other Apps of its release group. One that is being deleted is none any more."""
+    group = _group(app)
+    found: Iterable[App] = view.by("App", GROUP, group) if group else ()
+    return tuple(other for other in found if other.name != app.name and not other.deleting)
 
 
 def pods_of(view: View, app: App) -> list[Pod]:

@@ -93,6 +93,7 @@ class Rollout(msgspec.Struct, frozen=True, rename="camel"):
     revision_history_limit: int = 10
     undo_to: int | None = None
     restart_at: str = ""
+    release_group: str = ""
 
     def judged_at(self, moment: str) -> tuple[str, ...]:
         """The names of the gates that are judged at a moment of a release.
@@ -193,9 +194,10 @@ class Undo(msgspec.Struct, frozen=True):
     revision: str = ""
 
 
-class Rejected(msgspec.Struct, frozen=True):
+class Rejected(msgspec.Struct, frozen=True, rename="camel"):
     """status.rejected: the template that was taken back, by its digest, and the Revision it was; why, with what was
-    measured; and the retry that had been asked for by then."""
+    measured; and the retry that had been asked for by then. In a release group: `began_at`, since when the round lasted that
+    it was part of; or, where it was another's fault, whose (`member`, the App, and `cause`, that App's Revision)."""
 
     digest: str = ""
     revision: str = ""
@@ -204,6 +206,19 @@ class Rejected(msgspec.Struct, frozen=True):
     message: str = ""
     at: str = ""
     retry: str = ""
+    began_at: str = ""
+    member: str = ""
+    cause: str = ""
+
+
+class Round(msgspec.Struct, frozen=True, rename="camel"):
+    """status.round: what an App has released together with others of its group. `before`: the Revision that ran when the
+    round began."""
+
+    group: str = ""
+    before: str = msgspec.field(default="", name="from")
+    began_at: str = ""
+    completed_at: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, rename="camel"):
@@ -246,6 +261,7 @@ class Observed(msgspec.Struct, frozen=True):
     orphan_revisions: tuple[Revision, ...] = ()
     failures: tuple[Failure, ...] = ()
     order: Order = Order()
+    members: tuple[App, ...] = ()  # the other Apps of its release group, by name
     pins: tuple[Pin, ...] = ()  # what spec.config comes to now; not known while the App's digest is ""
 
 
@@ -386,6 +402,11 @@ def approved_gates(asked: str, number: int) -> frozenset[str]:
     """
     pairs = (part.strip().partition("/") for part in asked.split(","))
     return frozenset(gate for revision, _, gate in pairs if revision == str(number) and gate)
+
+
+def round_of(status: JSON) -> Round:
+    """status.round as last written."""
+    return _convert(status.get("round"), Round)
 
 
 def rejected_of(status: JSON) -> Rejected:

@@ -34,6 +34,7 @@ from fairlead.rollout import (
     problems,
     rejection,
     revisions,
+    rounds,
     status,
     traffic,
     weights,
@@ -73,7 +74,8 @@ def plan(observed: Observed, now: float, strategies: Mapping[str, Strategy], sha
         known = ", ".join(sorted(strategies))
         words = f"spec.rollout.strategy: no strategy is called {app.spec.rollout.strategy!r}; there are {known}"
         return _refused(observed, Condition("Accepted", "False", "UnknownStrategy", words), now)
-    claims, observed = claim(observed)
+    claims, observed = claim(msgspec.structs.replace(observed, app=rounds.pardoned(app, observed.members)))
+    app = observed.app
     if any(isinstance(action, Adopt) for action in claims) and not adoption_refused(observed):
         return Plan(actions=tuple(claims))  # what is taken back must be counted before anything is made beside it
     target = revisions.choose(app, observed.revisions)
@@ -82,7 +84,7 @@ def plan(observed: Observed, now: float, strategies: Mapping[str, Strategy], sha
     if target is None:
         return _nothing_to_run(observed, claims, now)
     before = build(observed, target, now)
-    if back := taken_back(observed, target, before, now):
+    if back := taken_back(observed, target, before, now) or rounds.taken_along(observed, target, now):
         target, before = back, build(observed, back, now)
     fleet = resize(app, before, strategy)
     return _carry_out(observed, target, before, fleet, claims, now, shapers)
@@ -329,6 +331,7 @@ def _carry_out(
             later,
             next_change(observed, fleet, progress, complete, now),
             order.LOOK_AGAIN if target.waiting else None,
+            rounds.look_again(observed, target, "round" in joined),
         ),
         confirm=must_confirm(app, observed.pods, [*(delete.uid for delete in gone), *(pod.uid for pod in out)]),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
@@ -540,9 +543,12 @@ def report(
     if target.blocked:
         conditions.append(status.blocked(target.blocked))
     conditions = order.with_order(conditions, observed.order, target)
+    if going_back := rounds.waits_to_go_back(observed, target):
+        conditions.append(going_back)
     rollout = msgspec.to_builtins(progress)
     rollout |= {"waitingFor": awaited, "available": fleet.target.available, **status.steps(fleet, complete)}
-    stable = name if complete else app.status.get("stableRevision")
+    # Who goes back with others goes back to what was stable before it: from now on that is what failures lead back to.
+    stable = name if complete or target.rejected else app.status.get("stableRevision")
     undo = revisions.recorded_undo(app, target)
     said: JSON = {
         **counts.as_json(),
@@ -558,7 +564,10 @@ def report(
     if undo:
         said["undo"] = msgspec.to_builtins(undo)
     if rejected := target.rejected or revisions.standing_rejection(app, observed.revisions):
-        said["rejected"] = msgspec.to_builtins(rejected)
+        told = msgspec.to_builtins(rejected)
+        said["rejected"] = {field: value for field, value in told.items() if value != "" or field == "retry"}
+    if round := rounds.next_round(observed, target, complete, now):
+        said["round"] = {field: value for field, value in msgspec.to_builtins(round).items() if value}
     return said
 
 
@@ -589,7 +598,16 @@ def _refused(observed: Observed, condition: Condition, now: float) -> Plan:
     before = observed.app.status
     kept = {
         field: before[field]
-        for field in ("activeRevision", "stableRevision", "revision", "rollout", "undo", "rejected", "problems")
+        for field in (
+            "activeRevision",
+            "stableRevision",
+            "revision",
+            "rollout",
+            "undo",
+            "rejected",
+            "round",
+            "problems",
+        )
         if field in before
     }
     said = kept | counts.as_json() | {"selector": status.selector(observed.app), "conditions": [condition]}

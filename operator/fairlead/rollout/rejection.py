@@ -12,6 +12,7 @@ from fairlead.rollout import status
 from fairlead.rollout.fleet import Fleet
 from fairlead.rollout.judging import GATE_FAILED
 from fairlead.rollout.model import App, Progress, Rejected
+from fairlead.rollout.rounds import own_round
 
 CRASHES = 3  # restarts of a pod after which it counts as one that will not come up
 CRASHING = "CrashLoopBackOff"
@@ -57,7 +58,9 @@ def reject(app: App, revision: str, number: int, reason: str, said: str, now: fl
         status.DEADLINE: f"no progress for {app.spec.rollout.progress_deadline_seconds} s, waiting for {said}",
     }
     message = messages[reason][:MESSAGE_LIMIT]
-    return Rejected(app.digest, revision, number, reason, message, timestamp(now), app.asked.retry)
+    round = own_round(app)
+    began = round.began_at if round else ""
+    return Rejected(app.digest, revision, number, reason, message, timestamp(now), app.asked.retry, began)
 
 
 def _crashes(pod: Pod) -> bool:

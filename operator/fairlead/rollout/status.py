@@ -146,6 +146,9 @@ def rolled_back(rejected: Rejected, number: int) -> Condition:
     'revision 4 was taken back: it was aborted by hand; revision 5 runs what ran before; change the template, or `fairlead retry` to try the same again'
     """
     said = f"revision {rejected.number} was taken back: {rejected.message}; revision {number} runs what ran before"
+    if rejected.member:
+        way = f"it is released again when {rejected.member} is, or `fairlead retry` to release it without"
+        return Condition("RolledBack", "True", "GroupMemberFailed", f"{said}; {way}")
     words = f"{said}; change the template, or `fairlead retry` to try the same again"
     return Condition("RolledBack", "True", "ReleaseAborted" if rejected.reason == ABORTED else "ReleaseFailed", words)
 

@@ -202,6 +202,10 @@ CATALOGUE: dict[str, Advice] = {
         "the release comes after that of other Apps (spec.after)",
         ("Look at the Apps the message names: this one goes on by itself when they are ready.",),
     ),
+    "WaitingToGoBack": Advice(
+        "another App of the release group was taken back, and this one goes back with it, after those released after it",
+        ("Wait: it goes back as soon as they are back. To keep what runs: fairlead pause.",),
+    ),
     "DependencyCycle": Advice(
         "Apps wait for one another in a circle (spec.after)", ("Take one of the names out of spec.after.",)
     ),
@@ -230,6 +234,13 @@ CATALOGUE: dict[str, Advice] = {
         (
             "Mend the template and apply it: the new one is released as usual.",
             "If the cause lay elsewhere and is gone: fairlead retry tries the same template again.",
+        ),
+    ),
+    "GroupMemberFailed": Advice(
+        "another App of the release group was taken back, and this one with it: what ran before runs again",
+        (
+            "Mend the App that failed (the message names it), or fairlead retry it: this one is released again with it.",
+            "To release this one without: fairlead retry, or apply another template.",
         ),
     ),
     "ReleaseAborted": Advice(

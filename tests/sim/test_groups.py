@@ -1,0 +1,35 @@
+"""Apps that go out and back together: clean, and with the operator killed after a write, or made to see late what others have done.
+
+FAIRLEAD_SIM=all makes every kind of trouble at every write of every story.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.groups import STORIES
+from sim.runner import TROUBLES, Scenario, clean, compare, run
+from sim.test_faults import EXHAUSTIVE, places
+
+FAULTED = [story for story in STORIES.values() if story.faulted]
+TRIED = list(TROUBLES) if EXHAUSTIVE else ["a crash after it", "a stale view after it"]
+PAIRS = [
+    (story, trouble)
+    for turn, story in enumerate(FAULTED)
+    for trouble in (TRIED if EXHAUSTIVE else [TRIED[turn % len(TRIED)]])
+]
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=str)
+def test_the_story_holds(story: Scenario) -> None:
+    outcome = clean(story)
+    assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
+
+
+@pytest.mark.parametrize(("story", "trouble"), PAIRS, ids=str)
+def test_the_end_is_the_same_with(story: Scenario, trouble: str) -> None:
+    calm = clean(story)
+    for number in places(story, trouble, len(calm.writes)):
+        outcome = run(story, TROUBLES[trouble](number))
+        wrong = compare(calm, outcome, story)
+        assert outcome.hit is not None and not wrong, "\n".join([f"{trouble}: {outcome.hit}", *wrong, outcome.story])

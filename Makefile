@@ -7,7 +7,7 @@ TOOLS   := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubec
 PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static programs soak e2e bench up down generate lock clean
+.PHONY: help demo test check static programs grounds soak e2e bench up down generate lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,7 +24,8 @@ help: ## list the targets
 demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad release, and the way back
 	@hack/demo
 
-test: static programs ## as CI runs it: static checks, then every test but those of make faults, on real clusters too
+test: .venv/ready ## as CI runs it: static checks, then every test but those of make faults, on real clusters too
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none static grounds
 	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
@@ -33,6 +34,10 @@ check: static ## what to run before each commit: static checks, unit tests and t
 # Before the tests and not among them: a compiler on both cores makes everything else late.
 programs: .venv/ready
 	@hack/tool $(TOOLS) > /dev/null
+
+# What the end-to-end tests stand on; to wait for nodes leaves a core to the static checks.
+grounds: programs
+	@test -n "$$FAIRLEAD_E2E_CONTEXT" || { hack/cluster up && hack/image build > /dev/null; }
 
 static: .venv/ready
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py would shadow the standard library's operator"; exit 1; }

@@ -117,11 +117,14 @@ class HttpClient:
                 if response.status >= 400:
                     raise await self._refusal(response)
                 opened()
-                rest = b""
-                async for chunk in response.content.iter_any():
-                    *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
-                    if lines:
-                        yield lines
+                try:
+                    rest = b""
+                    async for chunk in response.content.iter_any():
+                        *lines, rest = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+                        if lines:
+                            yield lines
+                finally:
+                    _hang_up(response)
         except Unauthorized:
             await self._renew(access)  # whoever watches tries again anyway
             raise
@@ -298,6 +301,13 @@ class HttpClient:
                 self._access = access
         except (ConfigError, OSError, ssl.SSLError) as error:
             log.warning("credentials could not be read again: %s", error)
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End a stream that was left before its end: nobody can use its connection again. Without TLS's words of goodbye, which a
+    server that hangs would not answer: the connection would outlive the client that is closed next."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
 
 
 def _url(server: str, path: str, query: dict[str, str] | None) -> URL:

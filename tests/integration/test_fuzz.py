@@ -29,6 +29,7 @@ import pytest
 import yaml
 
 from fairlead.core.children import APPLIED
+from fairlead.kube.http import hang_up
 from support.crds import CRDS, install
 from support.fuzz import Generator
 from support.lab import Lab
@@ -88,15 +89,21 @@ class Api:
                 self._take(app)
             since = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
             async with self._session.get(EVERY_APP, params=since, timeout=aiohttp.ClientTimeout(None)) as stream:
-                rest = b""
-                async for data in stream.content.iter_any():
-                    *lines, rest = (rest + data).split(b"\n")
-                    for event in map(json.loads, lines):
-                        if event["type"] == "ERROR":
-                            break
-                        self._take(event["object"])
-                    async with self._told:
-                        self._told.notify_all()
+                try:
+                    await self._hear(stream)
+                finally:
+                    hang_up(stream)
+
+    async def _hear(self, stream: aiohttp.ClientResponse) -> None:
+        rest = b""
+        async for data in stream.content.iter_any():
+            *lines, rest = (rest + data).split(b"\n")
+            for event in map(json.loads, lines):
+                if event["type"] == "ERROR":
+                    break
+                self._take(event["object"])
+            async with self._told:
+                self._told.notify_all()
 
     def _take(self, app: JSON) -> None:
         self.apps[app["metadata"]["namespace"], app["metadata"]["name"]] = app

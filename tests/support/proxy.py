@@ -16,6 +16,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
+from fairlead.kube.http import hang_up
 from support.lab import Lab
 
 _KEPT = ("Accept", "Authorization", "Content-Type", "User-Agent")
@@ -198,6 +199,8 @@ class Proxy:
                         await response.write(b"".join(line + b"\n" for line in passed))
             except (aiohttp.ClientError, ConnectionError):
                 return _cut(incoming)
+            finally:
+                hang_up(upstream)
             if rest:
                 await response.write(rest)
             return response

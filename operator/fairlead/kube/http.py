@@ -124,7 +124,7 @@ class HttpClient:
                         if lines:
                             yield lines
                 finally:
-                    _hang_up(response)
+                    hang_up(response)
         except Unauthorized:
             await self._renew(access)  # whoever watches tries again anyway
             raise
@@ -303,7 +303,7 @@ class HttpClient:
             log.warning("credentials could not be read again: %s", error)
 
 
-def _hang_up(response: aiohttp.ClientResponse) -> None:
+def hang_up(response: aiohttp.ClientResponse) -> None:
     """End a stream that was left before its end: nobody can use its connection again. Without TLS's words of goodbye, which a
     server that hangs would not answer: the connection would outlive the client that is closed next."""
     if response.connection is not None and response.connection.transport is not None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import ssl
+import threading
+import warnings
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -27,6 +33,7 @@ from fairlead.kube.errors import (
 from fairlead.kube.fake import FakeCluster
 from fairlead.kube.http import HttpClient
 from fairlead.kube.resources import APPS, CONFIG_MAPS, NODES, PODS
+from substrate.lab import write_keys
 from support.front import Front
 
 NAMESPACE = "default"
@@ -155,6 +162,37 @@ async def test_a_watch_that_is_too_late_is_gone() -> None:
         front.answer = web.Response(status=410, body=b'{"reason": "Expired", "message": "too old"}')
         with pytest.raises(Gone):
             await anext(aiter(client.watch(PODS, None, resource_version="1")))
+
+
+def test_a_watch_that_is_left_keeps_no_connection_open(tmp_path: Path) -> None:
+    """Also where the server hangs, and answers TLS's goodbye with nothing: the client may be closed right after it."""
+    write_keys(tmp_path)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        hanging = threading.Thread(target=_answer_and_hang, args=(listening, tmp_path, over := threading.Event()))
+        hanging.start()
+        login = StaticLogin(Access(f"https://127.0.0.1:{listening.getsockname()[1]}", ca_file=str(tmp_path / "ca.crt")))
+        asyncio.run(_look_once(login))
+        gc.collect()
+        over.set()
+        hanging.join()
+    assert [str(warning.message) for warning in said if warning.category is ResourceWarning] == []
+
+
+async def _look_once(login: StaticLogin) -> None:
+    client = await HttpClient.connect(login)
+    async with aclosing(cast(Any, client.watch(PODS, None, resource_version="1"))) as stream:
+        assert await anext(stream) == [b"{}"]
+    await client.close()
+
+
+def _answer_and_hang(listening: socket.socket, keys: Path, over: threading.Event) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(keys / "ca.crt", keys / "server.key")
+    with context.wrap_socket(listening.accept()[0], server_side=True) as connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n")
+        over.wait(60)
 
 
 async def test_a_watch_ends_when_the_server_ends_it() -> None:

@@ -25,6 +25,7 @@ import socket
 import sys
 import time
 from collections import Counter, deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,22 @@ class ClosedUnused(Exception):
     """A kept connection was closed before the server said anything to this request: it is safe to ask again."""
 
 
+@dataclass(slots=True)
+class Way:
+    """How far a request has come: without it nobody can tell a server that is slow from a packet that got lost."""
+
+    began: float = field(default_factory=time.monotonic)
+    connected: float | None = None  # seconds it took; None: not yet, or the connection was there
+    port: int | None = None  # the client's own, as a packet capture shows it
+
+    def connects(self, writer: asyncio.StreamWriter) -> None:
+        self.connected = time.monotonic() - self.began
+        self.port = writer.get_extra_info("sockname")[1]
+
+    def facts(self) -> dict[str, Any]:
+        return {} if self.connected is None else {"connected": round(self.connected, 2), "port": self.port}
+
+
 class Tally:
     """What happened to every request."""
 
@@ -52,18 +69,19 @@ class Tally:
         self.answers: Counter[str] = Counter()
         self._lately: Counter[str] = Counter()
 
-    def answer(self, lane: str, text: str, seconds: float) -> None:
+    def answer(self, lane: str, text: str, way: Way) -> None:
+        seconds = time.monotonic() - way.began
         self.answered += 1
         self.seconds[lane].append(seconds)
         self.answers[text] += 1
         self._lately[group(text)] += 1
         if seconds > SLOW:
-            self._say_of(lane, slow=round(seconds, 2), by=text)
+            self._say_of(lane, slow=round(seconds, 2), by=text, **way.facts())
 
-    def loss(self, lane: str, error: str) -> None:
+    def loss(self, lane: str, error: str, way: Way) -> None:
         self.lost += 1
         self.errors[f"{lane}: {error}"] += 1
-        self._say_of(lane, lost=error)
+        self._say_of(lane, lost=error, **way.facts())
 
     def _say_of(self, lane: str, **what: Any) -> None:
         after = round(time.monotonic() - self.began, 2)
@@ -150,27 +168,29 @@ class Client:
 
     async def request(self, lane: str) -> None:
         self.tally.sent += 1
-        began = time.monotonic()
+        way = Way()
         try:
             async with asyncio.timeout(self.timeout):
-                answer = await (self.fresh() if lane == "fresh" else self.kept())
+                answer = await (self.fresh(way) if lane == "fresh" else self.kept(way))
         except Lost as error:
-            self.tally.loss(lane, str(error))
+            self.tally.loss(lane, str(error), way)
         except TimeoutError:
-            self.tally.loss(lane, f"no answer in {self.timeout:.0f} s")
+            missing = "connection" if lane == "fresh" and way.connected is None else "answer"
+            self.tally.loss(lane, f"no {missing} in {self.timeout:.0f} s", way)
         except (OSError, EOFError, ValueError) as error:
-            self.tally.loss(lane, f"{type(error).__name__}: {error}")
+            self.tally.loss(lane, f"{type(error).__name__}: {error}", way)
         else:
-            self.tally.answer(lane, answer, time.monotonic() - began)
+            self.tally.answer(lane, answer, way)
 
-    async def fresh(self) -> str:
+    async def fresh(self, way: Way) -> str:
         reader, writer = await asyncio.open_connection(self.address, self.port)
+        way.connects(writer)
         try:
             return await self._ask(reader, writer, "close")
         finally:
             writer.close()
 
-    async def kept(self) -> str:
+    async def kept(self, way: Way) -> str:
         while len(self._idle) >= KEPT_CONNECTIONS:
             reader, writer = self._idle.popleft()
             try:
@@ -185,6 +205,7 @@ class Client:
             self._idle.append((reader, writer))
             return answer
         reader, writer = await asyncio.open_connection(self.address, self.port)
+        way.connects(writer)
         try:
             answer = await self._ask(reader, writer, "keep-alive")
         except ClosedUnused:

@@ -235,7 +235,7 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
     # What failed is what was released: its ConfigMap may have been deleted since, or the spec changed under a pause.
     released = msgspec.structs.replace(app, digest=target.revision.digest) if target.revision else app
     rejected = rejection.reject(released, name, target.number, reason, said, now)
-    back = revisions.way_back(app, observed.revisions, rejected)
+    back = revisions.way_back(rounds.at_its_beginning(app, observed.revisions), observed.revisions, rejected)
     return None if back and back.revision and back.revision.lost else back
 
 

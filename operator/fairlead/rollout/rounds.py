@@ -87,8 +87,10 @@ def next_round(observed: Observed, target: Target, complete: bool, now: float) -
     if app.status.get("activeRevision") == name:
         stays = known if known and _before(known, observed.revisions) else None
         return _going_on(app, stays, members, complete, now) if stays else None
-    if not stable or name == stable:
+    if not stable or name in (stable, known.before if known else ""):
         return None  # there is nothing to go back to, or it is what a person goes back to
+    if known and _has_failed(span_of(app), members):
+        return Round(group, known.before, timestamp(now))
     if known and (not known.completed_at or _others_under_way(app, members)):
         return msgspec.structs.replace(known, completed_at="")
     return Round(group, stable, timestamp(_beginning(app, members, now)))
@@ -107,7 +109,8 @@ def _going_on(app: App, known: Round, members: Sequence[App], complete: bool, no
 
 def _beginning(app: App, members: Sequence[App], now: float) -> float:
     """Since when the round lasts that a release begins in: that of others who are under way, or who have been complete for a
-    short while and were in no round with this App yet (its manifest comes a little later than theirs).
+    short while and were in no round with this App yet (its manifest comes a little later than theirs). Never that of a round
+    in which one has failed: what begins after that is meant to mend it.
 
     >>> from fairlead.rollout.testing import make_app
     >>> out = {"round": {"group": "all", "from": "x", "beganAt": "1970-01-01T00:01:00Z", "completedAt": "1970-01-01T00:02:00Z"}}
@@ -116,7 +119,7 @@ def _beginning(app: App, members: Sequence[App], now: float) -> float:
     >>> _beginning(new, [cart], 180), _beginning(shop, [cart], 180), _beginning(new, [cart], 500)
     (60.0, 180, 500)
     """
-    mine, spans = span_of(app), list(_spans(members))
+    mine, spans = span_of(app), [span for span in _spans(members) if not _has_failed(span, members)]
     joined = [began for began, end in spans if end == inf]
     late = [span[0] for span in spans if now < span[1] + LATE_SECONDS and not (mine and overlap(mine, span))]
     return min(joined or late, default=now)
@@ -133,6 +136,12 @@ def _spans(members: Iterable[App]) -> Iterator[Span]:
 def _companions(app: App, members: Iterable[App]) -> list[Span]:
     mine = span_of(app)
     return [span for span in _spans(members) if mine and overlap(mine, span)]
+
+
+def _has_failed(span: Span | None, members: Iterable[App]) -> bool:
+    """Somebody's release of this time was taken back for itself."""
+    failures = (failed_span(rejected_of(member.status)) for member in members)
+    return span is not None and any(failure and overlap(span, failure) for failure in failures)
 
 
 def _others_under_way(app: App, members: Iterable[App]) -> bool:
@@ -197,6 +206,21 @@ def taken_along(observed: Observed, target: Target, now: float) -> Target | None
         cause=failed.revision,
     )
     return Target(before.hash, before.number, before, rejected=rejected)
+
+
+def at_its_beginning(app: App, revisions: Sequence[Revision]) -> App:
+    """The App with what ran when its round began as the stable revision: what a release of the round goes back to, though
+    others of it may have been complete since.
+
+    >>> from fairlead.rollout.testing import make_app, make_revision
+    >>> out = {"group": "all", "from": "shop-v1", "beganAt": "1970-01-01T00:01:00Z"}
+    >>> shop = make_app(release_group="all", status={"stableRevision": "shop-v2", "round": out})
+    >>> at_its_beginning(shop, [make_revision()]).status["stableRevision"]
+    'shop-v1'
+    """
+    round = own_round(app)
+    before = _before(round, revisions) if round else None
+    return msgspec.structs.replace(app, status=app.status | {"stableRevision": before.name}) if before else app
 
 
 def culprit_of(observed: Observed, target: Target) -> App | None:

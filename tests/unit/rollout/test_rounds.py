@@ -74,6 +74,8 @@ BEGINNINGS: dict[str, tuple[list[App], float]] = {
     "with one that is paused half way": ([member("cart", lasts(60), paused=True)], 0),
     "with one whose round was another group's": ([member("cart", lasts(60, group="old"))], 0),
     "with one that rests": ([member("cart", {})], 0),
+    "with one that is about to go back": ([member("cart", lasts(60)), member("db", failed(50))], 0),
+    "with one that stays though its round failed": ([member("cart", lasts(60, 20)), member("db", failed(50, 30))], 0),
 }
 
 
@@ -99,6 +101,19 @@ def test_another_template_while_the_round_is_under_way_stays_in_it(mine: JSON, o
     app = shop(complete(mine), digest="v3")
     made = decide(app, (V1, V2), make_pods(2, "v2"), members=tuple(member("cart", other) for other in others))
     assert round_of(app, made) == lasts(60)["round"]
+
+
+@pytest.mark.parametrize("mine", [lasts(60), lasts(60, 30)], ids=["under way", "complete"])
+def test_a_template_that_comes_when_the_round_has_failed_is_in_the_next_one_and_not_taken_back_with_it(
+    mine: JSON,
+) -> None:
+    cart = member("cart", failed(50))
+    app = shop(complete(mine), digest="v3")
+    made = decide(app, (V1, V2), make_pods(2, "v2"), members=(cart,))
+    assert round_of(app, made) == lasts(0)["round"], "what the round began with is still what is gone back to"
+    after = shop(written(app, made), digest="v3")
+    again = decide(after, (V1, V2, V3), make_pods(2, "v2") + make_pods(1, "v3"), members=(cart,))
+    assert "rejected" not in written(after, again)
 
 
 ENDINGS: dict[str, tuple[JSON, list[App], JSON | None]] = {
@@ -131,9 +146,10 @@ def test_a_round_lasts_until_all_are_complete_and_a_little_longer(case: str) -> 
         shop(ran(2), release_group=""),
         shop({}, digest="v1"),
         shop(ran(2, "v2") | {"stableRevision": "shop-v1"} | lasts(60), digest="v1"),
+        shop(complete(lasts(60)), digest="v1"),
         shop(complete(lasts(60)), undo_to=1),
     ],
-    ids=["no group", "a first release", "the old template again", "an undo"],
+    ids=["no group", "a first release", "the old template again", "what ran when the round began", "an undo"],
 )
 def test_what_has_nothing_to_go_back_to_or_is_a_way_back_is_in_no_round(app: App) -> None:
     assert round_of(app, decide(app, (V1, V2), make_pods(2, "v2"))) is None
@@ -283,6 +299,13 @@ def test_it_is_released_again_when(case: str) -> None:
     status = written(app, made)
     assert "rejected" not in status
     assert status["activeRevision"] == f"shop-{app.digest}"
+
+
+def test_one_that_fails_by_itself_goes_back_to_what_ran_when_the_round_began_too() -> None:
+    status = ran(2, "v2", {"v2": 2, "v3": 1}) | {"activeRevision": "shop-v3"} | lasts(60)
+    app = shop(status, digest="v3", asked=Asked(abort="3"))
+    made = decide(app, (V1, V2, V3), make_pods(2, "v2") + make_pods(1, "v3"), members=(member("cart", lasts(50)),))
+    assert (written(app, made)["activeRevision"], written(app, made)["stableRevision"]) == ("shop-v1", "shop-v1")
 
 
 def test_one_that_failed_by_itself_remembers_since_when_its_round_lasted() -> None:

@@ -164,10 +164,11 @@ def waits_aloud(app: JSON) -> bool:
 
 def stands_alone(spec: JSON) -> bool:
     """An App that never had another spec runs it, too: it speaks of no past, of nothing there is only one of, and of no
-    other App: a release would wait for that, while one that runs already does not."""
+    other App: a release would wait for that, or go back with it, while one that runs already does neither."""
     ports = spec.get("expose", {}).get("ports") or ()
     past = spec["rollout"].get("undoTo") or spec["rollout"]["paused"]
-    return not past and not spec.get("after") and not any("nodePort" in port for port in ports)
+    others = spec.get("after") or spec["rollout"].get("releaseGroup")
+    return not past and not others and not any("nodePort" in port for port in ports)
 
 
 # ---------------------------------------------------------------- one App's life

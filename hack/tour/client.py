@@ -47,15 +47,25 @@ class Way:
     """How far a request has come: without it nobody can tell a server that is slow from a packet that got lost."""
 
     began: float = field(default_factory=time.monotonic)
-    connected: float | None = None  # seconds it took; None: not yet, or the connection was there
-    port: int | None = None  # the client's own, as a packet capture shows it
-
-    def connects(self, writer: asyncio.StreamWriter) -> None:
-        self.connected = time.monotonic() - self.began
-        self.port = writer.get_extra_info("sockname")[1]
+    port: int | None = None  # the client's own, as a packet capture shows it; None: it went over a kept connection
+    connected: float | None = None  # seconds it took
 
     def facts(self) -> dict[str, Any]:
-        return {} if self.connected is None else {"connected": round(self.connected, 2), "port": self.port}
+        if self.port is None:
+            return {}
+        return {"port": self.port, "connected": None if self.connected is None else round(self.connected, 2)}
+
+
+class AtOnce(asyncio.StreamReaderProtocol):
+    """Closes its end as soon as the server has closed the other, as HTTP clients do.
+
+    Closed only when it is next used, the goodbye would reach a pod that is gone by then, unanswered. The network would hold
+    the connection for half a minute more, and lead the next one from the same port to the same nowhere.
+    """
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
 
 
 class Tally:
@@ -140,6 +150,7 @@ class Client:
         self.port = parts.port or 80
         # Resolved once: what is measured is the way to the pods, not DNS.
         self.address = str(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0][4][0])
+        self.family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         self.path = parts.path or "/"
         self.timeout = timeout
         self.tally = Tally()
@@ -183,8 +194,7 @@ class Client:
             self.tally.answer(lane, answer, way)
 
     async def fresh(self, way: Way) -> str:
-        reader, writer = await asyncio.open_connection(self.address, self.port)
-        way.connects(writer)
+        reader, writer = await self._connect(way)
         try:
             return await self._ask(reader, writer, "close")
         finally:
@@ -204,8 +214,7 @@ class Client:
                 raise
             self._idle.append((reader, writer))
             return answer
-        reader, writer = await asyncio.open_connection(self.address, self.port)
-        way.connects(writer)
+        reader, writer = await self._connect(way)
         try:
             answer = await self._ask(reader, writer, "keep-alive")
         except ClosedUnused:
@@ -216,6 +225,23 @@ class Client:
             raise
         self._idle.append((reader, writer))
         return answer
+
+    async def _connect(self, way: Way) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        made = socket.socket(self.family, socket.SOCK_STREAM)
+        made.setblocking(False)
+        try:
+            try:
+                await loop.sock_connect(made, (self.address, self.port))
+            finally:
+                way.port = made.getsockname()[1]
+            way.connected = time.monotonic() - way.began
+            reader = asyncio.StreamReader()
+            transport, protocol = await loop.create_connection(lambda: AtOnce(reader), sock=made)
+        except BaseException:
+            made.close()
+            raise
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: str) -> str:
         head = f"GET {self.path} HTTP/1.1\r\nHost: {self.host}\r\nConnection: {connection}\r\n\r\n"

@@ -105,6 +105,21 @@ async def test_anything_but_a_whole_answer_is_a_loss(answer: Answer, error: str,
     assert tally.sent == tally.answered + tally.lost
 
 
+async def test_a_kept_connection_is_closed_as_soon_as_the_server_closes_it() -> None:
+    """Not when its turn comes again: whoever answers a goodbye, such as a pod that is being ended, may be gone by then."""
+    said_goodbye = []
+
+    async def closing(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GOOD)
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            said_goodbye.append(await reader.read())
+
+    await sent_to(closing, kept_rate=20, requests=3)
+    assert len(said_goodbye) >= 3
+    assert set(said_goodbye) == {b""}
+
+
 async def test_a_connection_that_closes_between_two_requests_costs_none() -> None:
     async def close_after(number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(GOOD)

@@ -41,7 +41,7 @@ async def answer(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def server() -> AsyncIterator[int]:
-    runner = web.AppRunner(_app(), shutdown_timeout=0)
+    runner = web.AppRunner(_app(), shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
     listening = socket.create_server(("127.0.0.1", 0))
     await web.SockSite(runner, listening).start()

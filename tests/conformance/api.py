@@ -47,6 +47,11 @@ class Api:
     async def merge(self, resource: Resource, name: str, body: JSON, **options: Any) -> JSON:
         return decode(await self.client.patch(resource, self.namespace, name, encode(body), type="merge", **options))  # type: ignore[no-any-return]
 
+    async def strategic(self, resource: Resource, name: str, body: JSON, **options: Any) -> JSON:
+        return decode(
+            await self.client.patch(resource, self.namespace, name, encode(body), type="strategic", **options)
+        )  # type: ignore[no-any-return]
+
     async def json_patch(self, resource: Resource, name: str, *operations: JSON) -> JSON:
         return decode(await self.client.patch(resource, self.namespace, name, encode(list(operations)), type="json"))  # type: ignore[no-any-return]
 

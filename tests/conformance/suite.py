@@ -253,6 +253,29 @@ async def test_a_merge_patch_merges_objects_replaces_lists_and_removes_by_null(a
     await api.merge(CONFIG_MAPS, "a", {"metadata": {"finalizers": None}})
 
 
+async def test_a_strategic_patch_of_a_pods_status_changes_the_condition_it_names_and_no_other(api: Api) -> None:
+    made = await api.create(PODS, pod("a"))
+    others = [{"type": "Ready", "status": "False"}, {"type": "gates.example/a", "status": "False"}]
+    await api.merge(PODS, "a", {"status": {"conditions": others}}, subresource="status")
+    told = {"type": "gates.example/a", "status": "True", "reason": "CheckPassed"}
+    body = {"metadata": {"uid": made["metadata"]["uid"]}, "status": {"conditions": [told]}}
+    after = await api.strategic(PODS, "a", body, subresource="status")
+    assert {c["type"]: c["status"] for c in after["status"]["conditions"]} == {
+        "Ready": "False",
+        "gates.example/a": "True",
+    }
+    with pytest.raises(Invalid) as refused:
+        await api.strategic(PODS, "a", {**body, "metadata": {"uid": OTHER_UID}}, subresource="status")
+    assert [cause["field"] for cause in refused.value.details["causes"]] == ["metadata.uid"]
+
+
+async def test_our_kinds_take_no_strategic_patch(api: Api) -> None:
+    await api.create(APPS, app("a"))
+    with pytest.raises(ApiError) as refused:
+        await api.strategic(APPS, "a", {"metadata": {"labels": {"x": "1"}}})
+    assert refused.value.code == 415
+
+
 @every_kind
 async def test_a_patch_with_another_version_is_a_conflict_with_another_uid_invalid(api: Api, kind: Kind) -> None:
     resource, body = kind

@@ -37,13 +37,15 @@ class Apply(msgspec.Struct, frozen=True):
 
 
 class Patch(msgspec.Struct, frozen=True):
-    """A JSON merge patch. Put `metadata.uid` (and `metadata.resourceVersion`) in the body for preconditions."""
+    """A merge patch: JSON's, or a strategic one (built-in kinds only), which changes single items of lists that have keys.
+    Put `metadata.uid` (and `metadata.resourceVersion`) in the body for preconditions."""
 
     kind: str
     namespace: str
     name: str
     body: bytes
     subresource: str = ""
+    type: Literal["merge", "strategic"] = "merge"
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -92,7 +94,8 @@ class Read(msgspec.Struct, frozen=True):
 
 class Errand(msgspec.Struct, frozen=True):
     """Work that takes its time and must hold nobody up, such as a measurement: it is done apart, and its answer is written
-    to the status of one object, from where the watch brings it back. One at a time for each `slot`."""
+    to the status of one object, from where the watch brings it back. One at a time for each `slot`, and a bounded number
+    at a time of each kind. Without a `name` nothing is written: the messenger keeps the answer, for the next plan."""
 
     kind: str
     namespace: str

@@ -95,7 +95,8 @@ class Messenger(Protocol):
     """Who does the errands that a controller's plans ask for."""
 
     async def run(self, task: Any, client: Client) -> Any:
-        """Do the work; it has time limits of its own. Nothing is written here. ApiError: it is asked for again."""
+        """Do the work; it has time limits of its own. Nothing is written here. ApiError: it is asked for again. None: nothing
+        follows from it, so the parent need not be looked at again before its time."""
         ...
 
     def said(self, task: Any, status: JSON, answer: Any, now: float) -> JSON | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,7 +26,7 @@ from fairlead.kube.resources import BY_KIND
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 32  # errands of all parents
+AT_ONCE = 32  # errands of one kind, of all parents: a thousand pods to ask must not hold up what a release waits for
 LONGEST = 90.0  # seconds an errand may take; a messenger has limits of its own below it
 _PAUSE = 5.0  # seconds after which one that failed is asked for again
 _ATTEMPTS = 8  # of writing an answer: others write the same status, about the pods
@@ -60,7 +61,7 @@ class Errands:
         self._queue = queue
         self._clock = clock
         self._running: dict[tuple[str, ...], asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
     def start(self, key: Key, errands: Iterable[Errand]) -> None:
         """Begin those of which none is under way."""
@@ -77,12 +78,13 @@ class Errands:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _guarded(self, key: Key, errand: Errand, messenger: Messenger) -> None:
-        pause = _PAUSE
+        pause: float | None = _PAUSE
         try:
-            async with self._slots, asyncio.timeout(LONGEST):
+            async with self._slots[errand.kind], asyncio.timeout(LONGEST):
                 answer = await messenger.run(errand.task, self._client)
-                await self._deliver(key, errand, messenger, answer)
-            pause = 0.0
+                if answer is not None and errand.name:
+                    await self._deliver(key, errand, messenger, answer)
+            pause = None if answer is None else 0.0
         except Fenced:
             pass  # whoever leads now will ask for it
         except (ApiError, TimeoutError) as error:
@@ -92,7 +94,8 @@ class Errands:
         finally:
             # Only now: a pass in between would see neither the errand nor its answer, and begin another.
             self._running.pop(errand.slot, None)
-        self._queue.add_after(key, pause)
+        if pause is not None:
+            self._queue.add_after(key, pause)
 
     async def _deliver(self, key: Key, errand: Errand, messenger: Messenger, answer: Any) -> None:
         resource = BY_KIND[errand.kind]

@@ -15,7 +15,7 @@ from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
 from fairlead.engine.burst import HEAD, Burst, Trust
 from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
-from fairlead.engine.failures import Failures
+from fairlead.engine.failures import CROWDS, Failures
 from fairlead.engine.limiter import Limiter
 from fairlead.engine.ownership import app_of, belongs, ownership
 from fairlead.engine.requests import Fenced, Refusal, Requests, names_another, reason_of
@@ -173,7 +173,7 @@ class Executor:
 
     async def _one(self, job: Job, action: Action) -> bool:
         """Whether the action is done."""
-        verb, kind, name = verb_of(action), action.kind, action.name
+        verb, kind, name = verb_of(action), kind_of(action), action.name
         if self._failures.holds(job.key, verb, kind, name, job.generation):
             job.blocked = job.blocked or (isinstance(action, Create) and kind != POD)
             return False
@@ -205,17 +205,17 @@ class Executor:
         """Keep the books at the end: in one pass several creates may meet the same quota, and one may still get through."""
         refused = {(verb, kind) for verb, kind, _ in job.refusals}
         for verb, kind, name in job.done:
-            if (verb, kind) not in refused or kind != POD:
+            if (verb, kind) not in refused or kind not in CROWDS:
                 self._failures.succeeded(job.key, verb, kind, name)
         told: set[tuple[str, str, str]] = set()
         for (verb, kind, name), error in job.refusals.items():
             reason = reason_of(error)
-            if kind == POD and (verb, kind, reason) in told:
+            if kind in CROWDS and (verb, kind, reason) in told:
                 continue
             told.add((verb, kind, reason))
             self._failures.record(job.key, verb, kind, name, error.code, reason, error.message, job.generation)
             job.outcome.refused = True
-        self._failures.unwanted(job.key, ((verb_of(a), a.kind) for a in job.actions), job.generation)
+        self._failures.unwanted(job.key, ((verb_of(a), kind_of(a)) for a in job.actions), job.generation)
 
     # ------------------------------------------------------------ single writes
 
@@ -364,13 +364,13 @@ class Executor:
         answer = await self._requests.send(
             self._requests.lanes.others,
             "patch",
-            action.kind,
+            kind_of(action),
             lambda: self._client.patch(
                 BY_KIND[action.kind],
                 action.namespace,
                 action.name,
                 action.body,
-                type="merge",
+                type=action.type,
                 subresource=action.subresource,
                 manager=MANAGER,
             ),
@@ -483,6 +483,15 @@ def _giving_way(actions: Sequence[Action]) -> frozenset[Delete]:
     creates = [index for index, action in enumerate(actions) if action.kind == POD and isinstance(action, Create)]
     before = actions[: creates[-1]] if creates else ()
     return frozenset(action for action in before if action.kind == POD and isinstance(action, Delete))
+
+
+def kind_of(action: Action) -> str:
+    """What RBAC and refusals speak of: who may write pods may not write their status.
+
+    >>> kind_of(Patch("Pod", "default", "one", b"{}", "status")), kind_of(Patch("Pod", "default", "one", b"{}"))
+    ('Pod/status', 'Pod')
+    """
+    return f"{action.kind}/{action.subresource}" if isinstance(action, Patch) and action.subresource else action.kind
 
 
 def verb_of(action: Action) -> str:

@@ -13,6 +13,9 @@ from fairlead.engine.queue import RESOLUTION, backoff
 # Refusals that concern one name only: with another name the write may well succeed.
 _OF_A_NAME = frozenset({"NameTaken", "NotOwned"})
 
+# Kinds of which a refusal of one is a refusal of all: the next would meet the same quota, policy or missing right.
+CROWDS = frozenset({"Pod", "Pod/status"})
+
 Slot = tuple[str, str, str]  # (verb, kind, name or "" for all names)
 
 
@@ -63,7 +66,7 @@ class Failures:
     def record(
         self, key: Key, verb: str, kind: str, name: str, code: int, reason: str, message: str, generation: int
     ) -> None:
-        slot = (verb, kind, "" if kind == "Pod" and reason not in _OF_A_NAME else name)
+        slot = (verb, kind, "" if kind in CROWDS and reason not in _OF_A_NAME else name)
         entries = self._held.setdefault(key, {})
         before = entries.get(slot)
         same = before is not None and before.failure.reason == reason and before.failure.code == code

@@ -13,11 +13,12 @@ import msgspec
 
 from fairlead.kube.resources import Resource
 
-PatchType = Literal["merge", "json", "apply"]
+PatchType = Literal["merge", "strategic", "json", "apply"]  # strategic: built-in kinds only
 Lines = list[bytes]  # watch events, one complete JSON document each
 
 CONTENT_TYPES: dict[str, str] = {
     "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
     "apply": "application/apply-patch+yaml",
 }

@@ -11,7 +11,7 @@ import pytest
 
 from fairlead.core.actions import Errand
 from fairlead.core.meta import API_VERSION, JSON
-from fairlead.engine.errands import LONGEST, Errands
+from fairlead.engine.errands import AT_ONCE, LONGEST, Errands
 from fairlead.engine.expectations import OwnWrites
 from fairlead.engine.limiter import Lanes
 from fairlead.engine.queue import Queue
@@ -35,6 +35,7 @@ class Counter:
         self.most = 0
         self.seconds = 10.0
         self.error: Exception | None = None
+        self.silent = False
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def run(self, task: Any, client: Client) -> Any:
@@ -46,7 +47,7 @@ class Counter:
             self.under_way -= 1
         if self.error:
             raise self.error
-        return task
+        return None if self.silent else task
 
     def said(self, task: Any, status: JSON, answer: Any, now: float) -> JSON | None:
         self.meanwhile()
@@ -163,3 +164,31 @@ async def test_a_stop_lets_go_of_all(bench: Bench) -> None:
 
     assert bench.messenger.under_way == 0
     assert bench.counted() == 0
+
+
+async def test_an_answer_without_an_object_is_written_nowhere_and_wakes_the_parent(bench: Bench) -> None:
+    bench.errands.start(KEY, [Errand("Pod", NAMESPACE, "", "p1", ("p1", "warm"), 0)])
+
+    assert await bench.queue.get() == KEY
+    assert bench.counted() == 0
+
+
+async def test_an_errand_from_which_nothing_follows_wakes_nobody(bench: Bench) -> None:
+    bench.messenger.silent = True
+    bench.errands.start(KEY, [bench.errand()])
+    await asyncio.sleep(60)
+
+    assert bench.queue.idle
+    assert bench.counted() == 0
+
+
+async def test_a_crowd_of_one_kind_holds_up_no_other(bench: Bench) -> None:
+    crowd = [Errand("Pod", NAMESPACE, "", f"p{number}", (f"p{number}", "warm"), 0) for number in range(3 * AT_ONCE)]
+    bench.errands.start(KEY, crowd)
+    await asyncio.sleep(1)
+    bench.errands.start(KEY, [bench.errand()])
+    await asyncio.sleep(10.5)
+
+    assert bench.counted() == 1, "it was not behind the others"
+    assert bench.messenger.most == AT_ONCE + 1
+    await bench.errands.stop()

@@ -24,7 +24,7 @@ from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import Store
 from fairlead.kube.errors import ApiError, Forbidden, Invalid, Unavailable, Unreachable
-from fairlead.kube.fake import FakeClient, FakeCluster, Faults, Write
+from fairlead.kube.fake import FakeClient, FakeCluster, Faults, Origin, Stored, Write
 from fairlead.kube.resources import APPS, NAMESPACES, PODS, REVISIONS, SERVICES, Resource
 from fairlead.metrics.collect import Metrics
 from support.rig import KEY, NAMESPACE, clock, new_cluster, pod_body, project
@@ -513,3 +513,45 @@ async def test_release_drops_our_reference_only(bench: Bench) -> None:
     writes = len(bench.client.writes)
     await bench.run(Release("Pod", NAMESPACE, "web-0", meta["uid"], bench.app.uid))
     assert len(bench.client.writes) == writes, "once is enough"
+
+
+def stored(bench: Bench) -> list[Stored]:
+    return bench.cluster.all(PODS, NAMESPACE)
+
+
+def condition(pod: str, uid: str) -> Patch:
+    told = {"type": "gates.fairlead.dev/warm", "status": "True"}
+    body = msgspec.json.encode({"metadata": {"uid": uid}, "status": {"conditions": [told]}})
+    return Patch("Pod", NAMESPACE, pod, body, subresource="status", type="strategic")
+
+
+async def test_a_condition_of_a_pod_is_written_beside_those_of_others(bench: Bench) -> None:
+    await bench.run(*bench.creates(1))
+    (pod,) = stored(bench)
+    theirs = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+    bench.cluster.patch(PODS, NAMESPACE, pod.meta["name"], theirs, "merge", Origin("patch", "kubelet", "", "status"))
+
+    assert (await bench.run(condition(pod.meta["name"], pod.meta["uid"]))).succeeded == 1
+    types = {one["type"] for one in stored(bench)[0].object["status"]["conditions"]}
+    assert types >= {"Ready", "gates.fairlead.dev/warm"}
+
+
+async def test_a_condition_for_another_pod_of_that_name_is_not_written(bench: Bench) -> None:
+    await bench.run(*bench.creates(1))
+    outcome = await bench.run(condition(stored(bench)[0].meta["name"], "00000000-0000-4000-8000-000000000009"))
+
+    assert (outcome.succeeded, outcome.conflict, outcome.refused) == (0, True, False)
+
+
+async def test_who_may_not_write_pods_statuses_may_still_write_pods(bench: Bench) -> None:
+    await bench.run(*bench.creates(2))
+    no = Forbidden(403, "Forbidden", "cannot patch resource pods/status")
+    bench.trouble.befores = lambda write: no if write.subresource == "status" else None
+    patches = [condition(pod.meta["name"], pod.meta["uid"]) for pod in stored(bench)]
+
+    assert (await bench.run(*patches)).refused
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.verb, failure.kind) == ("patch", "Pod/status"), "one refusal of all"
+    name = stored(bench)[0].meta["name"]
+    labels = msgspec.json.encode({"metadata": {"labels": {"x": "1"}}})
+    assert (await bench.run(Patch("Pod", NAMESPACE, name, labels))).succeeded == 1

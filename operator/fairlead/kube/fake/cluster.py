@@ -11,7 +11,7 @@ from typing import Any
 
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON, safe_digits
-from fairlead.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
+from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
 from fairlead.kube.fake import fields, kinds, patches, rules, services
 from fairlead.kube.fake.fields import Owners, Writer
 from fairlead.kube.fake.records import Admission, Commit, Hook, Origin, Page, Stored, Table, decode, encode
@@ -251,9 +251,14 @@ class FakeCluster:
         type: str,
         origin: Origin = Origin("patch"),
     ) -> Stored:
-        """A merge or JSON patch."""
+        """A merge, strategic or JSON patch."""
+        if type == "strategic" and resource.kind in kinds.CUSTOM:
+            raise ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
         old = self.get(resource, namespace, name)
-        obj = patches.merge_patch(old.copy(), body) if type == "merge" else patches.json_patch(old.copy(), body)
+        if type == "strategic":
+            obj = patches.strategic_patch(old.copy(), body, lambda path: kinds.list_keys(resource.kind, path))
+        else:
+            obj = patches.merge_patch(old.copy(), body) if type == "merge" else patches.json_patch(old.copy(), body)
         if not isinstance(obj, dict) or obj.get("metadata", {}).get("name") != name:
             raise Invalid(400, "BadRequest", "a patch may not change the name of the object")
         return self._update(resource, old, obj, origin)

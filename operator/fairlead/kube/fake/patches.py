@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fairlead.kube.errors import Invalid
@@ -21,6 +22,31 @@ def merge_patch(target: Any, patch: Any) -> Any:
             result.pop(key, None)
         else:
             result[key] = merge_patch(result.get(key), value)
+    return result
+
+
+def strategic_patch(
+    target: Any, patch: Any, keys: Callable[[tuple[str, ...]], tuple[str, ...] | None], path: tuple[str, ...] = ()
+) -> Any:
+    """A strategic merge patch without directives: as a merge patch, but in lists with one key each item is merged by itself.
+
+    >>> live = {"conditions": [{"type": "A", "status": "True"}, {"type": "B", "status": "True"}]}
+    >>> strategic_patch(live, {"conditions": [{"type": "B", "status": "False"}]}, lambda path: ("type",))
+    {'conditions': [{'type': 'A', 'status': 'True'}, {'type': 'B', 'status': 'False'}]}
+    """
+    if isinstance(patch, list) and (by := keys(path)) and len(by) == 1:
+        items = {item[by[0]]: item for item in target or ()}
+        for item in patch:
+            items[item[by[0]]] = strategic_patch(items.get(item[by[0]]), item, keys, path)
+        return list(items.values())
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = strategic_patch(result.get(name), value, keys, (*path, name))
     return result
 
 

@@ -59,7 +59,8 @@ def load(name: str) -> Schema:
 
 
 def assemble(node: Any) -> Any:
-    """The node with every `$include: name` replaced by that file, under what stands beside it, and `$template` by the pod's."""
+    """The node with every `$include: name` replaced by that file, or with `name#a/b` by what stands there in it, under what
+    stands beside it, and `$template` by the pod's."""
     if isinstance(node, list):
         return [assemble(item) for item in node]
     if not isinstance(node, dict):
@@ -69,7 +70,11 @@ def assemble(node: Any) -> Any:
         return template.schema(published["definitions"], load("template.rules"))
     if "$include" in node:
         beside = {key: value for key, value in node.items() if key != "$include"}
-        return {**assemble(load(node["$include"])), **beside}
+        name, _, path = node["$include"].partition("#")
+        part = load(name)
+        for step in filter(None, path.split("/")):
+            part = part[step]
+        return {**assemble(part), **assemble(beside)}
     return with_default({key: assemble(value) for key, value in node.items()})
 
 

@@ -22,6 +22,7 @@ CONDITIONS = {
     "Available": "Enough pods serve: at least replicas minus maxUnavailable. It does not ask of which revision they are.",
     "Progressing": "How the newest release stands: under way, complete, held, or without progress for too long.",
     "Gates": "There only with False: a Gate that the spec names is not there, or cannot be read. A release waits where it needs it.",
+    "HealthGates": "There only with False: health gates cannot be measured at pods that are ready, or what they found cannot be written.",
     "RolledBack": "There only while the template in the spec is one whose release was taken back: why, and what runs instead.",
     "Paused": "There only while spec.rollout.paused is set.",
     "ReplicaFailure": "There only while the API server refuses a write that pods or revisions need. Its reason is that of the problem.",

@@ -22,6 +22,7 @@ PLACES = (
     "placement",
     "config",
     "gates",
+    "health",
     "engine",
 )  # where conditions, problems, events are made
 COPIED = ""  # the reason of another condition, which is found where that one is made

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fairlead.config import controller as config
 from fairlead.config.model import Pin
 from fairlead.config.pins import add_config
 from fairlead.core.meta import JSON
 from fairlead.disruption import controller as disruption
-from fairlead.engine.controller import Controller, Pods
+from fairlead.engine.controller import Controller, Messenger, Pods
 from fairlead.expose import controller as expose
 from fairlead.expose.plan import add_drain
 from fairlead.gates.controller import GatesPart, Measurer
 from fairlead.gates.guard import Guard
+from fairlead.gates.plan import Measure
 from fairlead.gates.probe import NetworkProber, Prober
+from fairlead.health.controller import Examiner, HealthPart, Memory
+from fairlead.health.plan import Ask, add_gates
+from fairlead.kube.client import Client
 from fairlead.kube.resources import APPS
 from fairlead.placement.plan import add_spread
 from fairlead.plugins import registry
@@ -27,25 +32,40 @@ def app_controller(prober: Prober | None = None) -> Controller:
     """Everything the engine needs to run Apps. prober: who measures gates; without one, by no allow list at all."""
     strategies, configuration = registry.load(registry.STRATEGIES), config.ConfigPart()
     checks = registry.load(registry.CHECKS)
-    gates = GatesPart(checks)
+    gates, measurer = GatesPart(checks), Measurer(checks, prober or NetworkProber(Guard()))
+    memory = Memory()
     return Controller(
         name="app",
         parent=APPS,
         sources=(*rollout.sources(), configuration.source(), expose.source(), disruption.source(), gates.source()),
         parts=(
             configuration,  # first: the copies are there before the Revision and the pods that refer to them
-            rollout.RolloutPart(strategies, (_configured, _drained, _spread), configuration.wanted),
+            rollout.RolloutPart(strategies, (_configured, _drained, _spread, _gated), configuration.wanted),
             expose.ExposePart(),
             expose.PreviewPart(),
             disruption.DisruptionPart(),
             gates,
+            HealthPart(rollout.owned, memory),
         ),
         status_of=lambda app: app.status,
         summarise=summarise,
         generation_of=lambda app: app.generation,
         pods=Pods(selector, rollout.pods_of),
-        messenger=Measurer(checks, prober or NetworkProber(Guard())),
+        messenger=Messengers({Measure: measurer, Ask: Examiner(measurer.measure, memory)}),
     )
+
+
+class Messengers:
+    """One for each sort of task."""
+
+    def __init__(self, by_task: Mapping[type, Messenger]) -> None:
+        self._by_task = by_task
+
+    async def run(self, task: Any, client: Client) -> Any:
+        return await self._by_task[type(task)].run(task, client)
+
+    def said(self, task: Any, status: JSON, answer: Any, now: float) -> JSON | None:
+        return self._by_task[type(task)].said(task, status, answer, now)
 
 
 def _configured(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
@@ -58,3 +78,7 @@ def _drained(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
 
 def _spread(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
     return add_spread(app.spec.placement, app.name, app.spec.replicas, spec)
+
+
+def _gated(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
+    return add_gates(app.spec.health, spec)

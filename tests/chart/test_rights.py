@@ -42,6 +42,7 @@ NEEDED = {
     ("fairlead.dev", "revisions"): {"get", "list", "watch", "create", "patch", "delete"},
     ("fairlead.dev", "revisions/status"): {"patch"},
     ("", "pods"): {"get", "list", "watch", "create", "patch", "delete"},
+    ("", "pods/status"): {"patch"},
     ("", "services"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "configmaps"): {"get", "list", "watch", "create", "delete"},
     ("policy", "poddisruptionbudgets"): {"get", "list", "watch", "create", "patch", "delete"},

@@ -155,6 +155,8 @@ class Kubelets(Machine):
         who = (meta["namespace"], meta["name"], meta["uid"])
         if node in self.dead:
             return
+        if pod.object["spec"].get("readinessGates"):  # somebody may have set a condition that one names
+            self.loop.call_later(self.pace(SCHEDULE_SECONDS), self._judge, *who)
         if meta.get("deletionTimestamp"):
             if meta["uid"] not in self._stopping:
                 self._stopping.add(meta["uid"])
@@ -201,6 +203,20 @@ class Kubelets(Machine):
             self.loop.call_later(0.2, self._evict, namespace, name, uid)
         elif how.ready != float("inf"):
             self.loop.call_later(how.ready, self._ready, namespace, name, uid)
+
+    def _judge(self, namespace: str, name: str, uid: str) -> None:
+        """Ready is what containers and readinessGates come to."""
+        pod = self._mine(namespace, name, uid)
+        if pod is None or not pod.object["status"].get("containerStatuses"):
+            return
+        containers = bool(pod.object["status"]["containerStatuses"][0].get("ready"))
+        if is_ready(pod.object) != (containers and _gates_open(pod.object)):
+            self._report(namespace, name, uid)
+
+    def restart(self, namespace: str, name: str, uid: str) -> None:
+        """A container ends and starts anew; it is ready again some time later."""
+        self._report(namespace, name, uid, ready=False, restarts=1)
+        self.loop.call_later(self.pace(PULL_SECONDS), self._ready, namespace, name, uid)
 
     def _mine(self, namespace: str, name: str, uid: str) -> Stored | None:
         pod = self.live(namespace, name, uid)
@@ -286,12 +302,22 @@ class Kubelets(Machine):
         )
 
 
+def _gates_open(pod: JSON) -> bool:
+    """Every condition that a readinessGate names is True.
+
+    >>> _gates_open({"spec": {"readinessGates": [{"conditionType": "a"}]}, "status": {}}), _gates_open({"spec": {}, "status": {}})
+    (False, True)
+    """
+    standing = {condition["type"]: condition["status"] for condition in pod["status"].get("conditions") or ()}
+    return all(standing.get(gate["conditionType"]) == "True" for gate in pod["spec"].get("readinessGates") or ())
+
+
 def _conditions(pod: JSON, ready: bool, now: float) -> list[JSON]:
     """The pod's conditions; lastTransitionTime moves only when the status does."""
     before = {condition["type"]: condition for condition in pod["status"].get("conditions") or ()}
     result = [condition for type, condition in before.items() if type not in ("Ready", "ContainersReady")]
-    for type in ("Ready", "ContainersReady"):
-        old, status = before.get(type, {}), "True" if ready else "False"
+    for type, so in (("Ready", ready and _gates_open(pod)), ("ContainersReady", ready)):
+        old, status = before.get(type, {}), "True" if so else "False"
         when = old["lastTransitionTime"] if old.get("status") == status else timestamp(now)
         result.append({"type": type, "status": status, "lastTransitionTime": when})
     return result

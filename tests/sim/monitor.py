@@ -7,7 +7,7 @@ import math
 from collections import Counter, deque
 
 from fairlead.core.conditions import parse_time
-from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, LABEL_SERVING, controller_of
+from fairlead.core.meta import HEALTH_GATE, JSON, LABEL_APP, LABEL_REVISION, LABEL_SERVING, controller_of
 from fairlead.kube.fake import Commit, FakeCluster, Stored
 from fairlead.kube.resources import APPS, CONFIG_MAPS, NAMESPACES, PODS
 from sim.machines import config_maps_of, is_ready
@@ -139,6 +139,8 @@ class Monitor:
             self.wrong(commit, "created in a namespace that is not there")
 
     def _check_pod_write(self, commit: Commit) -> None:
+        if commit.origin.subresource == "status" and commit.old is not None:
+            self._check_pod_status(commit, commit.old)
         owner = controller_of((commit.old or commit.new).meta)
         app = self.cluster.find(APPS, commit.namespace, owner.name) if owner else None
         if commit.type == "ADDED":
@@ -158,6 +160,16 @@ class Monitor:
         elif commit.old is not None and _in_traffic(commit.old) != _in_traffic(commit.new) and app:
             self._check_floor(commit, app)
             self._check_shares(commit, app)
+
+    def _check_pod_status(self, commit: Commit, old: Stored) -> None:
+        """Of a pod's status only the conditions of health gates are the operator's, and only those that the pod waits for."""
+        before, after = (_foreign_status(side.object) for side in (old, commit.new))
+        if before != after:
+            self.wrong(commit, "the operator changed more of a pod's status than its own conditions")
+        waited = {gate["conditionType"] for gate in commit.new.object["spec"].get("readinessGates") or ()}
+        ours = {c["type"] for c in commit.new.object["status"]["conditions"] if c["type"].startswith(HEALTH_GATE)}
+        if not ours <= waited:
+            self.wrong(commit, f"conditions that no readinessGate names: {ours - waited}")
 
     def _check_config(self, commit: Commit) -> None:
         """A pod is made after the copies it runs with, and they are what will never change."""
@@ -253,6 +265,13 @@ class Monitor:
         if ready and ready["status"] == "True":
             return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock() + self.lag
         return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + self.lag > self.loop.time()
+
+
+def _foreign_status(pod: JSON) -> JSON:
+    """A pod's status without what is the operator's."""
+    status = pod["status"]
+    others = [c for c in status.get("conditions") or () if not c["type"].startswith(HEALTH_GATE)]
+    return {**status, "conditions": others}
 
 
 def _serves(pod: Stored) -> bool:

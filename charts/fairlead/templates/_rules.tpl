@@ -16,6 +16,10 @@
 - apiGroups: [""]
   resources: [pods, services]
   verbs: [get, list, watch, create, patch, delete]
+# The conditions of health gates (spec.health.gates), for which a kubelet waits.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
 # Contents that spec.config names are copied when they are released; a copy is never changed.
 - apiGroups: [""]
   resources: [configmaps]

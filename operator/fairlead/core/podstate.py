@@ -14,7 +14,9 @@ from typing import Any
 
 import msgspec
 
+from fairlead.core import gated as gates
 from fairlead.core.conditions import parse_time
+from fairlead.core.gated import Gated
 from fairlead.core.meta import ANNOTATION_RESTARTED_AT, API_VERSION, LABEL_APP, LABEL_REVISION, LABEL_SERVING
 
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
@@ -47,6 +49,7 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     container: str = ""  # the container the problem is about
     exit_code: int | None = None
+    gated: Gated | None = None  # with readinessGates of ours only
 
     @property
     def active(self) -> bool:
@@ -61,6 +64,11 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     @property
     def finished(self) -> bool:
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def held(self) -> bool:
+        """Its containers are ready, and a health gate says no."""
+        return self.gated is not None and self.gated.containers_ready and not self.ready
 
     def available(self, min_ready_seconds: int, now: float) -> bool:
         """Ready, and for min_ready_seconds strictly longer (IsPodAvailable).
@@ -100,6 +108,7 @@ class _Meta(msgspec.Struct, rename="camel"):
 
 class _Spec(msgspec.Struct, rename="camel"):
     node_name: str = ""
+    readiness_gates: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Waiting(msgspec.Struct):
@@ -168,6 +177,10 @@ def project_pod(data: bytes) -> Pod | None:
     status = raw.status
     ready = next((c for c in status.conditions or () if c.type == "Ready"), None)
     problem, message, container, code = diagnose(status)
+    # As good as no pod has any: the others are not taken apart a second time.
+    gated = gates.project_gated(data) if raw.spec.readiness_gates else None
+    if gated and not problem:
+        problem, message = gates.diagnose(gated)
     return Pod(
         namespace=intern(meta.namespace),
         name=meta.name,
@@ -193,6 +206,7 @@ def project_pod(data: bytes) -> Pod | None:
         message=message,
         container=intern(container),
         exit_code=code,
+        gated=gated,
     )
 
 

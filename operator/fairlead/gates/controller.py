@@ -10,7 +10,7 @@ from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Source, View
 from fairlead.gates.counting import joined, recorded
-from fairlead.gates.model import Checks, Gate, Result, project_gate
+from fairlead.gates.model import Checks, Gate, Result, Subject, project_gate
 from fairlead.gates.plan import GatesObserved, Measure, kinds, named, plan
 from fairlead.gates.probe import Prober
 from fairlead.kube.client import Client
@@ -59,12 +59,15 @@ class Measurer:
         self._prober = prober
 
     async def run(self, task: Measure, client: Client) -> Result:
+        return await self.measure(task.spec.checks, task.subject, client)
+
+    async def measure(self, checks: tuple[JSON, ...], subject: Subject, client: Client) -> Result:
         """All checks are asked at the same time, and judged in their order."""
-        asked = [(check, spec, check.asks(spec, task.subject)) for check, spec in kinds(task.spec, self._checks)]
+        asked = [(check, spec, check.asks(spec, subject)) for check, spec in kinds(checks, self._checks)]
 
         async def ask(index: int) -> Result:
             check, spec, wanted = asked[index]
-            answer = await self._prober.ask(wanted, task.subject, client) if wanted is not None else None
+            answer = await self._prober.ask(wanted, subject, client) if wanted is not None else None
             return check.judge(spec, answer)
 
         return joined(await asyncio.gather(*map(ask, range(len(asked)))))

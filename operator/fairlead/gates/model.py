@@ -85,7 +85,8 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is judged: the release of one revision of an App. `approved`: a person has said so of this gate."""
+    """What is judged: the release of one revision of an App. `approved`: a person has said so of this gate. `pod`: where one
+    pod alone is asked (health gates)."""
 
     namespace: str
     app: str
@@ -93,6 +94,7 @@ class Subject(msgspec.Struct, frozen=True):
     revision: str  # the hash its pods carry
     number: int
     approved: bool = False
+    pod: Pod | None = None
 
     @property
     def selector(self) -> str:

@@ -6,7 +6,7 @@ measurement is due by what is stored alone, and an operator that starts anew mea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -167,7 +167,7 @@ def awaited(spec: GateSpec, subject: Subject, checks: Checks, now: float) -> Wai
     >>> awaited(odd, Subject("shop", "web", "uid", "x7k2", 4), make_checks(), 0).message[:46]
     'a check to be corrected, which cannot be read:'
     """
-    for check, parameters in kinds(spec, checks):
+    for check, parameters in kinds(spec.checks, checks):
         try:
             wait = check.waits(parameters, subject, now)
             check.asks(parameters, subject)
@@ -179,9 +179,9 @@ def awaited(spec: GateSpec, subject: Subject, checks: Checks, now: float) -> Wai
     return Wait(f"a check of the kind {unknown[0]!r}, which is not installed") if unknown else None
 
 
-def kinds(spec: GateSpec, checks: Checks) -> Iterator[tuple[Check, JSON]]:
-    """Each of the gate's checks with what is said of it."""
-    for raw in spec.checks:
+def kinds(written: Iterable[JSON], checks: Checks) -> Iterator[tuple[Check, JSON]]:
+    """Each of a gate's checks with what is said of it."""
+    for raw in written:
         for kind, parameters in raw.items():
             if kind in checks:
                 yield checks[kind], parameters or {}

@@ -57,10 +57,12 @@ class NetworkProber:
     # ------------------------------------------------------------ who is asked
 
     async def _targets(self, ask: AskHttp, subject: Subject, client: Client) -> list[_Target]:
+        if subject.pod is not None and ask.target == "Pods":
+            return [_place_target(ask, ask.path, _place_of(subject.pod))]
         if ask.target == "Pods":
             pods = await read_pods(subject, client)
             ready = [(pod, raw) for pod, raw in pods if pod.ready][:ASKED_LIMIT]
-            return [_pod_target(ask, pod, msgspec.json.decode(raw)) for pod, raw in ready]
+            return [_place_target(ask, pod.name, _place_in(msgspec.json.decode(raw))) for pod, raw in ready]
         if ask.target == "Service":
             return [await _own_service(ask, subject.app, ask.port, ask.path, subject, client)]
         return [await self._url_target(ask, subject, client)]
@@ -202,22 +204,36 @@ class _Items(msgspec.Struct):
 _items = msgspec.json.Decoder(_Items)
 
 
-def _pod_target(ask: AskHttp, pod: Pod, raw: dict[str, Any]) -> _Target:
+class _Place(msgspec.Struct, frozen=True):
+    """Where a pod listens."""
+
+    address: str
+    host_network: bool
+    ports: Mapping[str, int]
+
+
+def _place_in(raw: dict[str, Any]) -> _Place:
+    spec = raw.get("spec") or {}
+    ports = [port for container in spec.get("containers") or () for port in container.get("ports") or ()]
+    # The first of a name counts.
+    named = {port["name"]: port["containerPort"] for port in reversed(ports) if port.get("name")}
+    return _Place((raw.get("status") or {}).get("podIP") or "", bool(spec.get("hostNetwork")), named)
+
+
+def _place_of(pod: Pod) -> _Place:
+    return _Place(pod.gated.address, pod.gated.host_network, pod.gated.ports) if pod.gated else _Place("", False, {})
+
+
+def _place_target(ask: AskHttp, where: str, place: _Place) -> _Target:
     """A pod's own address. One on its node's network has the node's, with all that listens there: it is not asked."""
-    spec, address = raw.get("spec") or {}, (raw.get("status") or {}).get("podIP") or ""
-    if spec.get("hostNetwork"):
-        return _Target(pod.name, "", "", 0, why="it is on its node's network (hostNetwork), which gates do not ask")
-    port = ask.port if isinstance(ask.port, int) else _named_port(spec, ask.port)
-    if not address or port is None:
-        why = "it has no address yet" if not address else f"none of its containers has a port {ask.port!r}"
-        return _Target(pod.name, "", "", 0, why=why)
-    host = f"[{address}]" if ":" in address else address
-    return _Target(pod.name, f"{ask.scheme}://{host}:{port}{ask.path}", address, port, verify=False)
-
-
-def _named_port(spec: dict[str, Any], name: str) -> int | None:
-    ports = (port for container in spec.get("containers") or () for port in container.get("ports") or ())
-    return next((port["containerPort"] for port in ports if port.get("name") == name), None)
+    if place.host_network:
+        return _Target(where, "", "", 0, why="it is on its node's network (hostNetwork), which gates do not ask")
+    port = ask.port if isinstance(ask.port, int) else place.ports.get(ask.port)
+    if not place.address or port is None:
+        why = "it has no address yet" if not place.address else f"none of its containers has a port {ask.port!r}"
+        return _Target(where, "", "", 0, why=why)
+    host = f"[{place.address}]" if ":" in place.address else place.address
+    return _Target(where, f"{ask.scheme}://{host}:{port}{ask.path}", place.address, port, verify=False)
 
 
 async def _own_service(

@@ -124,6 +124,12 @@ def _members(view: View, app: App) -> tuple[App, ...]:
     return tuple(other for other in found if other.name != app.name and not other.deleting)
 
 
+def owned(view: View, app: App) -> Iterable[Pod]:
+    """The App's own pods."""
+    pods: Iterable[Pod] = view.by("Pod", OWNER, app.uid)
+    return pods
+
+
 def pods_of(view: View, app: App) -> list[Pod]:
     """All that the App is told of: those it owns, and those that carry its label."""
     return [*view.by("Pod", OWNER, app.uid), *_labelled(view, app)]

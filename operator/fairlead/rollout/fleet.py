@@ -61,8 +61,9 @@ class Group(msgspec.Struct, frozen=True):
 
     @property
     def broken(self) -> int:
-        """Active pods that say themselves that something is wrong."""
-        return sum(bool(pod.problem) and not pod.ready for pod in self.pods)
+        """Active pods that say themselves that something is wrong. Who only waits for a health gate is as good as one whose
+        readiness probe fails: it may be back in a moment."""
+        return sum(bool(pod.problem) and not pod.ready and not pod.held for pod in self.pods)
 
 
 class Course(msgspec.Struct, frozen=True):

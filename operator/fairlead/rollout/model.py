@@ -26,6 +26,7 @@ from fairlead.core.podstate import Pod
 from fairlead.disruption.model import Disruption
 from fairlead.expose.model import Expose
 from fairlead.gates.model import AFTER, BACKGROUND, BEFORE, GateEntry, step_moment
+from fairlead.health.model import Health
 from fairlead.placement.model import Placement
 
 CAUSE_ANNOTATIONS = ("fairlead.dev/change-cause", "kubernetes.io/change-cause")
@@ -118,6 +119,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
     disruption: Disruption | None = None
     placement: Placement = Placement()
     config: tuple[Entry, ...] = ()
+    health: Health = Health()
     after: tuple[str, ...] = ()
 
 

@@ -277,6 +277,26 @@ CATALOGUE: dict[str, Advice] = {
         "the spec names a Gate that is not in this namespace, or cannot be read",
         ("Apply the Gate, or correct its name in spec.rollout.gates or spec.rollout.steps.",),
     ),
+    "HealthGateNotPassed": Advice(
+        "the containers are ready, and what a health gate (spec.health.gates) asks of each pod is not as it should be yet",
+        (
+            "Look at what was measured: it is asked again every intervalSeconds, and the pod gets traffic when it passes.",
+            "If the gate is wrong, correct or remove it in spec.health.gates: removed, it holds no pod any more.",
+        ),
+    ),
+    "HealthGateError": Advice(
+        "a health gate (spec.health.gates) gets no answer, or no number in it: pods stay as ready as they were",
+        (
+            "Mend the path, the port, the query or the backend; a NetworkPolicy must let the operator in. It is asked again by itself.",
+            "New pods wait for it: to have them without, remove the gate from spec.health.gates.",
+        ),
+    ),
+    "HealthGateRefused": Advice(
+        "the operator may not write what health gates found on the pods",
+        (
+            "Give it the right that the message names: the chart's roles have it (patch pods/status), so upgrade the release.",
+        ),
+    ),
     "NotOwned": Advice(
         "an object of the App's name belongs to something else",
         ("Delete or rename the other one, or rename the App.",),

@@ -12,12 +12,14 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from fairlead.core.gated import Gated
 from fairlead.core.meta import API_VERSION, JSON
 from fairlead.gates.guard import Guard, parse
 from fairlead.gates.model import AskHttp, AskPods, HttpAnswer, PodsAnswer, Subject
 from fairlead.gates.probe import BODY_LIMIT, NetworkProber, api_servers
 from fairlead.kube.fake import FakeClient, FakeCluster
 from fairlead.kube.resources import NAMESPACES
+from fairlead.rollout.testing import make_pods
 
 SUBJECT = Subject("shop", "web", "app-uid", "v2", 2)
 LOOPBACK = parse(["127.0.0.0/8"])
@@ -238,3 +240,44 @@ class Answers:
     async def list(self, resource: Any, namespace: str, *, label_selector: str, limit: int) -> bytes:
         self.asked.append(label_selector)
         return msgspec.json.encode({"items": self.objects[resource.plural]})
+
+
+# ---------------------------------------------------------------- one pod alone (health gates)
+
+
+def at(address: str, **fields: Any) -> Subject:
+    ports = fields.pop("ports", {"http": 8080})
+    (pod,) = make_pods(1, gated=Gated({}, True, address, ports=ports, **fields))
+    return msgspec.structs.replace(SUBJECT, pod=pod)
+
+
+async def ask_pod(subject: Subject, port: int | str = "http", guard: Guard = LOOPBACK) -> HttpAnswer:
+    wanted = AskHttp("Pods", 5.0, port=port, path="/warm")
+    found = await NetworkProber(guard).ask(wanted, subject, cluster())
+    assert isinstance(found, tuple)
+    (answer,) = found
+    return answer
+
+
+async def test_one_pod_is_asked_at_its_own_address_without_looking_at_the_others() -> None:
+    async with server() as port:
+        found = await ask_pod(at("127.0.0.1", ports={"http": port}))
+
+    assert (found.where, found.status) == ("/warm", 200)
+
+
+@pytest.mark.parametrize(
+    ("subject", "port", "words"),
+    [
+        (at(""), "http", "it has no address yet"),
+        (at("127.0.0.1", host_network=True), "http", "on its node's network"),
+        (at("127.0.0.1"), "grpc", "none of its containers has a port 'grpc'"),
+        (at("169.254.169.254"), "http", "is an address of cloud metadata"),
+    ],
+)
+async def test_a_pod_that_cannot_or_may_not_be_asked_is_an_error(subject: Subject, port: str, words: str) -> None:
+    assert words in (await ask_pod(subject, port)).error
+
+
+async def test_a_pod_on_loopback_is_not_asked_unless_the_owner_allows_it() -> None:
+    assert "is a loopback address" in (await ask_pod(at("127.0.0.1"), guard=Guard())).error

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.budget import fenceposts
+from fairlead.health.testing import make_gated_pods
 from fairlead.rollout.fleet import Course, Fleet, Group, scale
 from fairlead.rollout.model import Pause, Scale, Step
 from fairlead.rollout.strategies.canary import Canary, split
 from fairlead.rollout.strategies.recreate import Recreate
-from fairlead.rollout.strategies.rolling import Rolling
+from fairlead.rollout.strategies.rolling import Rolling, clear_broken
 from fairlead.rollout.testing import make_pods
 
 
@@ -141,6 +142,14 @@ def fleets(draw: st.DrawFn) -> Fleet:
     available = draw(st.integers(0, size))
     target = group("new", size, available, broken=draw(st.integers(0, size - available)), number=9)
     return Fleet(target, old, replicas, surge, unavailable)
+
+
+def test_old_pods_that_only_a_health_gate_holds_are_kept_as_those_whose_probe_fails_are() -> None:
+    (held,) = make_gated_pods(1, "warm", status="False", problem="HealthGateNotPassed")
+    crashed = make_pods(1, ready=False, prefix="bad", problem="CrashLoopBackOff")
+    old = Group("v1", 1, 4, (*make_pods(2), held, *crashed), available=2, stable=True)
+
+    assert clear_broken(Fleet(Group("v2", 2, 0), (old,), replicas=4, surge=0, unavailable=3)).sizes["v1"] == 3
 
 
 @settings(max_examples=300)

@@ -13,7 +13,7 @@ SETTING = "prometheus"
 
 class PrometheusSpec(msgspec.Struct, frozen=True, rename="camel"):
     """address: of the server; "" for the operator's own setting. $(app), $(namespace) and $(revision) in the query stand for
-    what is judged."""
+    what is judged, and $(pod) where that is one pod."""
 
     query: str
     address: str = ""
@@ -51,10 +51,19 @@ class PrometheusCheck:
         >>> subject = Subject("shop", "web", "uid", "x7k2", 4)
         >>> PrometheusCheck().asks({"query": 'up{revision="$(revision)"}', "address": "http://prom:9090"}, subject).form[0]
         ('query', 'up{revision="x7k2"}')
+
+        Of one pod alone:
+        >>> from fairlead.rollout.testing import make_pods
+        >>> one = Subject("shop", "web", "uid", "x7k2", 4, pod=make_pods(1)[0])
+        >>> PrometheusCheck().asks({"query": 'queue{pod="$(pod)"}', "address": "http://prom:9090"}, one).form[0]
+        ('query', 'queue{pod="shop-v1-0"}')
         """
         wanted = msgspec.convert(spec, PrometheusSpec)
+        known = {"app": subject.app, "namespace": subject.namespace, "revision": subject.revision}
+        if subject.pod is not None:
+            known["pod"] = subject.pod.name
         query = wanted.query
-        for name, value in (("app", subject.app), ("namespace", subject.namespace), ("revision", subject.revision)):
+        for name, value in known.items():
             query = query.replace(f"$({name})", value)
         address = wanted.address.rstrip("/")
         return AskHttp(

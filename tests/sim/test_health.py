@@ -1,0 +1,34 @@
+"""Pods with health gates: clean, and with a fault at a write. In memory is only how often a pod was asked, so a new operator goes on
+from what the pods' conditions say.
+
+FAIRLEAD_SIM=all puts every fault at every write of every story.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from sim.health import STORIES
+from sim.runner import TROUBLES, Scenario, clean, compare, run
+from sim.test_faults import EXHAUSTIVE
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=str)
+def test_the_story_holds(story: Scenario) -> None:
+    outcome = clean(story)
+
+    assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=str)
+def test_the_end_is_the_same_with_a_fault_at_a_write(story: Scenario) -> None:
+    calm = clean(story)
+    choice = random.Random(story.name)
+    places = range(1, len(calm.writes) + 1) if EXHAUSTIVE else [choice.randint(1, len(calm.writes))]
+    for number in places:
+        for name in TROUBLES if EXHAUSTIVE else [choice.choice(sorted(TROUBLES))]:
+            outcome = run(story, TROUBLES[name](number))
+            wrong = compare(calm, outcome, story)
+            assert not wrong, "\n".join([f"{name}, write {number}: {outcome.hit}", *wrong, outcome.story])

@@ -126,7 +126,7 @@ async def a_container_that_starts_anew_is_asked_anew(world: World) -> None:
     one, uid = world.pods()[0].meta["name"], world.pods()[0].meta["uid"]
     world.backend.cold = lambda pod: pod.name == one
     world.kubelets.restart(NAMESPACE, one, uid)
-    await world.until(lambda: standing(world.pods()[0]).get("status") == "False", "it counts no more", within=20)
+    await world.until(lambda: standing(world.pods()[0]).get("status") == "False", "it counts no more", within=60)
     await asyncio.sleep(60)
     assert len(world.ready()) == 1
     world.backend.cold = lambda _pod: False

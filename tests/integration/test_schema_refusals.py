@@ -135,6 +135,14 @@ def test_trust_2_a_wrong_type_or_a_number_out_of_range_is_refused(api: Lab, body
     assert field in refusal(api, body)
 
 
+# ---------------------------------------------------------------- 3: no replicas, and an autoscaler that wants some
+
+
+def test_trust_3_an_autoscaler_cannot_be_asked_for_yet_and_is_not_taken_in_silence(api: Lab) -> None:
+    body = app("shop", replicas=0, autoscale={"min": 1, "max": 3})
+    assert 'unknown field "spec.autoscale"' in refusal(api, body)
+
+
 # ---------------------------------------------------------------- 4: empty and duplicate lists
 
 

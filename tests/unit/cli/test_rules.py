@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from fairlead.cli.linting.cel import Undefined, holds, is_transition
+from fairlead.cli.linting.schema import broken_rules
+from fairlead.core.meta import JSON
 from support.commands import REPOSITORY
 
 
@@ -41,7 +43,7 @@ def test_every_packaged_rule_can_be_evaluated_offline(rule: str) -> None:
         {"metadata": {"name": "a"}, "spec": {}},
         {"template": {"spec": {"containers": [{}]}}},
     ]
-    values += [{"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}, {"containers": [{"name": "a"}]}]
+    values += [{"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}, {"containers": [{"name": "a"}]}, {"query": "up"}]
     told = 0
     for value in values:
         try:
@@ -69,3 +71,20 @@ def test_a_rule_holds_or_not(rule: str, value: Any, want: bool) -> None:
 def test_what_cannot_be_told_is_undefined_not_wrong() -> None:
     with pytest.raises(Undefined):
         holds("self.spec.replicas > 1", {"spec": {}})
+
+
+def test_a_list_that_is_too_long_is_asked_no_rule() -> None:
+    """Some take the square of its length, and the API server asks none there either."""
+    no: JSON = {"rule": "false", "message": "no"}
+    schema = {
+        "type": "array",
+        "maxItems": 2,
+        "x-kubernetes-validations": [no],
+        "items": {"x-kubernetes-validations": [no]},
+    }
+    assert [finding.path for finding in broken_rules([1, 2], schema, ("ports",))] == [
+        ("ports",),
+        ("ports", 0),
+        ("ports", 1),
+    ]
+    assert list(broken_rules([1, 2, 3], schema, ("ports",))) == []

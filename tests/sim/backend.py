@@ -35,7 +35,8 @@ class Backend:
             return PodsAnswer(tuple(pod for pod, _ in pods))
         if self.down:
             return (HttpAnswer("prometheus", error="no answer within 10 s"),)
-        image = pods[0][1]["spec"]["containers"][0]["image"] if pods else ""
+        first = msgspec.json.decode(pods[0][1]) if pods else {}
+        image = first["spec"]["containers"][0]["image"] if first else ""
         value = RATES.get(image.rpartition(":")[2], "0.001")
         said = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, value]}]}}
         return (HttpAnswer("prometheus", 200, msgspec.json.encode(said)),)

@@ -224,7 +224,7 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
     counts = status.count(observed, fleet, now).until(fleet)
     if counts.complete(app.spec.replicas):
         return None
-    progress = remember(app, target, fleet, counts, now)
+    progress = remember(observed, target, fleet, counts, now)
     reason = rejection.verdict(app, target.number, fleet, progress, now)
     if not reason:
         return None
@@ -316,7 +316,7 @@ def _carry_out(
     # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
     waiting = made[room:] if counts.total <= fleet.bound else []
     finished, later = sweep(observed.pods, now)
-    progress = remember(app, target, fleet, counts, now)
+    progress = remember(observed, target, fleet, counts, now)
     books = bookkeeping.keep_revisions(observed, target, fleet, complete)
     joined = report(observed, target, fleet, counts, found, progress, complete, now)
     moved = bool(made or gone or into or out)
@@ -479,8 +479,10 @@ def must_confirm(app: App, pods: Sequence[Pod], leaving: Collection[str]) -> Con
     return ""
 
 
-def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float) -> Progress:
-    """status.rollout after this plan."""
+def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, now: float) -> Progress:
+    """status.rollout after this plan. Where pods are yet to be made that nobody refuses, a deadline that has passed begins
+    anew: no operator has run meanwhile, and they never had their time."""
+    app = observed.app
     before = progress_of(app.status)
     name = revisions.name_of(app, target)
     rescaled = before.desired is not None and before.desired != app.spec.replicas
@@ -493,7 +495,9 @@ def remember(app: App, target: Target, fleet: Fleet, counts: Counts, now: float)
     same = app.status.get("activeRevision") == name
     passed, held = (course.passed, course.held) if course else (0, False)
     stepped = same and (passed != before.step or (bool(before.held_at) and not held))
-    times = status.next_progress(app, counts, name, rescaled or restarted, stepped, now)
+    to_make = len(fleet.target.pods) < fleet.target.size and not observed.failures
+    begins = to_make and status.deadline_left(app, before, now) == 0
+    times = status.next_progress(app, counts, name, rescaled or restarted, stepped or begins, now)
     return msgspec.structs.replace(
         times,
         sizes={id: size for id, size in fleet.sizes.items() if size or id == target.hash},

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.core.actions import Patch
+from fairlead.core.actions import Failure, Patch
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
@@ -246,6 +246,22 @@ def test_a_first_release_takes_no_steps() -> None:
     made = decide(shop)
     assert shown(made) == {"v1": 4}
     assert "steps" not in written(shop, made)["rollout"]
+
+
+def test_trust_13_a_release_whose_pods_nobody_made_while_no_operator_ran_for_weeks_goes_on() -> None:
+    shop = app(releasing(timestamp(NOW - 21 * 86400)))
+    made = decide(shop, (V1, V2), make_pods(3))
+    assert shown(made) == {"v2": 2}
+    assert "rejected" not in written(shop, made)
+    after = app(written(shop, made))
+    assert "rejected" not in written(after, decide(after, (V1, V2), make_pods(3) + new_pods())), "they get their time"
+
+
+def test_a_release_whose_pods_are_refused_until_its_deadline_is_taken_back() -> None:
+    shop = app(releasing(LATE))
+    quota = Failure("create", "Pod", "shop-v2-x", 403, "Forbidden", "exceeded quota: small", NOW - 600)
+    made = decide(shop, (V1, V2), make_pods(3), failures=(quota,))
+    assert written(shop, made)["rejected"]["reason"] == "ProgressDeadlineExceeded"
 
 
 def test_trust_15_an_error_of_a_gate_holds_a_release_for_ever_and_takes_no_pod_away() -> None:

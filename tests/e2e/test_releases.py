@@ -238,3 +238,23 @@ def test_a_blue_green_switch_and_the_way_back_cost_no_request(
     assert {pod["metadata"]["uid"] for pod in history.new()} == second and len(second) == 3
     assert all(report.lost == 0 for report in reports), reports
     assert apps.container(scene.app())["env"][0]["value"] == "2", "the user's spec is never written"
+
+
+def test_apps_of_a_group_go_back_together_and_say_with_whom(given: Given, when: When, then: Then, scene: Scene) -> None:
+    group = {"releaseGroup": "store", "maxSurge": 1, "maxUnavailable": 0}
+    cart = apps.idle("cart", replicas=1, rollout=group)
+    scene.cluster.apply(cart, namespace=scene.namespace)
+    given.a_ready_app(apps.idle(replicas=1, after=["cart"], rollout=group | {"progressDeadlineSeconds": 8}))
+
+    scene.cluster.apply(apps.version(cart, 2), namespace=scene.namespace)
+    when.image_is(apps.NOWHERE)
+    then.condition("RolledBack", "True", "ReleaseFailed")
+    scene.kubectl("wait", "--for=condition=RolledBack", "fapp/cart", "--timeout=60s")
+    back = scene.get("fapp", "cart")
+    why = when.fairlead("why", "cart")
+
+    rejected = back["status"]["rejected"]
+    assert (rejected["member"], rejected["reason"]) == ("shop", "GroupMemberFailed")
+    assert "ImagePull" in rejected["message"], rejected
+    assert apps.container(back)["env"][0]["value"] == "2", "the user's spec is never written"
+    assert "revision 2 of shop, of the release group store, was taken back" in why.stdout, why.stdout + why.stderr

@@ -42,6 +42,7 @@ def test_every_packaged_rule_can_be_evaluated_offline(rule: str) -> None:
         {"type": "ClusterIP"},
         {"metadata": {"name": "a"}, "spec": {}},
         {"template": {"spec": {"containers": [{}]}}},
+        {"query": "up"},
     ]
     values += [{"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}, {"containers": [{"name": "a"}]}, {"query": "up"}]
     told = 0

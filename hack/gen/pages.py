@@ -33,6 +33,7 @@ CONDITIONS = {
     "WeightsExact": "There only with False, with the strategy Canary: a weight is not to be had in whole pods. Nothing waits for it.",
     "Disruption": "There only with spec.disruption: whether the PodDisruptionBudget stands and can let a pod go.",
     "PreviewExposed": "There only with spec.expose and the strategy BlueGreen: whether the preview's Service stands.",
+    "Routed": "There only with spec.expose.route: whether its Gateways have taken the HTTPRoute. No pod waits for them.",
 }
 FOUND_ELSEWHERE = {
     "ReplicaFailure": "True: the reason of the refusal, such as QuotaExceeded",

@@ -37,12 +37,22 @@ def app_controller(prober: Prober | None = None) -> Controller:
     return Controller(
         name="app",
         parent=APPS,
-        sources=(*rollout.sources(), configuration.source(), expose.source(), disruption.source(), gates.source()),
+        sources=(
+            *rollout.sources(),
+            configuration.source(),
+            expose.source(),
+            expose.routes(),
+            disruption.source(),
+            gates.source(),
+        ),
         parts=(
             configuration,  # first: the copies are there before the Revision and the pods that refer to them
-            rollout.RolloutPart(strategies, (_configured, _drained, _spread, _gated), configuration.wanted),
+            rollout.RolloutPart(
+                strategies, (_configured, _drained, _spread, _gated), configuration.wanted, expose.routed
+            ),
             expose.ExposePart(),
             expose.PreviewPart(),
+            expose.RoutePart(),
             disruption.DisruptionPart(),
             gates,
             HealthPart(rollout.owned, memory),

@@ -45,6 +45,11 @@ class View(Protocol):
         """The records whose index function gave `value`, in a stable order (by name)."""
         ...
 
+    def unavailable(self, kind: str) -> str:
+        """Why an optional kind cannot be had here at all (its definition is not installed, or no role allows it), in the
+        server's words; "" where it can."""
+        ...
+
     def content(self, kind: str, namespace: str, name: str) -> tuple[int, Any | None] | None:
         """What was last read of an object in full, at a plan's wish (`Plan.reads`), with the resourceVersion it had then;
         (…, None) where it was not there, None where nothing has been read (or has been forgotten since)."""
@@ -58,6 +63,8 @@ class Source(msgspec.Struct, frozen=True):
     indexes: name -> function(record) -> index value, None to leave it out of that index.
     keys:    function(record) -> the parents to reconcile when this record appears, changes (asked of old and new) or goes.
     content: the whole object's JSON -> what is kept of it, where a plan asks for it to be read in full.
+    optional: the kind may not be there; then it is as if there were no object of it (`View.unavailable` says why), and it is
+             looked for again from time to time.
     """
 
     resource: Resource
@@ -67,6 +74,7 @@ class Source(msgspec.Struct, frozen=True):
     label_selector: str = ""
     metadata_only: bool = False
     content: Callable[[bytes], Any] | None = None
+    optional: bool = False
 
 
 class Part(Protocol):

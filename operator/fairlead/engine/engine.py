@@ -234,6 +234,7 @@ class Engine:
                     source.label_selector,
                     source.metadata_only,
                     source.content,
+                    source.optional,
                 )
         return list(merged.values())
 

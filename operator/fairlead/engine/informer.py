@@ -21,7 +21,7 @@ from fairlead.engine.queue import backoff
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import FOREVER, Slot, Table
 from fairlead.kube.client import Client, Envelope
-from fairlead.kube.errors import ApiError, Gone
+from fairlead.kube.errors import ApiError, Forbidden, Gone, NotFound
 from fairlead.metrics.collect import Metrics
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,11 @@ class Informer:
                     relist = False
                 relist = await self._watch()
             except ApiError as error:
-                relist = self._refused(error) or relist
+                if self.source.optional and isinstance(error, NotFound | Forbidden):
+                    relist = self._missing(error)
+                    await asyncio.sleep(self._settings.missing_recheck * (0.8 + 0.4 * self._rng.random()))
+                else:
+                    relist = self._refused(error) or relist
             if self._failures:
                 pause = backoff(self._failures, *self._settings.stream_backoff, self._rng)
                 await asyncio.sleep(max(pause, self._asked_to_wait))
@@ -180,9 +184,25 @@ class Informer:
         if restored:
             self._hooks.restored()
         self.problem, self._failures, self._doubts = "", 0, 0
+        self.table.missing = ""
         self._metrics.relists.labels(self._kind).inc()
         self._hooks.listed(began)
         self._hooks.batch()
+
+    def _missing(self, error: ApiError) -> bool:
+        """The kind is not installed here, is not any more, or nobody lets us see it: there are no objects of it, and
+        nothing waits for its watch. Always True: it takes a list to know better."""
+        why = f"{error.reason or error.code}: {error.message}"
+        if why != self.table.missing:
+            log.info("%s: %s; looked for again from time to time", self.source.resource.plural, why)
+        self.table.missing = why
+        for record in self.table.absent(self.namespace, set(), FOREVER):
+            self.table.forget(record.namespace, record.name, record.uid)
+        self.table.mark_synced(self.namespace)
+        # No line is due: a watch that nobody can open is not one that has fallen silent.
+        self.problem, self._failures, self._doubts, self.last_line = "", 0, 0, 0.0
+        self._hooks.listed(asyncio.get_running_loop().time())
+        return True
 
     def _listed(self, body: bytes, seen: set[Slot], take: Callable[[Any], None]) -> None:
         try:

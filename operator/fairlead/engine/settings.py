@@ -35,6 +35,8 @@ class EngineSettings:
     """A watch without a line for this long is dead: bookmarks come each minute."""
     stream_backoff: tuple[float, float] = (0.2, 30.0)
     """First and longest pause before a list or watch is tried again."""
+    missing_recheck: float = 30.0
+    """After this long a kind that is not installed is looked for again (Gateway API may come later than we do)."""
     window: float = 0.005
     """Events of one parent within this time make one reconcile."""
     window_factor: float = 16.0

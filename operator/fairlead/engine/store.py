@@ -73,6 +73,7 @@ class Table:
         self.source = source
         self.kind = source.resource.kind
         self.listener: Listener = _no_listener
+        self.missing = ""  # why an optional kind cannot be listed at all, "" where it can
         self._records: dict[Slot, Any] = {}
         self._functions = tuple(indexes.items())
         self._buckets: dict[str, dict[Hashable, _Bucket]] = {name: {} for name in indexes}
@@ -248,6 +249,9 @@ class Store:
 
     def by(self, kind: str, index: str, value: Hashable) -> Iterable[Any]:
         return self.tables[kind].by(index, value)
+
+    def unavailable(self, kind: str) -> str:
+        return self.tables[kind].missing
 
     def content(self, kind: str, namespace: str, name: str) -> tuple[int, Any | None] | None:
         return self.contents.get(kind, namespace, name)

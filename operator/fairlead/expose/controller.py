@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fairlead.core.actions import Failure, Plan, refused_with
-from fairlead.core.children import Child, project_child
+from fairlead.core.children import Child, owned, project_child
 from fairlead.core.meta import LABEL_APP, Key
 from fairlead.engine.controller import Source, View
-from fairlead.expose import preview
-from fairlead.expose.model import ExposeObserved, PreviewObserved
+from fairlead.expose import preview, route
+from fairlead.expose.model import ExposeObserved, PreviewObserved, Routed, RouteObserved, revision_of, revision_service
 from fairlead.expose.plan import plan
-from fairlead.kube.resources import SERVICES
+from fairlead.kube.resources import HTTP_ROUTES, SERVICES
+from fairlead.rollout.model import App, progress_of
 
 OWNER = "owner"  # index: the controlling App's uid
 
@@ -60,12 +61,71 @@ class PreviewPart:
             name=name,
             revision=newest.hash if newest else "",
             live=view.get("Service", key.namespace, name),
-            others=tuple(s for s in view.by("Service", OWNER, app.uid) if s.name != app.name),
+            others=tuple(s for s in view.by("Service", OWNER, app.uid) if s.name != app.name and not revision_of(s)),
             refused=refused_with(failures, "Service", name),
         )
 
     def plan(self, observed: PreviewObserved, now: float) -> Plan:
         return preview.plan(observed)
+
+
+class RoutePart:
+    """The HTTPRoute of an App, and the Services of its revisions that it names."""
+
+    name = "route"
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> RouteObserved | None:
+        app: App | None = view.get("App", key.namespace, key.name)
+        if app is None:
+            return None
+        services = tuple(service for service in view.by("Service", OWNER, app.uid) if revision_of(service))
+        progress = progress_of(app.status)
+        decided = Routed(progress.weights, progress.tried) if _by_weights(app) else Routed()
+        names = {revision_service(app.name, hash) for hash in decided.weights}
+        return RouteObserved(
+            namespace=app.namespace,
+            app=app.name,
+            app_uid=app.uid,
+            deleting=app.deleting or bool(app.invalid),
+            wanted=app.spec.expose,
+            decided=decided,
+            live=view.get(route.KIND, key.namespace, key.name),
+            services=services,
+            missing=view.unavailable(route.KIND),
+            refused=tuple(f for f in failures if f.kind == route.KIND or (f.kind == "Service" and f.name in names)),
+        )
+
+    def plan(self, observed: RouteObserved, now: float) -> Plan:
+        return route.plan(observed)
+
+
+def routed(view: View, app: App, failures: tuple[Failure, ...]) -> Routed | None:
+    """What the App's route gives each revision now; None where no route shares its traffic by weights: none is wanted, none
+    can be had, or there is none and its write is refused. Then nothing waits for one."""
+    wanted = app.spec.expose.route if app.spec.expose else None
+    if wanted is None or not _by_weights(app) or view.unavailable(route.KIND):
+        return None
+    live = owned(view.get(route.KIND, app.namespace, app.name), app.uid)
+    if live is None and refused_with(failures, route.KIND):
+        return None
+    hashes = {revision.hash for revision in view.by("Revision", OWNER, app.uid)}
+    return route.given(app.name, live, hashes | set(progress_of(app.status).weights), bool(wanted.canary_headers))
+
+
+def _by_weights(app: App) -> bool:
+    """The strategies whose steps say who gets how much."""
+    return app.spec.rollout.strategy in ("Canary", "BlueGreen")
+
+
+def routes() -> Source:
+    """HTTPRoutes with our label, where there are any."""
+    return Source(
+        resource=HTTP_ROUTES,
+        project=project_child,
+        keys=_concerned,
+        label_selector=LABEL_APP,
+        optional=True,
+    )
 
 
 def source() -> Source:

@@ -42,6 +42,7 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 EVENTS = Resource("", "v1", "events", "Event")
+HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 APPS = Resource(GROUP, VERSION, "apps", "App")
@@ -59,6 +60,7 @@ BY_KIND: dict[str, Resource] = {
         CLAIMS,
         SERVICE_ACCOUNTS,
         EVENTS,
+        HTTP_ROUTES,
         BUDGETS,
         LEASES,
         APPS,

@@ -11,6 +11,7 @@ from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import Key
 from fairlead.core.podstate import Pod, project_pod
 from fairlead.engine.controller import Source, View
+from fairlead.expose.model import Routed
 from fairlead.kube.resources import APPS, PODS, REVISIONS
 from fairlead.rollout.fleet import Strategy
 from fairlead.rollout.model import App, Observed, Order, Revision, project_app, project_revision
@@ -34,9 +35,11 @@ class RolloutPart:
         strategies: Mapping[str, Strategy],
         shapers: Sequence[Shaper],
         configured: Callable[[View, App], Wanted],
+        routed: Callable[[View, App, tuple[Failure, ...]], Routed | None],
     ):
         self._strategies = strategies
         self._shapers = tuple(shapers)
+        self._routed = routed  # the expose room's word on what the App's route gives now
         self._configured = configured  # the config room's word on what an App's spec.config comes to
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> Observed | None:
@@ -60,6 +63,7 @@ class RolloutPart:
             members=_members(view, app),
             order=order_of(app, lambda name: view.get("App", key.namespace, name)) if app.spec.after else Order(),
             pins=wanted.pins,
+            routed=self._routed(view, app, failures),
         )
 
     def plan(self, observed: Observed, now: float) -> Plan:

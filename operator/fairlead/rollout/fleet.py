@@ -13,6 +13,7 @@ import msgspec
 
 from fairlead.core.budget import fenceposts, proportion
 from fairlead.core.podstate import Pod
+from fairlead.expose.model import Routed
 from fairlead.gates.model import Run
 from fairlead.rollout.model import Rollout, Scale, Step
 
@@ -143,7 +144,7 @@ class Course(msgspec.Struct, frozen=True):
 class Fleet(msgspec.Struct, frozen=True):
     """All groups of an App. `old` is oldest first. `lingering`: pods of old revisions that have not ended yet, deleted
     or not (what Recreate waits for). `least`: pods of either side while both have traffic. `course`: the steps to go by; None where there are none, or none apply (a first
-    release, a way back)."""
+    release, a way back). `routed`: how a route shares the traffic by weights; None where none does."""
 
     target: Group
     old: tuple[Group, ...]
@@ -153,6 +154,7 @@ class Fleet(msgspec.Struct, frozen=True):
     lingering: int = 0
     course: Course | None = None
     least: int = 1
+    routed: Routed | None = None
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -24,7 +24,7 @@ from fairlead.core.meta import (
 )
 from fairlead.core.podstate import Pod
 from fairlead.disruption.model import Disruption
-from fairlead.expose.model import Expose
+from fairlead.expose.model import Expose, Routed
 from fairlead.gates.model import AFTER, BACKGROUND, BEFORE, GateEntry, step_moment
 from fairlead.health.model import Health
 from fairlead.placement.model import Placement
@@ -228,7 +228,8 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     them in ReplicaSet.spec.replicas), `desired` and `bound` the replicas and replicas+surge they were made for, `step`
     how many of the steps are passed, `heldAt` since when the current one waits for nothing but time, a gate or a person,
     `moment` which gates may be measured by now (Background: those alone; "": there is nothing to be judged), `serving` how
-    many pods may get traffic, of the revisions of which not all may."""
+    many pods may get traffic, of the revisions of which not all may; `weights` what a route is to give each revision in per
+    cent, `tried` which of them gets the requests with the headers for the one on trial."""
 
     sizes: dict[str, int] = {}
     serving: dict[str, int] = {}
@@ -242,6 +243,8 @@ class Progress(msgspec.Struct, frozen=True, rename="camel"):
     step_at: str = ""
     held_at: str = ""
     moment: str = ""
+    weights: dict[str, int] = {}
+    tried: str = ""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -265,6 +268,7 @@ class Observed(msgspec.Struct, frozen=True):
     order: Order = Order()
     members: tuple[App, ...] = ()  # the other Apps of its release group, by name
     pins: tuple[Pin, ...] = ()  # what spec.config comes to now; not known while the App's digest is ""
+    routed: Routed | None = None  # what the App's route gives now; None where none shares the traffic by weights
 
 
 T = TypeVar("T")

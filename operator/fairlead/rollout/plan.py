@@ -26,6 +26,7 @@ from fairlead.core.actions import (
 from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, deletion_order
+from fairlead.expose.model import Routed
 from fairlead.rollout import (
     bookkeeping,
     events,
@@ -35,6 +36,7 @@ from fairlead.rollout import (
     rejection,
     revisions,
     rounds,
+    routing,
     status,
     traffic,
     weights,
@@ -185,7 +187,9 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
         fresh = msgspec.structs.replace(fresh, number=target.number, created=now)
     steps = course_of(app, target, observed.revisions, now)
     least = rollout.min_per_revision
-    return make_room(Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering, steps, least), sizes)
+    return make_room(
+        Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering, steps, least, observed.routed), sizes
+    )
 
 
 def make_room(fleet: Fleet, recorded: Mapping[str, int]) -> Fleet:
@@ -310,11 +314,13 @@ def _carry_out(
     counts = status.count(observed, before, now).until(fleet)
     complete = counts.complete(app.spec.replicas) and not observed.failures
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
-    gone = surplus(observed, fleet, now)
+    surplus_pods = surplus(observed, fleet, now)
+    gone = routing.may_go(fleet, surplus_pods, observed.pods)
     into, out = relabelled(app, fleet, gone, now)
     room = max(0, fleet.bound - counts.total)
     # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
-    waiting = made[room:] if counts.total <= fleet.bound else []
+    # So it is with pods that a route still gives traffic to.
+    waiting = made[room:] if counts.total <= fleet.bound and len(gone) == len(surplus_pods) else []
     finished, later = sweep(observed.pods, now)
     progress = remember(observed, target, fleet, counts, now)
     books = bookkeeping.keep_revisions(observed, target, fleet, complete)
@@ -335,7 +341,10 @@ def _carry_out(
         ),
         confirm=must_confirm(app, observed.pods, [*(delete.uid for delete in gone), *(pod.uid for pod in out)]),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
-        status_first=(moved and decided(app, fleet, progress)) or joined.get("undo") != app.status.get("undo"),
+        # Weights become a route's only once they are stored, and nobody shall wait for that.
+        status_first=(moved and decided(app, fleet, progress))
+        or shared_anew(app, progress)
+        or joined.get("undo") != app.status.get("undo"),
     )
 
 
@@ -460,6 +469,12 @@ def decided(app: App, fleet: Fleet, progress: Progress) -> bool:
     return resized or (before.serving, before.step) != (progress.serving, progress.step)
 
 
+def shared_anew(app: App, progress: Progress) -> bool:
+    """The plan gives other weights to a route than the status says."""
+    before = progress_of(app.status)
+    return (before.weights, before.tried) != (progress.weights, progress.tried)
+
+
 def must_confirm(app: App, pods: Sequence[Pod], leaving: Collection[str]) -> Confirm:
     """What has to be read live before these pods (uids) go, or leave the traffic (engine rule 6): a scale to zero needs
     the App itself, the loss of the last ready pod or of more than half of all pods needs the pods as well.
@@ -494,6 +509,7 @@ def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, n
     course, at = fleet.course, timestamp(now)
     same = app.status.get("activeRevision") == name
     passed, held = (course.passed, course.held) if course else (0, False)
+    shared = routing.decide(fleet) if fleet.routed is not None else Routed()
     stepped = same and (passed != before.step or (bool(before.held_at) and not held))
     to_make = len(fleet.target.pods) < fleet.target.size and not observed.failures
     begins = to_make and status.deadline_left(app, before, now) == 0
@@ -509,6 +525,8 @@ def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, n
         step_at=timestamp(course.since) if course and course.current else "",
         held_at=(at if stepped or not same else before.held_at or at) if held else "",
         moment=judging.open_moment(fleet, counts.complete(app.spec.replicas)),
+        weights=shared.weights,
+        tried=shared.tried,
     )
 
 
@@ -533,7 +551,8 @@ def report(
     ]
     if app.spec.rollout.paused:
         conditions.append(Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set"))
-    if inexact := weights.exactness(app.spec.rollout, app.spec.replicas, fleet.surge):
+    inexact = weights.exactness(app.spec.rollout, app.spec.replicas, fleet.surge)
+    if inexact and fleet.routed is None:
         conditions.append(inexact)
     if observed.failures:
         worst = observed.failures[0]

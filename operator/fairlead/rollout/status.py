@@ -18,6 +18,7 @@ from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
 from fairlead.rollout.model import App, Observed, Progress, Rejected, Revision, progress_of
 from fairlead.rollout.problems import Problem
+from fairlead.rollout.routing import in_force
 
 DEADLINE = "ProgressDeadlineExceeded"
 COMPLETE = "NewRevisionAvailable"
@@ -172,12 +173,14 @@ def blocked(revision: Revision) -> Condition:
 
 
 def steps(fleet: Fleet, complete: bool) -> JSON:
-    """status.rollout's share about steps: how many there are, the weight that is wanted, and the share there is (of the
-    available pods, in per cent)."""
+    """status.rollout's share about steps: how many there are, the weight that is wanted, and the share there is (of
+    the available pods, in per cent, or what a route gives)."""
     course = fleet.course
     if course is None or complete or not course.steps:
         return {"step": None}
     share = round(100 * fleet.target.serving / fleet.serving) if fleet.serving else 0
+    if fleet.routed is not None:
+        share = fleet.routed.weights.get(fleet.target.id, 0)
     return {"steps": len(course.steps), "weight": course.weight, "share": share}
 
 
@@ -205,6 +208,8 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if missing > 0:
         held = " (ready, held by minReadySeconds)" if target.ready == target.size else ""
         return f"{missing} of {app.spec.replicas} updated pods to become available{held}{tail}"
+    if not in_force(fleet):
+        return "the route to give the traffic as the pods are: the condition Routed says how it stands"
     if target.serving < target.size:
         return f"the traffic to come to {target.size - target.serving} pods of revision {target.number}"
     if counts.total > counts.updated:
@@ -282,9 +287,15 @@ def _stalled(conditions: dict[str, Condition]) -> Condition | None:
     progressing = conditions.get("Progressing")
     if progressing and progressing.status == "False":
         return progressing
-    for type in ("Exposed", "PreviewExposed", "Disruption"):
+    for type in ("Exposed", "PreviewExposed", "Routed", "Disruption"):
         condition = conditions.get(type)
-        if condition and condition.reason in ("NotOwned", "Contested", "ServiceRefused", "BudgetRefused"):
+        if condition and condition.reason in (
+            "NotOwned",
+            "Contested",
+            "ServiceRefused",
+            "RouteRefused",
+            "BudgetRefused",
+        ):
             return condition
     return None
 

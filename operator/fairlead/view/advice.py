@@ -213,6 +213,28 @@ CATALOGUE: dict[str, Advice] = {
         "the revision to go back to ran with configuration that is gone",
         ("Give spec.config that content again and release it, or choose another revision (fairlead history).",),
     ),
+    "GatewayApiMissing": Advice(
+        "spec.expose.route needs HTTPRoutes, which cannot be used here: the Service shares the traffic by counts of pods",
+        (
+            "Install Gateway API and a Gateway's controller, or ask who runs the cluster.",
+            "If it is installed: the chart's rbac lets Fairlead write httproutes.gateway.networking.k8s.io.",
+        ),
+    ),
+    "RouteRefused": Advice(
+        "the API server refuses the HTTPRoute, or a Service that it needs",
+        ("Read its words in the message: mend the field of spec.expose.route they name.",),
+    ),
+    "RouteNotAccepted": Advice(
+        "a Gateway does not take the HTTPRoute: it sends no requests here",
+        (
+            "Compare spec.expose.route with the Gateway's listeners: hostnames, sectionName, port, and allowedRoutes, which "
+            "must allow routes of this namespace.",
+        ),
+    ),
+    "BackendsUnresolved": Advice(
+        "a Gateway has the HTTPRoute, and cannot find the Services it names",
+        ("Look at the Services of the message: kubectl get services -l fairlead.dev/app.",),
+    ),
     "WeightRounded": Advice(
         "a weight of spec.rollout.steps is not to be had with so many replicas",
         ("The message says what it comes to; more replicas come nearer.",),

@@ -401,10 +401,11 @@ def _goes_back(app: App) -> bool:
 
 
 _BEFORE_A_RELEASE = ("Config", "InOrder")  # False while a release cannot even begin
-_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Gates", "PreviewExposed", "Disruption", *_BEFORE_A_RELEASE)
+_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Gates", "PreviewExposed", "Routed", "Disruption", *_BEFORE_A_RELEASE)
 _BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
-_PENDING = ("Creating", "LoadBalancerPending")
+_AWAITED_ELSEWHERE = ("LoadBalancerPending", "GatewayPending")
+_PENDING = ("Creating", *_AWAITED_ELSEWHERE)
 
 
 def troubles(app: App) -> list[Condition]:
@@ -455,9 +456,7 @@ def _notes(app: App, ruling: Verdict, now: float) -> list[str]:
         notes.append("Paused: the next change waits until the rollout is resumed.")
     if app.observed:
         notes += [
-            one_line(c.message)
-            for c in app.status.conditions
-            if c.status == "False" and c.reason == "LoadBalancerPending"
+            one_line(c.message) for c in app.status.conditions if c.status == "False" and c.reason in _AWAITED_ELSEWHERE
         ]
     if undone(app):
         notes.append("Taken back: the template in the spec is not what runs, until it is changed.")

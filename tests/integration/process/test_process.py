@@ -100,6 +100,7 @@ async def test_it_runs_apps_and_ends_cleanly_on_sigterm(tmp_path: Path, front: F
             "/apis/policy/v1/poddisruptionbudgets",
             "/api/v1/configmaps",
             "/apis/fairlead.dev/v1alpha1/gates",
+            "/apis/gateway.networking.k8s.io/v1/httproutes",
         }
         kopfs = {request.path for request in front.requests if "fairlead" not in request.headers["User-Agent"]}
         assert kopfs <= {"/api", "/apis", "/api/v1"}, "kopf looks which kinds there are, and at nothing else"

@@ -19,7 +19,7 @@ from fairlead.engine.informer import Hooks, Informer
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import Table
 from fairlead.kube.client import Lines
-from fairlead.kube.errors import ApiError, Forbidden, Gone, TooManyRequests, Unavailable
+from fairlead.kube.errors import ApiError, Forbidden, Gone, NotFound, TooManyRequests, Unavailable
 from fairlead.kube.fake import FakeClient, FakeCluster
 from fairlead.kube.resources import NAMESPACES, PODS, SERVICES, Resource
 from fairlead.metrics.collect import Metrics
@@ -168,6 +168,42 @@ async def test_it_drops_what_stops_to_be_ours_and_takes_it_up_again() -> None:
         await rig.shows("b")
         rig.cluster.edit(PODS, NAMESPACE, "a", lambda pod: pod["metadata"].update(labels={LABEL_APP: "web"}))
         await rig.shows("a", "b")
+
+
+MISSING = {
+    "it is not installed": NotFound(404, "NotFound", "the server could not find the requested resource"),
+    "no role allows it": Forbidden(403, "Forbidden", "pods is forbidden"),
+}
+
+
+@pytest.mark.parametrize("error", MISSING.values(), ids=MISSING)
+async def test_an_optional_kind_that_cannot_be_had_is_empty_and_looked_for_now_and_then(error: ApiError) -> None:
+    refusals: list[ApiError] = [error] * 3
+    async with informing("a", optional=True, prepare=lambda door: door.refuse_lists.extend(refusals)) as rig:
+        await until(lambda: rig.informer.synced)
+        assert rig.names() == [] and error.message in rig.table.missing
+        assert not rig.informer.problem and rig.informer.age() == 0.0
+        await asyncio.sleep(20)
+        assert len(rig.door.lists) == 1, "it is not asked for again and again"
+        await rig.shows("a", within=200)
+        assert not rig.table.missing and len(rig.door.lists) == 4
+
+
+async def test_an_optional_kind_that_is_taken_away_midway_takes_its_objects_along() -> None:
+    async with informing("a", optional=True) as rig:
+        await rig.shows("a")
+        rig.cluster.kinds.discard(PODS)
+        rig.door.close_watches()
+        await until(lambda: bool(rig.table.missing), within=200)
+        assert rig.names() == [] and rig.told[-1][1] is None
+        rig.cluster.kinds.add(PODS)
+        await rig.shows("a", within=200)
+
+
+async def test_a_kind_that_must_be_there_is_not_given_up() -> None:
+    async with informing("a", prepare=lambda door: door.refuse_lists.append(MISSING["it is not installed"])) as rig:
+        await rig.shows("a")
+        assert not rig.table.missing and len(rig.door.lists) == 2
 
 
 async def test_with_a_selector_an_object_may_leave_and_come_back() -> None:

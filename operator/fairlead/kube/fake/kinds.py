@@ -13,10 +13,20 @@ from fairlead.core.meta import JSON
 from fairlead.kube.errors import Invalid
 from fairlead.kube.resources import Resource
 
-WITH_STATUS = {"App", "Revision", "Pod", "PodDisruptionBudget", "Service", "Namespace", "Node", "PersistentVolumeClaim"}
+WITH_STATUS = {
+    "App",
+    "Revision",
+    "Pod",
+    "PodDisruptionBudget",
+    "Service",
+    "Namespace",
+    "Node",
+    "PersistentVolumeClaim",
+    "HTTPRoute",
+}
 WITH_SCALE = {"App"}
-CUSTOM = {"App", "Revision"}
-WITH_GENERATION = {"App", "Revision", "Pod", "PodDisruptionBudget"}
+CUSTOM = {"App", "Revision", "HTTPRoute"}
+WITH_GENERATION = {"App", "Revision", "Pod", "PodDisruptionBudget", "HTTPRoute"}
 # Kinds whose PUT must name a resourceVersion (AllowUnconditionalUpdate is false; custom resources always).
 CONDITIONAL_UPDATE = CUSTOM | {"Lease", "PodDisruptionBudget"}
 # Kinds written too often to keep every writer's fields; server-side apply on one starts from "before-first-apply".

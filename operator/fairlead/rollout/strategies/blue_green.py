@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from fairlead.rollout.fleet import Fleet, Group, end_step
+from fairlead.rollout.routing import in_force
 from fairlead.rollout.strategies.rolling import towards
 
 
@@ -54,7 +55,7 @@ class BlueGreen:
         if kept is None:
             return take_over(msgspec.structs.replace(fleet, course=course.over()))
         after = switch(fleet, kept) if course.weight == 100 else preview(fleet, kept)
-        return end_step(after, stands(after), self.step)
+        return end_step(after, stands(after) and in_force(after), self.step)
 
 
 def beside(fleet: Fleet) -> Group | None:

@@ -11,6 +11,7 @@ import math
 import msgspec
 
 from fairlead.rollout.fleet import Course, Fleet, end_step
+from fairlead.rollout.routing import carrying, in_force
 from fairlead.rollout.strategies.rolling import Rolling, stands, towards
 
 
@@ -41,7 +42,7 @@ class Canary:
         if goal is None:
             return Rolling().step(msgspec.structs.replace(fleet, course=course.over()))
         after = towards(without_idle(fleet, goal.capacity), goal.sizes).given({fleet.target.id: goal.traffic})
-        return end_step(after, stands(after, goal.sizes), self.step)
+        return end_step(after, stands(after, goal.sizes) and in_force(after), self.step)
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -71,7 +72,7 @@ def goal_of(fleet: Fleet, course: Course) -> Goal | None:
     if stable is None:
         everything = {fleet.target.id: fleet.replicas}
         return Goal(everything, fleet.replicas, None) if course.weight == 100 else None
-    new, old = split(fleet.replicas, course.weight, fleet.surge, fleet.least)
+    new, old = parts(fleet, course.weight)
     if course.scale is None or course.weight == 100:
         return Goal({stable.id: old, fleet.target.id: new}, new, None if new else 0)
     wanted = course.scale.of(fleet.replicas)
@@ -79,6 +80,23 @@ def goal_of(fleet: Fleet, course: Course) -> Goal | None:
         new, old = wanted, fleet.replicas - wanted
     capacity = min(wanted, fleet.bound - old)
     return Goal({stable.id: old, fleet.target.id: capacity}, capacity, None if capacity == new else new)
+
+
+def parts(fleet: Fleet, weight: int) -> tuple[int, int]:
+    """(new, old) pods for a weight: what comes nearest to it by their count, or, where a route gives it exactly and there
+    may be a pod more, what either side needs for its part.
+
+    >>> from fairlead.expose.model import Routed
+    >>> from fairlead.rollout.fleet import Group
+    >>> fleet = Fleet(Group("new", 2, 0), (), replicas=4, surge=1, unavailable=0)
+    >>> parts(fleet, 10), parts(msgspec.structs.replace(fleet, routed=Routed()), 10)
+    ((1, 4), (1, 4))
+    >>> parts(fleet, 30), parts(msgspec.structs.replace(fleet, routed=Routed()), 30)
+    ((1, 3), (2, 3))
+    """
+    if fleet.routed is not None and fleet.surge:
+        return carrying(fleet.replicas, weight, fleet.bound, fleet.least)
+    return split(fleet.replicas, weight, fleet.surge, fleet.least)
 
 
 def without_idle(fleet: Fleet, capacity: int) -> Fleet:

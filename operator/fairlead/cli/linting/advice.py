@@ -78,7 +78,9 @@ def everything_down(spec: App) -> Iterator[Finding]:
 
 
 def inexact_weights(spec: App) -> Iterator[Finding]:
-    """Weights of a Canary that whole pods cannot come to."""
+    """Weights of a Canary that whole pods cannot come to, and that no route gives exactly."""
+    if (spec.get("expose") or {}).get("route"):
+        return
     try:
         rollout = msgspec.convert(spec.get("rollout") or {}, Rollout)
         surge, _ = limits(rollout, spec.get("replicas", 1))

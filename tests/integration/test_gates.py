@@ -3,14 +3,13 @@ on a socket answers. KWOK answers for kubelets."""
 
 from __future__ import annotations
 
-import http.server
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 
 import pytest
 
+from support.backend import Backend
 from support.crds import eventually, install
 from support.lab import Lab, whole_lab
 from support.operator import Operator
@@ -20,41 +19,6 @@ STEPS = [{"weight": 25}, {"gate": "errors"}, {"weight": 50}]
 CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
 QUERY = {"query": 'errors{app="$(app)",revision="$(revision)"}', "success": {"max": 0.01}, "failure": {"min": 0.05}}
 ERRORS: JSON = {"intervalSeconds": 1, "count": 2, "errorLimit": 1, "checks": [{"pods": {}}, {"prometheus": QUERY}]}
-
-
-class Backend:
-    """Speaks as Prometheus does. `value` is its answer to everything; None: it is in trouble."""
-
-    def __init__(self) -> None:
-        self.value: str | None = "0"
-        self.asked: list[str] = []
-        backend = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                backend.asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                series = [] if backend.value is None else [{"metric": {}, "value": [1, backend.value]}]
-                body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": series}}).encode()
-                self.send_response(200 if series else 503)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-
-    def __enter__(self) -> Backend:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,148 @@
-"""Which health gates the API server takes, and what it says to those that cannot be meant. That pods wait for them is shown by the
-simulation, and with real kubelets and the chart's own rights in tests/e2e/test_health.py."""
+"""Health gates on a real control plane: what the API server makes of the operator's patches, with the rights that the chart gives
+it, and which gates it takes. KWOK plays kubelets that wait for readinessGates, and a server on a socket is the metrics."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from support.crds import accept, app, app_with_pod, refusal
-from support.lab import Lab
-from support.team import JSON
+from support.backend import Backend
+from support.crds import accept, app, app_with_pod, eventually, install, refusal
+from support.helm import render
+from support.lab import Lab, whole_lab
+from support.operator import Operator
+from support.team import JSON, Team
 
+SYSTEM, USER = "fairlead-system", "fairlead-workloads"
+STAGES = Path(__file__).with_name("health.yaml")
 QUERY: JSON = {"query": 'queue{pod="$(pod)"}', "success": {"max": 10}}
+WARM: JSON = {"name": "warm", "intervalSeconds": 1, "failureThreshold": 2, "checks": [{"prometheus": QUERY}]}
+HEALTH: JSON = {"gates": [WARM]}
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    with Backend() as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def plane(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with whole_lab("health", kwok_args=f"--config={STAGES}") as lab:
+        install(lab)
+        where = tmp_path_factory.mktemp("identity") / "kubeconfig"
+        where.write_text(json.dumps(as_the_chart_has_it(lab)))
+        with Operator(lab, kubeconfig=where, gate_allow="127.0.0.0/8", gate_prometheus=backend.address):
+            yield lab
+
+
+def as_the_chart_has_it(lab: Lab) -> JSON:
+    """A kubeconfig of the operator's own service account, with the chart's roles and no more."""
+    lab.kubectl("create", "namespace", SYSTEM)
+    rights = [one for one in render() if one["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")]
+    lab.kubectl(
+        "apply", "-n", SYSTEM, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": rights})
+    )
+    config: JSON = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))
+    config["users"][0]["user"] = {"token": lab.kubectl("create", "token", USER, "-n", SYSTEM).strip()}
+    return config
+
+
+@pytest.fixture(autouse=True)
+def _well(backend: Backend) -> None:
+    backend.value = "0"
+    backend.special.clear()
+
+
+def conditions(pod: JSON) -> dict[str, JSON]:
+    return {condition["type"]: condition for condition in pod["status"].get("conditions", ())}
+
+
+def gate(pod: JSON) -> JSON:
+    return conditions(pod).get("gates.fairlead.dev/warm", {})
+
+
+def ready(team: Team) -> set[str]:
+    return {pod["metadata"]["name"] for pod in team.pods() if conditions(pod).get("Ready", {}).get("status") == "True"}
+
+
+def test_each_pod_is_ready_when_what_is_measured_of_it_is_as_it_should_be(team: Team, backend: Backend) -> None:
+    backend.value = "70"
+    team.apply(app("shop", replicas=3, health=HEALTH))
+    team.problem("HealthGateNotPassed")
+    (problem,) = team.shop()["status"]["problems"]
+    assert not ready(team)
+    assert "health gate warm: 70 is above 10" in problem["message"]
+    assert gate(team.pods()[0])["reason"] == "CheckFailed"
+
+    backend.value = "3"
+    team.wait("condition=Ready")
+    assert len(ready(team)) == 3
+    for pod in team.pods():
+        assert (gate(pod)["status"], gate(pod)["message"]) == ("True", "3 is at most 10")
+        assert conditions(pod)["ContainersReady"]["status"] == "True", "the kubelet's own are as they were"
+    before = {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in team.pods()}
+    count = len(backend.asked)
+    eventually(lambda: len(backend.asked) > count + 12, 60)
+    after = {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in team.pods()}
+    assert before == after, "nothing changed, so nothing was written"
+
+    one = min(before)
+    backend.special[one] = "11"
+    eventually(lambda: ready(team) == before.keys() - {one}, 60)
+    del backend.special[one]
+    eventually(lambda: len(ready(team)) == 3, 60)
+
+
+def test_a_dead_backend_takes_nobody_out_and_lets_nobody_in(team: Team, backend: Backend) -> None:
+    team.run(replicas=2, health=HEALTH)
+    backend.value = None
+    team.patch({"replicas": 3})
+    team.problem("HealthGateError")
+    eventually(lambda: "HealthGates" in {c["type"] for c in team.shop()["status"]["conditions"]}, 60)
+    said = team.condition("HealthGates")
+    assert len(ready(team)) == 2
+    assert "cannot be measured on 2 of 3 pods" in said["message"]
+    backend.value = "0"
+    team.wait("condition=Ready")
+
+
+def test_a_gate_that_is_added_rolls_nothing_and_one_that_is_removed_holds_nobody(team: Team, backend: Backend) -> None:
+    team.run(replicas=2)
+    before = team.uids()
+    backend.value = "70"
+    team.patch({"health": HEALTH, "replicas": 3})
+    team.problem("HealthGateNotPassed")
+    assert before < team.uids()
+    team.patch({"health": None})
+    team.wait("condition=Ready")
+    assert before < team.uids()
+    assert sorted(gate(pod).get("reason", "") for pod in team.pods()) == ["", "", "GateRemoved"]
+
+
+def test_without_the_right_to_write_pods_statuses_the_app_says_which_is_missing(team: Team) -> None:
+    role = team.lab.get("clusterrole", "fairlead-workloads")
+    rules = [rule for rule in role["rules"] if "pods/status" not in rule["resources"]]
+    assert len(rules) == len(role["rules"]) - 1
+
+    def give(granted: list[JSON]) -> None:
+        team.lab.kubectl(
+            "patch", "clusterrole", "fairlead-workloads", "--type=merge", "-p", json.dumps({"rules": granted})
+        )
+
+    give(rules)
+    try:
+        team.apply(app("shop", replicas=2, health=HEALTH))
+        eventually(lambda: "HealthGates" in {c["type"] for c in team.shop()["status"]["conditions"]}, 60)
+        assert team.condition("HealthGates")["reason"] == "HealthGateRefused"
+        assert 'cannot patch resource "pods/status"' in team.condition("HealthGates")["message"]
+        assert not ready(team)
+    finally:
+        give(role["rules"])
+    team.wait("condition=Ready")
 
 
 def gated(*checks: JSON, **fields: object) -> JSON:
@@ -47,13 +180,13 @@ REFUSED: dict[str, tuple[JSON, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_health_gate_that_cannot_be_meant_is_refused_with_its_field_and_the_way_out(api: Lab, case: str) -> None:
+def test_a_health_gate_that_cannot_be_meant_is_refused_with_its_field_and_the_way_out(plane: Lab, case: str) -> None:
     body, words = REFUSED[case]
 
-    assert words in refusal(api, body)
+    assert words in refusal(plane, body)
 
 
-def test_defaults_are_those_of_a_kubelets_probe(api: Lab) -> None:
-    (made,) = accept(api, gated(HTTP))["spec"]["health"]["gates"]
+def test_defaults_are_those_of_a_kubelets_probe(plane: Lab) -> None:
+    (made,) = accept(plane, gated(HTTP))["spec"]["health"]["gates"]
 
     assert (made["intervalSeconds"], made["successThreshold"], made["failureThreshold"]) == (10, 1, 3)

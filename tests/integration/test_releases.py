@@ -32,8 +32,8 @@ def huge(tag: str) -> JSON:
     return made
 
 
-def versions(team: Team) -> Counter[str]:
-    return Counter(pod["spec"]["containers"][0]["image"] for pod in team.pods())
+def versions(team: Team, name: str = "shop") -> Counter[str]:
+    return Counter(pod["spec"]["containers"][0]["image"] for pod in team.pods(f"fairlead.dev/app={name}"))
 
 
 def annotate(team: Team, *annotations: str) -> None:
@@ -108,6 +108,35 @@ def test_trust_20_apps_that_wait_in_a_circle_are_told_which_and_go_on_when_it_is
     team.wait("condition=Ready")
     cart, shop = team.get("fapp", "cart"), team.shop()
     assert ready_since(cart) <= ready_since(shop), "in order"
+
+
+def test_apps_of_a_group_go_back_together_and_out_again_when_the_one_that_failed_is_mended(team: Team) -> None:
+    group = {"releaseGroup": "all", "maxUnavailable": 0}
+    team.apply(app("cart", replicas=1, rollout=group))
+    team.apply(app("shop", replicas=1, rollout=group | {"progressDeadlineSeconds": 3}, after=["cart"]))
+    for name in ("cart", "shop"):
+        team.wait("condition=Ready", f"fapp/{name}")
+    team.patch({"template": image("2")}, "cart")
+    team.patch({"template": huge("2")})
+    specs = [one["spec"] for one in team.get("fapp")["items"]]
+    for name in ("shop", "cart"):
+        team.wait("condition=RolledBack", f"fapp/{name}")
+    rejected = team.get("fapp", "cart")["status"]["rejected"]
+    assert (rejected["member"], rejected["reason"]) == ("shop", "GroupMemberFailed")
+    assert "revision 2 of shop" in rejected["message"] and "Unschedulable" in rejected["message"]
+    eventually(lambda: versions(team) == versions(team, "cart") == {"shop:1": 1}, 60)
+    assert [one["spec"] for one in team.get("fapp")["items"]] == specs
+    team.patch({"template": image("3")})
+    eventually(lambda: versions(team) == {"shop:3": 1} and versions(team, "cart") == {"shop:2": 1}, 60)
+    for name in ("cart", "shop"):
+        team.wait("condition=Ready", f"fapp/{name}")
+
+
+@pytest.mark.parametrize("name", ["Shop", "-shop", "the shop", ""])
+def test_a_release_group_that_is_no_name_is_refused(team: Team, name: str) -> None:
+    assert "rollout.releaseGroup must be a name of lower case letters" in refusal(
+        team.lab, app(rollout={"releaseGroup": name})
+    )
 
 
 def ready_since(shown: JSON) -> str:

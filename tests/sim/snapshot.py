@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlead.core.meta import ANNOTATION_RESTARTED_AT, JSON
 from fairlead.kube.fake import FakeCluster, Stored
-from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, PODS, REVISIONS, SERVICES
+from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, HTTP_ROUTES, PODS, REVISIONS, SERVICES
 from sim.machines import is_ready
 
 _TIMES = {
@@ -37,7 +37,8 @@ _POD_NAME = re.compile(r"\b([a-z0-9-]+-[a-z0-9]{10,})-[a-z0-9]{5}\b")
 def snapshot(cluster: FakeCluster, namespace: str) -> JSON:
     """Everything the operator looks after, ready to be compared."""
     found: JSON = {}
-    for resource in (APPS, REVISIONS, SERVICES, BUDGETS, CONFIG_MAPS):
+    # Gateway API is not on every server.
+    for resource in sorted({APPS, REVISIONS, SERVICES, BUDGETS, CONFIG_MAPS, HTTP_ROUTES} & cluster.kinds):
         for stored in cluster.all(resource, namespace):
             found[f"{resource.kind} {stored.meta['name']}"] = _masked(_without_system(stored))
     pods = Counter(json.dumps(_pod(pod), sort_keys=True) for pod in cluster.all(PODS, namespace))

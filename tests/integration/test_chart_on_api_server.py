@@ -158,6 +158,7 @@ class TestRights:
             ("delete", "pods"),
             ("create", "services"),
             ("patch", "poddisruptionbudgets.policy"),
+            ("patch", "httproutes.gateway.networking.k8s.io"),
             ("watch", "configmaps"),
             ("create", "configmaps"),
             ("create", "events"),

@@ -1,0 +1,95 @@
+"""HTTPRoutes of Apps on a real API server with Gateway API's own definitions: what it stores of what is applied, and a
+definition that comes and goes. No Gateway runs here; its word is written by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from substrate import versions
+from substrate.golang import module_folder
+from support.crds import eventually, install
+from support.lab import Lab, whole_lab
+from support.operator import Operator
+from support.team import JSON, Team, image
+
+DEFINITION = "httproutes.gateway.networking.k8s.io"
+ROUTE = {
+    "parentRefs": [{"name": "web", "sectionName": "http"}],
+    "hostnames": ["shop.example.com"],
+    "canaryHeaders": [{"name": "x-canary", "value": "always"}],
+}
+EXPOSE = {"ports": [{"name": "http", "port": 80, "targetPort": "http"}], "route": ROUTE}
+ROLLOUT = {
+    "strategy": "Canary",
+    "maxSurge": 1,
+    "maxUnavailable": 0,
+    "steps": [{"weight": 10}, {"pause": {}}, {"weight": 50}, {"pause": {}}],
+}
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[Lab]:
+    with whole_lab("routes") as lab:
+        install(lab)
+        with Operator(lab):
+            yield lab
+
+
+def gateway_api(team: Team) -> None:
+    """What the project's own installation applies, as far as it is about HTTPRoutes."""
+    folder = module_folder("sigs.k8s.io/gateway-api", versions.GATEWAY_API) / "config" / "crd" / "standard"
+    manifest = (folder / "gateway.networking.k8s.io_httproutes.yaml").read_text()
+    team.lab.kubectl("apply", "--server-side", "-f", "-", stdin=manifest)
+
+
+def shares(team: Team) -> list[dict[str, int]]:
+    """The weights of each rule, by the image behind them."""
+    images = {
+        pod["metadata"]["labels"]["fairlead.dev/revision"]: pod["spec"]["containers"][0]["image"] for pod in team.pods()
+    }
+    rules = team.get("httproute", "shop")["spec"]["rules"]
+    refs = [{ref["name"].rpartition("-")[2]: ref["weight"] for ref in rule["backendRefs"]} for rule in rules]
+    return [{images.get(name, name): weight for name, weight in rule.items() if weight} for rule in refs]
+
+
+def promote(team: Team, step: int) -> None:
+    team.kubectl("annotate", "fapp", "shop", "--overwrite", f"fairlead.dev/promote=2/{step}")
+
+
+def accepted(team: Team) -> None:
+    """What a Gateway's controller writes."""
+    condition = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "observedGeneration": 1}
+    condition["lastTransitionTime"] = "2030-01-31T12:00:00Z"
+    parent: JSON = {"parentRef": {"name": "web", "sectionName": "http"}, "controllerName": "example.com/gateway"}
+    status = {"status": {"parents": [parent | {"conditions": [condition]}]}}
+    team.kubectl("patch", "httproute", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+
+
+def test_an_app_gets_its_route_when_gateway_api_comes_and_goes_on_when_it_is_taken_away(team: Team) -> None:
+    team.run(replicas=4, rollout=ROLLOUT, expose=EXPOSE)
+    assert team.condition("Routed")["reason"] == "GatewayApiMissing"
+    gateway_api(team)
+    eventually(lambda: team.condition("Routed")["reason"] == "GatewayPending", 90)
+    assert shares(team) == [{"shop:1": 100}]
+    accepted(team)
+    eventually(lambda: team.condition("Routed")["reason"] == "RouteAccepted", 30)
+
+    team.patch({"template": image("2")})
+    eventually(lambda: shares(team) == [{"shop:2": 1}, {"shop:1": 90, "shop:2": 10}], 60)
+    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"], 30)
+    assert len(team.pods()) == 5 and "WeightsExact" not in {c["type"] for c in team.shop()["status"]["conditions"]}
+    before = team.get("httproute", "shop")["metadata"]
+    promote(team, 2)
+    eventually(lambda: shares(team)[-1] == {"shop:1": 50, "shop:2": 50}, 60)
+    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"] and len(team.pods()) == 4, 60)
+    after = team.get("httproute", "shop")["metadata"]
+    assert after["generation"] - before["generation"] <= 2, "a weight is a write, and another where a pod comes late"
+
+    team.lab.kubectl("delete", "crd", DEFINITION)
+    promote(team, 4)
+    team.wait("condition=Ready", seconds=120)
+    eventually(lambda: team.condition("Routed")["reason"] == "GatewayApiMissing", 90)
+    assert {pod["spec"]["containers"][0]["image"] for pod in team.pods()} == {"shop:2"}

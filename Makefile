@@ -6,6 +6,9 @@ CHECKED := tests/unit tests/sim tests/conformance
 TOOLS   := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubectl helm helm4 kind agnhost prometheus
 PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
+# Python is started hundreds of times here: what it has compiled once is kept, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check static programs grounds soak e2e bench up down generate lock clean
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 STRATEGIES = "fairlead.strategies"
@@ -14,4 +15,10 @@ def load(group: str) -> dict[str, Any]:
 
     A plugin that cannot be loaded stops the start: an App that names it must not be left to guess.
     """
-    return {point.name: point.load()() for point in sorted(entry_points(group=group), key=lambda point: point.name)}
+    return {point.name: point.load()() for point in _registered(group)}
+
+
+@cache
+def _registered(group: str) -> tuple[EntryPoint, ...]:
+    """To look for them is to read what every installed package says of itself, which does not change in a process."""
+    return tuple(sorted(entry_points(group=group), key=lambda point: point.name))

@@ -24,8 +24,11 @@ def rules(schema: Any) -> Iterator[str]:
             yield from rules(inner)
 
 
+LOADER: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # the definitions are large, and read by every process that collects this
 PACKAGED = sorted(
-    {rule for path in (REPOSITORY / "crds").glob("*.yaml") for rule in rules(yaml.safe_load(path.read_text()))}
+    {rule for path in (REPOSITORY / "crds").glob("*.yaml") for rule in rules(yaml.load(path.read_text(), LOADER))}
 )
 
 

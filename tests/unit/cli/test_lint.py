@@ -19,6 +19,7 @@ from fairlead.cli.linting.check import Linter
 from fairlead.cli.linting.documents import Unreadable, documents
 from fairlead.core.meta import JSON
 from support.commands import REPOSITORY
+from support.crds import app, lint_errors
 from unit.cli import objects
 from unit.cli.conftest import Cli
 
@@ -409,3 +410,9 @@ def test_reading_leaves_the_manifest_as_it_was() -> None:
     linter = Linter()
     linter.file("f", json.dumps(made))
     assert made == before
+
+
+def test_the_ports_of_an_app_without_a_route_are_not_held_against_one() -> None:
+    """They were, each with the errors of all before it: memory doubled with every port."""
+    ports = [{"name": f"p{number}", "port": number} for number in range(1, 26)]
+    assert lint_errors(app(expose={"ports": ports})) == []

@@ -31,6 +31,8 @@ LONGEST = 90.0  # seconds an errand may take; a messenger has limits of its own 
 _PAUSE = 5.0  # seconds after which one that failed is asked for again
 _ATTEMPTS = 8  # of writing an answer: others write the same status, about the pods
 
+_REMEMBERED = 4096  # ends of errands: a pass that has not seen one of them began seconds ago
+
 _envelope = msgspec.json.Decoder(Envelope)
 
 
@@ -61,11 +63,16 @@ class Errands:
         self._queue = queue
         self._clock = clock
         self._running: dict[tuple[str, ...], asyncio.Task[None]] = {}
+        self.ended = 0  # how many have come to an end so far
+        self._ends: dict[tuple[str, ...], int] = {}  # by slot: which one of those was its last
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(AT_ONCE))
 
-    def start(self, key: Key, errands: Iterable[Errand]) -> None:
-        """Begin those of which none is under way."""
+    def start(self, key: Key, errands: Iterable[Errand], seen: int) -> None:
+        """Begin those of which none is under way. `seen`: `ended` when they were decided on. One that came to its end since
+        then is not begun again: the decision did not know of its answer, and the next pass does."""
         for errand in errands:
+            if self._ends.get(errand.slot, 0) > seen:
+                continue
             if self._messenger is not None and errand.slot not in self._running:
                 task = asyncio.create_task(self._guarded(key, errand, self._messenger), name=f"errand {errand.slot}")
                 self._running[errand.slot] = task
@@ -94,8 +101,16 @@ class Errands:
         finally:
             # Only now: a pass in between would see neither the errand nor its answer, and begin another.
             self._running.pop(errand.slot, None)
+            self._note_end(errand.slot)
         if pause is not None:
             self._queue.add_after(key, pause)
+
+    def _note_end(self, slot: tuple[str, ...]) -> None:
+        self.ended += 1
+        self._ends.pop(slot, None)
+        self._ends[slot] = self.ended  # the latest last
+        if len(self._ends) > _REMEMBERED:
+            del self._ends[next(iter(self._ends))]
 
     async def _deliver(self, key: Key, errand: Errand, messenger: Messenger, answer: Any) -> None:
         resource = BY_KIND[errand.kind]

@@ -44,13 +44,14 @@ class Decision:
     statuses: list[ChildStatus]
     events: list[Event]
     errands: list[Errand]
+    errands_seen: int  # how many errands had come to their end when this was decided
     requeue_after: float | None
     confirm: Confirm
     status_first: bool
     reads: list[Read]
 
 
-def join(plans: list[Plan]) -> Decision:
+def join(plans: list[Plan], errands_seen: int = 0) -> Decision:
     """Parts speak of different things, so their plans add up: lists one after the other, the soonest requeue, the
     strongest confirmation, statuses merged by field; `conditions` are a list each part adds to.
 
@@ -73,6 +74,7 @@ def join(plans: list[Plan]) -> Decision:
         statuses=[entry for plan in plans for entry in plan.statuses],
         events=[event for plan in plans for event in plan.events],
         errands=[errand for plan in plans for errand in plan.errands],
+        errands_seen=errands_seen,
         requeue_after=merge_requeue(*(plan.requeue_after for plan in plans)),
         confirm=confirm,
         status_first=any(plan.status_first for plan in plans),
@@ -278,7 +280,7 @@ class Reconciler:
         self._costs[key] = self._costs.get(key, 0.0) + cost
         self._plan_seconds.observe(cost)
         self._broken.pop(key, None)
-        return join(plans)
+        return join(plans, self.errands.ended)
 
     def _plan_failed(self, key: Key, part: Part, record: Any) -> None:
         log.exception("%s %s: the plan of %s failed", self.controller.name, key, part.name)
@@ -323,7 +325,7 @@ class Reconciler:
             self.queue.add_after(key, 0.0)
             return "continued"
         self.queue.forget(key)
-        self.errands.start(key, decision.errands)
+        self.errands.start(key, decision.errands, decision.errands_seen)
         if (soonest := merge_requeue(*wishes)) is not None:
             self.queue.add_after(key, soonest)
         return "done"

@@ -76,6 +76,10 @@ class Bench:
     def errand(self, gate: str = "errors", task: int = 0, uid: str = "") -> Errand:
         return Errand("Revision", NAMESPACE, "web-v1", uid or self.uid, (self.uid, gate), task)
 
+    def start(self, *errands: Errand) -> None:
+        """By a pass that has seen all that came before."""
+        self.errands.start(KEY, errands, self.errands.ended)
+
     def counted(self) -> int:
         status = self.cluster.get(REVISIONS, NAMESPACE, "web-v1").object.get("status") or {}
         return int(status.get("observedGeneration", 0))
@@ -98,7 +102,7 @@ async def bench() -> Bench:
 
 
 async def test_nobody_waits_for_it_and_the_parent_is_looked_at_again_when_it_is_done(bench: Bench) -> None:
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     assert bench.counted() == 0
 
     assert await bench.queue.get() == KEY
@@ -107,17 +111,32 @@ async def test_nobody_waits_for_it_and_the_parent_is_looked_at_again_when_it_is_
 
 async def test_one_at_a_time_for_each_slot(bench: Bench) -> None:
     for _ in range(3):
-        bench.errands.start(KEY, [bench.errand(), bench.errand("load")])
+        bench.start(bench.errand(), bench.errand("load"))
     await bench.queue.get()
 
     assert bench.messenger.most == 2
     assert bench.counted() == 1, "the second came too late: its answer was for the same count"
 
 
+async def test_a_pass_that_did_not_know_of_the_answer_does_not_begin_it_again(bench: Bench) -> None:
+    """It was decided on while the errand was under way, and its writes took until after the end."""
+    seen = bench.errands.ended
+    bench.start(bench.errand())
+    await bench.queue.get()
+
+    bench.errands.start(KEY, [bench.errand(task=1)], seen)
+    await asyncio.sleep(1)
+    assert bench.messenger.under_way == 0
+
+    bench.start(bench.errand(task=1))
+    await asyncio.sleep(1)
+    assert bench.messenger.under_way == 1
+
+
 async def test_who_writes_the_same_object_meanwhile_is_not_overwritten(bench: Bench) -> None:
     edits = iter([bench.edit, bench.edit])
     bench.messenger.meanwhile = lambda: next(edits, lambda: None)()
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     await bench.queue.get()
 
     assert bench.counted() == 1
@@ -125,7 +144,7 @@ async def test_who_writes_the_same_object_meanwhile_is_not_overwritten(bench: Be
 
 
 async def test_an_answer_for_another_object_of_that_name_is_dropped(bench: Bench) -> None:
-    bench.errands.start(KEY, [bench.errand(uid="another")])
+    bench.start(bench.errand(uid="another"))
     await bench.queue.get()
 
     assert bench.counted() == 0
@@ -133,7 +152,7 @@ async def test_an_answer_for_another_object_of_that_name_is_dropped(bench: Bench
 
 async def test_without_leadership_nothing_is_written(bench: Bench) -> None:
     bench.may_write = False
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     await bench.queue.get()
 
     assert bench.counted() == 0
@@ -144,7 +163,7 @@ async def test_one_that_fails_or_never_ends_is_asked_for_again_after_a_pause(ben
     loop = asyncio.get_running_loop()
     bench.messenger.seconds = seconds
     bench.messenger.error = Unavailable(503, "ServiceUnavailable", "try later")
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     began = loop.time()
     await bench.queue.get()
 
@@ -152,13 +171,13 @@ async def test_one_that_fails_or_never_ends_is_asked_for_again_after_a_pause(ben
     assert bench.counted() == 0
     bench.messenger.error, bench.messenger.seconds = None, 1.0
     bench.queue.done(KEY, 0.0)
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     await bench.queue.get()
     assert bench.counted() == 1
 
 
 async def test_a_stop_lets_go_of_all(bench: Bench) -> None:
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     await asyncio.sleep(1)
     await bench.errands.stop()
 
@@ -167,7 +186,7 @@ async def test_a_stop_lets_go_of_all(bench: Bench) -> None:
 
 
 async def test_an_answer_without_an_object_is_written_nowhere_and_wakes_the_parent(bench: Bench) -> None:
-    bench.errands.start(KEY, [Errand("Pod", NAMESPACE, "", "p1", ("p1", "warm"), 0)])
+    bench.start(Errand("Pod", NAMESPACE, "", "p1", ("p1", "warm"), 0))
 
     assert await bench.queue.get() == KEY
     assert bench.counted() == 0
@@ -175,7 +194,7 @@ async def test_an_answer_without_an_object_is_written_nowhere_and_wakes_the_pare
 
 async def test_an_errand_from_which_nothing_follows_wakes_nobody(bench: Bench) -> None:
     bench.messenger.silent = True
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     await asyncio.sleep(60)
 
     assert bench.queue.idle
@@ -184,9 +203,9 @@ async def test_an_errand_from_which_nothing_follows_wakes_nobody(bench: Bench) -
 
 async def test_a_crowd_of_one_kind_holds_up_no_other(bench: Bench) -> None:
     crowd = [Errand("Pod", NAMESPACE, "", f"p{number}", (f"p{number}", "warm"), 0) for number in range(3 * AT_ONCE)]
-    bench.errands.start(KEY, crowd)
+    bench.start(*crowd)
     await asyncio.sleep(1)
-    bench.errands.start(KEY, [bench.errand()])
+    bench.start(bench.errand())
     await asyncio.sleep(10.5)
 
     assert bench.counted() == 1, "it was not behind the others"

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
+import random
 import signal
 import socket
 import sys
@@ -31,6 +33,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 KEPT_CONNECTIONS = 20
+PORTS = range(10_000, 60_000)
 SLOW = 0.9  # seconds: TCP sends a first packet that got lost again after one
 
 
@@ -153,6 +156,7 @@ class Client:
         self.family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         self.path = parts.path or "/"
         self.timeout = timeout
+        self._used = random.randrange(len(PORTS))
         self.tally = Tally()
         self._idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = deque()
 
@@ -228,7 +232,7 @@ class Client:
 
     async def _connect(self, way: Way) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
-        made = socket.socket(self.family, socket.SOCK_STREAM)
+        made = self._bound()
         made.setblocking(False)
         try:
             try:
@@ -242,6 +246,21 @@ class Client:
             made.close()
             raise
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def _bound(self) -> socket.socket:
+        """A socket on the next port, so that no port comes again within PORTS connections: what a node's connection tracking
+        still holds of the last one from there would lead the next to a pod that is gone."""
+        made = socket.socket(self.family, socket.SOCK_STREAM)
+        while True:
+            self._used += 1
+            try:
+                made.bind(("", PORTS[self._used % len(PORTS)]))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    made.close()
+                    raise
+            else:
+                return made
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: str) -> str:
         head = f"GET {self.path} HTTP/1.1\r\nHost: {self.host}\r\nConnection: {connection}\r\n\r\n"

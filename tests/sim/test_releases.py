@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from sim.releases import RELEASES
-from sim.runner import Scenario, clean, compare, crash_after, run
-from sim.test_faults import EXHAUSTIVE, places
+from sim.runner import Scenario, clean, crash_after
+from sim.test_faults import EXHAUSTIVE, ends_the_same
 
 KILLED = list(RELEASES.values()) if EXHAUSTIVE else list(RELEASES.values())[::3]
 
@@ -22,8 +22,4 @@ def test_it_ends_well(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", KILLED, ids=str)
 def test_it_ends_the_same_when_the_operator_is_killed_after_a_write(scenario: Scenario) -> None:
-    calm = clean(scenario)
-    for number in places(scenario, "killed", len(calm.writes)):
-        outcome = run(scenario, crash_after(number))
-        wrong = compare(calm, outcome, scenario)
-        assert outcome.hit is not None and not wrong, "\n".join([f"killed after {outcome.hit}", *wrong, outcome.story])
+    ends_the_same(scenario, "killed", crash_after)

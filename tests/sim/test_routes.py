@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from sim.routes import ROUTES
-from sim.runner import Scenario, clean, compare, crash_after, run
-from sim.test_faults import places
+from sim.runner import Scenario, clean, crash_after
+from sim.test_faults import ends_the_same
 
 
 @pytest.mark.parametrize("scenario", ROUTES.values(), ids=str)
@@ -20,8 +20,4 @@ def test_it_ends_well(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("scenario", list(ROUTES.values())[:5], ids=str)
 def test_it_ends_the_same_when_the_operator_is_killed_after_a_write(scenario: Scenario) -> None:
-    calm = clean(scenario)
-    for number in places(scenario, "killed", len(calm.writes)):
-        outcome = run(scenario, crash_after(number))
-        wrong = compare(calm, outcome, scenario)
-        assert outcome.hit is not None and not wrong, "\n".join([f"killed after {outcome.hit}", *wrong, outcome.story])
+    ends_the_same(scenario, "killed", crash_after)

@@ -1,8 +1,9 @@
-"""One builder at a time: commands that write to the same place wait for each other, and say so."""
+"""One at a time: commands that write to the same place wait for each other, and say so."""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from substrate import paths
 from substrate.progress import Progress
@@ -10,14 +11,61 @@ from substrate.progress import Progress
 
 @contextmanager
 def exclusive(name: str, progress: Progress | None = None) -> Iterator[None]:
-    """Hold the lock of that name. It is let go with the process, however that ends."""
+    """Hold the lock of that name alone. It is let go with the process, however that ends."""
+    with _file(name) as file:
+        _take(file, fcntl.LOCK_EX, name, progress)
+        yield
+
+
+@contextmanager
+def shared(name: str, progress: Progress | None = None) -> Iterator[None]:
+    """Hold the lock of that name beside others who share it."""
+    with _file(name) as file:
+        _take(file, fcntl.LOCK_SH, name, progress)
+        yield
+
+
+@contextmanager
+def held_by(party: str, name: str, progress: Progress | None = None) -> Iterator[None]:
+    """Hold the lock of that name together with whoever names the same party, and with nobody else.
+
+    The file says which party has it. Who comes is in turn (`<name> door`) and waits there for the party inside to leave,
+    so that the two looks at the file and its lock are one.
+    """
+    with _file(name) as file:
+        with exclusive(f"{name} door", progress):
+            if not (_at_once(file, fcntl.LOCK_SH) and _party(file) == party):
+                _take(file, fcntl.LOCK_EX, name, progress)
+                file.truncate(0)
+                file.seek(0)
+                file.write(party)
+                file.flush()
+            fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def _file(name: str) -> IO[str]:
     path = paths.cache() / "locks" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if progress:
-                progress.say(f"Another command is at work on the {name}; waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return path.open("a+")
+
+
+def _party(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
+
+
+def _at_once(file: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _take(file: IO[str], how: int, name: str, progress: Progress | None) -> None:
+    if _at_once(file, how):
+        return
+    if progress:
+        progress.say(f"Another command is at work on the {name}; waiting for it.")
+    fcntl.flock(file, how)

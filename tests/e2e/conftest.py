@@ -1,9 +1,11 @@
 """End-to-end tests on a kind cluster. They make whatever they need: `pytest tests/e2e` is enough on a fresh machine.
 
 A test gets a namespace of its own, which is deleted after it; of a failed test build/e2e-logs/<test>/ keeps objects, events
-and logs. Tests wait for what they want to see and never sleep.
+and logs. Tests wait for what they want to see and never sleep. Those in apps/ keep to their namespace, and run side by side
+where pytest has several processes; those in cluster/ stop nodes or the operator, and have the cluster to themselves.
 """
 
+import os
 import re
 from collections.abc import Generator, Iterator
 
@@ -12,7 +14,7 @@ import pytest
 from e2e.dsl import Cluster, Given, Operator, Scene, Then, When
 from e2e.dsl.cluster import chosen, hack
 from e2e.dsl.evidence import keep
-from substrate.locks import exclusive
+from substrate.locks import exclusive, held_by
 from substrate.progress import Progress
 
 _FAILED = pytest.StashKey[bool]()
@@ -27,11 +29,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A kind cluster that answers, the project's own unless $FAIRLEAD_E2E_CONTEXT names another. Ours alone: a second run,
-    or the demo, waits until this one is over."""
+    """A kind cluster that answers, the project's own unless $FAIRLEAD_E2E_CONTEXT names another. This run's alone: a
+    second one, or the demo, waits until it is over."""
     cluster = chosen()
-    with exclusive(cluster.context, Progress()):
-        cluster.up()
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process {os.getpid()}")
+    with held_by(run, cluster.context, Progress()):
+        with exclusive(cluster.calm):
+            cluster.up()
         yield cluster
 
 
@@ -47,7 +51,8 @@ def image(cluster: Cluster) -> str:
 def operator(cluster: Cluster, image: str) -> Operator:
     """Fairlead, installed from the chart."""
     operator = Operator(cluster, image)
-    operator.install()
+    with exclusive(cluster.calm):
+        operator.install()
     return operator
 
 

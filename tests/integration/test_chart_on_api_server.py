@@ -1,6 +1,6 @@
 """The chart on a real API server: every object is accepted, rights are what they seem, and nothing is stranded.
 
-No node is there, so no pod runs: that is for tests/e2e/test_install.py.
+No node is there, so no pod runs: that is for tests/e2e/cluster/test_install.py.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Upstream's end-to-end scenarios of ReplicaSets and ReplicationControllers (kubernetes test/e2e/apps/replica_set.go,
 rc.go), restated for an App of one revision; docs/parity.md has the table.
 
-"should serve a basic image on each replica" needs containers: tests/e2e/test_services.py.
+"should serve a basic image on each replica" needs containers: tests/e2e/apps/test_services.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A pytest plugin: which tests come first, and which stay together when several processes share the work.
 
-The longest chain decides how long a run takes. It is the end-to-end tests, one after the other on the one cluster: so
-they begin, and whoever is free meanwhile takes the rest. Files that start a control plane stay whole, or each process
-would start it again.
+The longest chain decides how long a run takes. It is the end-to-end tests that have the cluster to themselves: so they
+begin, and whoever is free meanwhile takes what needs no cluster. Then come those that share it. Files that start a control
+plane stay whole, or each process would start it again.
 """
 
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-_FIRST = ("e2e", "integration", "parity", "bench", "chart", "sim")
+_CLUSTER = "e2e/cluster"  # has it to itself
+_FIRST = (_CLUSTER, "integration", "parity", "e2e/apps", "bench", "chart", "sim")
 _STATELESS = ("unit", "sim", "conformance", "fairlead")
 
 
@@ -31,11 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def chain(nodeid: str) -> str:
-    """What a test has to stay together with: the cluster's other tests, its file or folder, those of the same story (each
-    is compared with its clean run, which a process plays once), or nothing.
+    """What a test has to stay together with: the others that have the cluster to themselves, its file or folder, those of
+    the same story (each is compared with its clean run, which a process plays once), or nothing.
 
-    >>> chain("tests/e2e/test_nodes.py::test_x"), chain("tests/integration/faults/test_watch.py::test_x")
-    ('e2e', 'tests/integration/faults')
+    >>> chain("tests/e2e/cluster/test_nodes.py::test_x"), chain("tests/e2e/apps/test_config.py::test_x")
+    ('e2e/cluster', 'tests/e2e/apps/test_config.py')
+    >>> chain("tests/integration/test_apps.py::test_x"), chain("tests/integration/faults/test_watch.py::test_x")
+    ('tests/integration/test_apps.py', 'tests/integration/faults')
     >>> chain("tests/sim/test_faults.py::test_x[an app is created-a crash]"), chain("tests/sim/test_scenarios.py::test_y[an app is created]")
     ('sim an app is created', 'sim an app is created')
     >>> chain("tests/unit/test_docs.py::test_x")
@@ -46,7 +49,10 @@ def chain(nodeid: str) -> str:
         return f"sim {nodeid.partition('[')[2].partition('-')[0].rstrip(']')}"
     if layer in _STATELESS:
         return nodeid
-    return layer if layer == "e2e" else "/".join(nodeid.partition("::")[0].split("/")[:3])
+    if layer == _CLUSTER:
+        return layer
+    depth = 4 if layer.startswith("e2e/") else 3
+    return "/".join(nodeid.partition("::")[0].split("/")[:depth])
 
 
 def _place(item: pytest.Item) -> tuple[int, bool]:
@@ -56,6 +62,9 @@ def _place(item: pytest.Item) -> tuple[int, bool]:
 
 
 def _layer(nodeid: str) -> str:
-    """'tests/sim/test_wild.py::test_x' -> 'sim'; doctests are a layer by the package's name."""
+    """'tests/sim/test_wild.py::test_x' -> 'sim', 'tests/e2e/apps/test_config.py::test_x' -> 'e2e/apps'; doctests are a
+    layer by the package's name."""
     parts = nodeid.partition("::")[0].split("/")
+    if parts[1:2] == ["e2e"]:
+        return "/".join(parts[1:3])
     return parts[1] if len(parts) > 1 else ""

@@ -49,6 +49,11 @@ class Cluster:
         self.context = context
         self.name = context.removeprefix("kind-")
 
+    @property
+    def calm(self) -> str:
+        """The lock that is shared by tests that count on nodes and operator, and held alone by those that stop them."""
+        return f"{self.context} calm"
+
     # ------------------------------------------------------------ made and filled
 
     def up(self) -> None:

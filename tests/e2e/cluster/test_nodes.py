@@ -1,10 +1,10 @@
-"""Nodes: pods are spread over them, and one of them goes without a word and comes back."""
+"""Nodes: pods are spread over them; one is drained, and one goes without a word and comes back."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from e2e.dsl import Given, Operator, Scene, Then, apps
+from e2e.dsl import Given, Operator, Scene, Then, When, apps
 from e2e.dsl.cluster import Cluster
 
 NOTICED = 180.0
@@ -67,3 +67,21 @@ def test_pods_are_spread_over_the_nodes_without_a_word_in_the_template(given: Gi
 
     nodes = [pod["spec"]["nodeName"] for pod in scene.pods()]
     assert all(nodes.count(worker) >= 2 for worker in scene.cluster.workers()), nodes
+
+
+def test_a_drain_honours_the_budget_and_costs_no_request(given: Given, when: When, then: Then, scene: Scene) -> None:
+    given.a_ready_app(apps.web(replicas=4, disruption={"maxUnavailable": 1}))
+    crowded = [pod["spec"]["nodeName"] for pod in scene.pods()]
+    node = max(scene.cluster.workers(), key=crowded.count)
+    assert crowded.count(node) >= 2, "a budget of one is only tested by two pods on the node"
+
+    try:
+        with then.history() as history, when.requested(rate=100, kept_rate=20) as reports:
+            scene.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=180s", timeout=200)
+            moved = then.pods_ready(4)
+    finally:
+        scene.kubectl("uncordon", node)
+
+    assert node not in {pod["spec"]["nodeName"] for pod in moved}
+    assert history.fewest_ready >= 3
+    assert reports[0].lost == 0, reports[0]

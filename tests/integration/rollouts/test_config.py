@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from fairlead.core.meta import JSON
-from support.crds import app, eventually, install, refusal
-from support.lab import Lab, whole_lab
-from support.operator import Operator
+from support.crds import app, eventually, refusal
+from support.lab import Lab
 from support.team import Team
 
 SETTINGS = [{"name": "settings", "mountPath": "/etc/shop", "configMap": "settings"}]
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[Lab]:
-    with whole_lab("config") as lab:
-        install(lab)
-        with Operator(lab):
-            yield lab
 
 
 def config_map(team: Team, name: str = "settings", **data: str) -> None:

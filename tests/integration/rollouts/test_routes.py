@@ -4,15 +4,10 @@ definition that comes and goes. No Gateway runs here; its word is written by han
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from substrate import versions
 from substrate.golang import module_folder
-from support.crds import eventually, install
-from support.lab import Lab, whole_lab
-from support.operator import Operator
+from support.crds import eventually
 from support.team import JSON, Team, image
 
 DEFINITION = "httproutes.gateway.networking.k8s.io"
@@ -28,14 +23,6 @@ ROLLOUT = {
     "maxUnavailable": 0,
     "steps": [{"weight": 10}, {"pause": {}}, {"weight": 50}, {"pause": {}}],
 }
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[Lab]:
-    with whole_lab("routes") as lab:
-        install(lab)
-        with Operator(lab):
-            yield lab
 
 
 def gateway_api(team: Team) -> None:

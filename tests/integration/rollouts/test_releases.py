@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from support.crds import app, eventually, install, refusal
-from support.lab import Lab, whole_lab
-from support.operator import Operator
+from support.crds import app, eventually, refusal
 from support.team import JSON, Team, image
 
 HUGE = {"requests": {"cpu": "10k"}}
 STEPS = [{"weight": 25}, {"pause": {}}, {"weight": 50}, {"pause": {"seconds": 2}}]
 CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[Lab]:
-    with whole_lab("releases") as lab:
-        install(lab)
-        with Operator(lab):
-            yield lab
 
 
 def huge(tag: str) -> JSON:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 
-import pytest
-
-from support.crds import eventually, install
-from support.lab import Lab, whole_lab
-from support.operator import Operator
+from support.crds import eventually
 from support.team import JSON, Team, image
 
 PORTS = {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
@@ -19,14 +14,6 @@ ROLLOUT = {
     "maxUnavailable": 0,
     "blueGreen": {"autoPromote": False, "previewReplicas": 1, "scaleDownDelaySeconds": 600},
 }
-
-
-@pytest.fixture(scope="module")
-def plane() -> Iterator[Lab]:
-    with whole_lab("traffic") as lab:
-        install(lab)
-        with Operator(lab):
-            yield lab
 
 
 def endpoints(team: Team, service: str) -> Counter[str]:

@@ -466,6 +466,17 @@ async def a_deleted_copy_is_made_again(world: World) -> None:
     await world.until(lambda: world.copies() == [{"theme": "light"}], "made again")
 
 
+@scenario()
+async def a_secret_is_reloaded_as_a_release_without_being_read(world: World) -> None:
+    entry = {"name": "db", "env": True, "secret": "shop-db"}
+    world.apply(replicas=2, config=[entry])
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    world.patch({"config": [entry | {"reload": "2"}]})
+    await world.until(lambda: world.rolled_out() and not before & {pod.meta["uid"] for pod in world.pods()}, "rolled")
+    assert world.numbers() == [1, 2]
+
+
 # ---------------------------------------------------------------- releases in order
 
 

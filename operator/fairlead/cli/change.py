@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -34,6 +34,11 @@ class Writing:
     def write(self, spec: JSON, told: str) -> None:
         """Patch these fields of the spec and say so."""
         self._patch({"spec": spec}, told)
+
+    def write_as_read(self, spec: JSON, told: str) -> None:
+        """The same, for a list that is written as a whole: refused where somebody has changed the App since it was read."""
+        version = self.raw["metadata"]["resourceVersion"]
+        self._patch({"metadata": {"resourceVersion": version}, "spec": spec}, told)
 
     def annotate(self, annotations: JSON, told: str) -> None:
         """Set these annotations (None takes one away) and say so."""
@@ -133,6 +138,45 @@ def restart(writing: Writing) -> None:
     if writing.app.spec.rollout.paused:
         told += "; it is paused: it moves when it is resumed"
     writing.write({"rollout": {"restartAt": timestamp(writing.session.cluster.now())}}, told)
+
+
+@changing
+@click.argument("entries", nargs=-1, metavar="[ENTRY...]")
+def reload(writing: Writing, entries: tuple[str, ...]) -> None:
+    """Release the App anew with its Secrets as they are now, by writing spec.config[].reload of the entries that name a
+    Secret (all of them, unless some are said). The Secret itself is not read.
+
+    \b
+      fairlead reload shop                 after kubectl edit secret shop-db
+      fairlead reload shop db              that entry of spec.config alone
+    """
+    config = writing.raw["spec"].get("config") or []
+    chosen = reloadable(writing.name, config, entries)
+    word = timestamp(writing.session.cluster.now())
+    made = [entry | {"reload": word} if entry["name"] in chosen else entry for entry in config]
+    told = f"is released anew with {', '.join(chosen.values())}"
+    if writing.app.spec.rollout.paused:
+        told += "; it is paused: it moves when it is resumed"
+    writing.write_as_read({"config": made}, told)
+
+
+def reloadable(name: str, config: Sequence[JSON], entries: Sequence[str]) -> dict[str, str]:
+    """The entries of spec.config to reload, each with what it names. Failed says which there are.
+
+    >>> reloadable("shop", [{"name": "db", "env": True, "secret": "shop-db"}, {"name": "s", "files": {}}], ())
+    {'db': 'Secret shop-db'}
+    """
+    found = {entry["name"]: f"Secret {entry['secret']}" for entry in config if entry.get("secret")}
+    if not found:
+        raise Failed(
+            f"App {name} has no Secret under spec.config: what else stands there is released by itself when it changes, and a "
+            f"Secret that the template names is read anew by: fairlead restart {name}"
+        )
+    if unknown := [entry for entry in entries if entry not in found]:
+        raise Failed(
+            f'App {name} has no entry "{unknown[0]}" with a Secret under spec.config; there are {", ".join(found)}'
+        )
+    return {entry: what for entry, what in found.items() if entry in entries or not entries}
 
 
 @changing

@@ -27,6 +27,7 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "history": ("history", "List an App's revisions, or show what one changed.", "Look"),
     "undo": ("change", "Go back to an earlier revision.", "Change"),
     "restart": ("change", "Replace all pods, within the rollout's limits.", "Change"),
+    "reload": ("change", "Release anew with the Secrets as they are now.", "Change"),
     "pause": ("change", "Hold the rollout where it is.", "Change"),
     "resume": ("change", "Let a paused rollout go on.", "Change"),
     "promote": ("release", "Let a release pass the step it waits at.", "Change"),

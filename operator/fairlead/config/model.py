@@ -13,7 +13,8 @@ from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, controller_of, stab
 
 
 class Entry(msgspec.Struct, frozen=True, rename="camel"):
-    """One entry of spec.config: exactly one source, and exactly one of `mount_path` and `env` (the schema's rules)."""
+    """One entry of spec.config: exactly one source, and exactly one of `mount_path` and `env` (the schema's rules).
+    `reload`: any word; another one is another revision, for a Secret whose content nobody here reads."""
 
     name: str
     mount_path: str = ""
@@ -24,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
     config_map: str = ""
     keys: tuple[str, ...] = ()
     secret: str = ""
+    reload: str = ""
 
     @property
     def inline(self) -> dict[str, str] | None:
@@ -33,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
 
 class Pin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One entry of a Revision's spec.config: which immutable copy its pods get (or which Secret, by name alone), and
-    where. For `history`: `source` is the ConfigMap the copy was made of, `by` who wrote it last, by the name of the field
+    where; `reload` is the word it was released with. For `history`: `source` is the ConfigMap the copy was made of, `by` who wrote it last, by the name of the field
     manager, `keys` a short hash of each key's value."""
 
     name: str
@@ -44,6 +46,7 @@ class Pin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     source: str = ""
     by: str = ""
     secret: str = ""
+    reload: str = ""
     keys: dict[str, str] = {}
 
 
@@ -123,11 +126,16 @@ def digest_with(template: str, pins: Iterable[Pin]) -> str:
     >>> digest_with("v1", (a,)) == digest_with("v1", (msgspec.structs.replace(a, copy="shop-a-2"),))
     False
     """
-    means = [(p.env, "" if p.env else p.name, [p.name, p.mount_path, p.prefix, p.copy, p.secret]) for p in pins]
+    means = [(p.env, "" if p.env else p.name, _meaning(p)) for p in pins]
     if not means:
         return template
     ordered = [(env, what) for env, _, what in sorted(means, key=lambda item: item[:2])]
     return stable_hash(msgspec.json.encode([template, ordered]))
+
+
+def _meaning(pin: Pin) -> list[str]:
+    """What of a pin a pod can tell; the word of a reload only where there is one, so that none is no change."""
+    return [pin.name, pin.mount_path, pin.prefix, pin.copy, pin.secret, *([pin.reload] if pin.reload else ())]
 
 
 def content_hash(content: Content) -> str:

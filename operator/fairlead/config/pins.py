@@ -112,6 +112,7 @@ def _pin(entry: Entry, copy: Copy | None = None) -> Pin:
         source=entry.config_map,
         by=copy.content.by if copy else "",
         secret=entry.secret,
+        reload=entry.reload,
         keys=key_hashes(copy.content) if copy else {},
     )
 

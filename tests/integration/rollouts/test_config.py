@@ -54,6 +54,8 @@ BAD = [
     ({"mountPath": "/x", "values": {"A": "1"}}, "config[].values needs config[].env"),
     ({"mountPath": "/x", "configMap": "a", "prefix": "P_"}, "config[].prefix needs config[].env"),
     ({"env": True, "secret": "a", "keys": ["k"]}, "config[].keys needs config[].configMap"),
+    ({"env": True, "values": {"A": "1"}, "reload": "2"}, "config[].reload needs config[].secret"),
+    ({"env": True, "secret": "a", "reload": ""}, "spec.config[0].reload"),
     ({"mountPath": "etc", "configMap": "a"}, "must be an absolute path"),
     ({"mountPath": "/etc/", "configMap": "a"}, "must be an absolute path"),
     ({"env": True, "values": {"1A": "x"}}, "config[].values has names of variables"),

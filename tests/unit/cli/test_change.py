@@ -90,6 +90,58 @@ def test_restart_takes_the_api_servers_time_and_not_ours(shop: Shop, cli: Cli) -
     assert abs(created - at) < 60
 
 
+CONFIG: list[JSON] = [
+    {"name": "settings", "mountPath": "/etc/shop", "configMap": "settings"},
+    {"name": "db", "env": True, "secret": "shop-db"},
+    {"name": "tls", "mountPath": "/tls", "secret": "shop-tls", "reload": "1"},
+]
+
+
+@pytest.fixture
+def with_secrets(shop: Shop) -> Shop:
+    shop.server.change(APPS, "shop", lambda o: o["spec"].update(config=CONFIG))
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("entries", "reloaded", "told"),
+    [
+        ([], ["db", "tls"], "is released anew with Secret shop-db, Secret shop-tls"),
+        (["db"], ["db"], "is released anew with Secret shop-db"),
+    ],
+)
+def test_reload_writes_one_word_to_the_entries_that_name_a_secret(
+    with_secrets: Shop, cli: Cli, entries: list[str], reloaded: list[str], told: str
+) -> None:
+    before = with_secrets.server.get(APPS, "shop")
+    assert cli("reload", "shop", *entries).out == f"app.fairlead.dev/shop {told}\n"
+    (patch,) = with_secrets.server.made("PATCH")
+    assert patch.body["metadata"] == {"resourceVersion": before["metadata"]["resourceVersion"]}
+    changed = [
+        after["name"] for before, after in zip(CONFIG, patch.body["spec"]["config"], strict=True) if before != after
+    ]
+    assert changed == reloaded
+    words = {entry["reload"] for entry in patch.body["spec"]["config"] if entry["name"] in reloaded}
+    assert len(words) == 1 and parse_time(words.pop()) is not None
+
+
+def test_reload_reads_no_secret(with_secrets: Shop, cli: Cli) -> None:
+    cli("reload", "shop")
+    assert not [request.path for request in with_secrets.server.requests if "secrets" in request.path]
+
+
+def test_reload_of_what_is_not_there_says_what_is(with_secrets: Shop, cli: Cli) -> None:
+    assert (
+        'no entry "settings" with a Secret under spec.config; there are db, tls'
+        in cli("reload", "shop", "settings").err
+    )
+    with_secrets.server.change(APPS, "shop", lambda o: o["spec"].pop("config"))
+    result = cli("reload", "shop")
+    assert result.code == 1 and "has no Secret under spec.config" in result.err
+    assert "fairlead restart shop" in result.err
+    assert not with_secrets.server.made("PATCH")
+
+
 @pytest.mark.parametrize(
     ("spec", "arguments", "told"),
     [

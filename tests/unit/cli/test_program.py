@@ -23,6 +23,7 @@ VERBS = [
     "history",
     "undo",
     "restart",
+    "reload",
     "pause",
     "resume",
     "promote",
@@ -67,7 +68,7 @@ def test_verbs_that_ask_a_cluster_take_kubectls_flags(verb: str) -> None:
     assert set(wanted) <= known
 
 
-@pytest.mark.parametrize("verb", ["undo", "restart", "pause", "resume", "promote", "abort", "retry", "scale"])
+@pytest.mark.parametrize("verb", ["undo", "restart", "reload", "pause", "resume", "promote", "abort", "retry", "scale"])
 def test_trust_75_verbs_that_write_take_dry_run_and_field_manager(verb: str) -> None:
     command = program.get_command(program.make_context("fairlead", ["status"], resilient_parsing=True), verb)
     assert command is not None

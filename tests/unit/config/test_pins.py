@@ -50,6 +50,15 @@ def test_a_secret_is_pinned_by_its_name_alone() -> None:
     assert made.pins == (Pin("db", env=True, prefix="DB_", secret="shop-db"),)
 
 
+def test_another_word_to_reload_a_secret_is_another_revision_and_no_word_is_none() -> None:
+    entry = Entry("db", env=True, secret="shop-db")
+    before, first, second = (
+        digest_with("v1", comes_to(msgspec.structs.replace(entry, reload=word)).pins) for word in ("", "1", "2")
+    )
+    assert len({before, first, second}) == 3
+    assert comes_to(msgspec.structs.replace(entry, reload="2")).pins[0].reload == "2", "the Revision says which it was"
+
+
 def test_a_config_map_that_nobody_has_read_yet_is_asked_for_and_nothing_is_known() -> None:
     made = comes_to(FROM_MAP, find=found(SETTINGS))
     assert not made.known and not made.lacks and made.reads == (Read("ConfigMap", "default", "settings", 7),)

@@ -39,7 +39,9 @@ def happened(
     if complete and before.get("stableRevision") != name:
         said.append(
             Event(
-                "Normal", "RolloutComplete", f"Revision {target.number} ({name}) runs on all {app.spec.replicas} pods"
+                "Normal",
+                "RolloutComplete",
+                f"Revision {target.number} ({name}) runs on {app.spec.replicas} of {app.spec.replicas} pods",
             )
         )
     progressing = find(before.get("conditions") or (), "Progressing") or {}

@@ -123,7 +123,7 @@ def progressing(app: App, counts: Counts, progress: Progress, awaited: str, now:
         )
     if counts.complete(replicas):
         return Condition(
-            "Progressing", "True", COMPLETE, f"all {replicas} pods run the wanted revision and are available"
+            "Progressing", "True", COMPLETE, f"{replicas} of {replicas} pods run the wanted revision and are available"
         )
     if before.get("reason") == COMPLETE and not progress.started_at:
         return Condition("Progressing", "True", COMPLETE, "the wanted revision was rolled out")
@@ -201,7 +201,7 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
         shown = app.spec.rollout.strategy == "BlueGreen" and pause
         return blue_green.held(course, target) if shown else _held(course)
     if fleet.lingering and target.size == 0 and app.spec.replicas:
-        return f"{fleet.lingering} pods of the old revision to end{tail}"
+        return f"the pods of the old revision to end, {fleet.lingering} left{tail}"
     if counts.updated < target.size:
         return f"{target.size - counts.updated} of {app.spec.replicas} updated pods to be created{tail}"
     missing = target.size - target.available
@@ -211,9 +211,11 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if not in_force(fleet):
         return "the route to give the traffic as the pods are: the condition Routed says how it stands"
     if target.serving < target.size:
-        return f"the traffic to come to {target.size - target.serving} pods of revision {target.number}"
+        return (
+            f"the traffic to come to {target.size - target.serving} of {target.size} pods of revision {target.number}"
+        )
     if counts.total > counts.updated:
-        return f"{counts.total - counts.updated} pods of old revisions to be replaced{tail}"
+        return f"the pods of old revisions to be replaced, {counts.total - counts.updated} left{tail}"
     if counts.available < app.spec.replicas:
         return f"{app.spec.replicas - counts.available} of {app.spec.replicas} pods to become available{tail}"
     return f"the pods to settle{tail}"

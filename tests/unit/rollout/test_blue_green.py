@@ -264,7 +264,7 @@ WORDS = {
     "a switch under way": (
         at_step(2, {"v1": 4, "v2": 4}, {}),
         make_pods(4) + make_pods(4, "v2", serving=False),
-        "the traffic to come to 4 pods of revision 2",
+        "the traffic to come to 4 of 4 pods of revision 2",
         "Switching 4/4",
     ),
     "the time of the way back": (

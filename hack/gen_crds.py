@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes crds/*.yaml from hack/gen/: what people wrote (app*.yaml, revision.yaml, gate*.yaml, template.rules.yaml) and the pod template
-as a Kubernetes API server publishes it (podtemplate.openapi.json).
+"""Writes crds/*.yaml from hack/gen/: what people wrote (the kinds' files, those they include, template.rules.yaml) and the pod
+template as a Kubernetes API server publishes it (podtemplate.openapi.json).
 
     hack/gen_crds.py                 write crds/
     hack/gen_crds.py --check         say whether crds/ is up to date; writes nothing
@@ -25,7 +25,7 @@ from gen import template
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "hack" / "gen"
 CRDS = ROOT / "crds"
-NAMES = ("app", "revision", "gate")
+NAMES = ("app", "revision", "gate", "encryptedsecret", "sealingkey")
 LIMIT = 256 * 1024  # bytes an object's annotations may have: client-side apply keeps the whole CRD in one
 
 Schema = dict[str, Any]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/reference: {app,revision,gate}.md from crds/, every field with its type, its default and its meaning;
+"""Writes docs/reference: {app,revision,gate,encryptedsecret,sealingkey}.md from crds/, every field with its type, its default and its meaning;
 {conditions,metrics,settings}.md from the operator's source (gen/pages.py).
 
 hack/gen_docs.py           write
@@ -22,7 +22,7 @@ from gen import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
-NAMES = ("app", "revision", "gate")
+NAMES = ("app", "revision", "gate", "encryptedsecret", "sealingkey")
 TEMPLATE = "spec.template"  # a page of its own in every Kubernetes documentation: we say only what differs
 POD_TEMPLATE = "https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#podtemplatespec-v1-core"
 
@@ -54,8 +54,9 @@ def identity(crd: Schema, names: Schema, version: Schema) -> str:
     subresources = version.get("subresources", {})
     scale = ", `kubectl scale` and autoscalers (`/scale`)" if "scale" in subresources else ""
     selectable = ", ".join(f"`{entry['jsonPath'].lstrip('.')}`" for entry in version.get("selectableFields", ()))
+    where = "in a namespace" if crd["spec"]["scope"] == "Namespaced" else "in no namespace"
     lines = [
-        f"- `apiVersion: {crd['spec']['group']}/{version['name']}`, `kind: {names['kind']}`, in a namespace",
+        f"- `apiVersion: {crd['spec']['group']}/{version['name']}`, `kind: {names['kind']}`, {where}",
         f"- `kubectl get {names['shortNames'][0]}` or `{names['plural']}.{crd['spec']['group']}`; all kinds: `kubectl get fairlead`",
         f"- `kubectl explain {names['plural']}.{crd['spec']['group']}` shows the same texts in a terminal",
         *([f"- Subresources: `/status`{scale}"] if subresources else ()),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlead.cli.linting.check import Linter
+from fairlead.kube.resources import BY_KIND
 from support.commands import REPOSITORY
 from support.lab import Lab
 
@@ -16,17 +17,14 @@ CRDS = REPOSITORY / "crds"
 EXAMPLES = REPOSITORY / "examples"
 
 JSON = dict[str, Any]
+PLURALS = ("apps", "revisions", "gates", "encryptedsecrets", "sealingkeys")
 
 
 def install(lab: Lab) -> None:
     """What a person does: client-side `kubectl apply`. Returns when the kinds are served."""
     lab.kubectl("apply", "-f", str(CRDS))
     # Not `kubectl wait`: it fails on a definition so new that it has no conditions yet.
-    eventually(
-        lambda: all(
-            _established(lab, name) for name in ("apps.fairlead.dev", "revisions.fairlead.dev", "gates.fairlead.dev")
-        )
-    )
+    eventually(lambda: all(_established(lab, f"{plural}.fairlead.dev") for plural in PLURALS))
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
@@ -109,8 +107,7 @@ def change_refusal(lab: Lab, namespace: str, kind: str, name: str, patch: JSON) 
 
 def _try(lab: Lab, body: JSON) -> tuple[int, JSON]:
     """A strict dry run, as `kubectl create --dry-run=server` asks for it, without a process for each of hundreds."""
-    plural = f"{body['kind'].lower()}s"
-    path = f"/apis/fairlead.dev/v1alpha1/namespaces/default/{plural}?dryRun=All&fieldValidation=Strict"
+    path = f"{BY_KIND[body['kind']].path('default')}?dryRun=All&fieldValidation=Strict"
     headers = {"Authorization": f"Bearer {lab.token}", "Content-Type": "application/json"}
     request = urllib.request.Request(lab.url + path, json.dumps(body).encode(), headers)
     try:

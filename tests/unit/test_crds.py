@@ -20,11 +20,15 @@ from fairlead.kube import resources
 from fairlead.placement.model import Placement
 from fairlead.rollout.model import Progress, Rejected, Rollout, Spec, Undo
 from fairlead.rollout.problems import Problem
+from fairlead.secrets.model import FORBIDDEN_TYPES, KeySpec, Recipient, Recovery, SealedFor
+from fairlead.secrets.model import Spec as SecretSpec
+from fairlead.secrets.model import Template as SecretTemplate
 from gen import template
 from support.commands import REPOSITORY
 
 JSON = dict[str, Any]
-KINDS = ("App", "Revision", "Gate")
+KINDS = ("App", "Revision", "Gate", "EncryptedSecret", "SealingKey")
+SHORT = {"App": "fapp", "Revision": "frev", "Gate": "fgate", "EncryptedSecret": "fsecret", "SealingKey": "fkey"}
 BLOCKS: dict[str, type[msgspec.Struct]] = {
     "rollout": Rollout,
     "expose": Expose,
@@ -164,7 +168,8 @@ def test_the_operator_and_the_definition_agree_on_names(kind: str) -> None:
     assert crd(kind)["spec"]["group"] == meta.GROUP
     assert version(kind)["name"] == meta.VERSION
     assert names["categories"] == ["fairlead"]
-    assert names["shortNames"] == [{"App": "fapp", "Revision": "frev", "Gate": "fgate"}[kind]]
+    assert names["shortNames"] == [SHORT[kind]]
+    assert crd(kind)["spec"]["scope"] == ("Namespaced" if resource.namespaced else "Cluster")
 
 
 def test_the_operator_reads_every_field_of_the_spec_and_no_other() -> None:
@@ -174,6 +179,25 @@ def test_the_operator_reads_every_field_of_the_spec_and_no_other() -> None:
     assert set(fields(Spec)) == set(spec)
     for block, struct in BLOCKS.items():
         assert set(fields(struct)) == set(spec[block]["properties"]), block
+
+
+def test_the_secrets_room_reads_every_field_of_its_kinds_and_no_other() -> None:
+    spec = schema_of("EncryptedSecret")["properties"]["spec"]["properties"]
+    key = schema_of("SealingKey")["properties"]["spec"]["properties"]
+
+    for struct, properties in [
+        (SecretSpec, spec),
+        (SecretTemplate, spec["template"]["properties"]),
+        (SealedFor, spec["sealedFor"]["properties"]),
+        (Recipient, spec["recipients"]["items"]["properties"]),
+        (KeySpec, key),
+        (Recovery, key["recovery"]["items"]["properties"]),
+    ]:
+        assert set(fields(struct)) == set(properties), struct
+    for name in ("scope", "deletionPolicy", "adopt"):
+        assert fields(SecretSpec)[name] == spec[name]["default"]
+    forbidden = spec["template"]["properties"]["type"]["x-kubernetes-validations"][1]["rule"]
+    assert set(re.findall(r"'([^']+)'", forbidden)) == set(FORBIDDEN_TYPES)
 
 
 def test_the_operators_own_defaults_are_those_of_the_definition() -> None:

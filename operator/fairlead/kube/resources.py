@@ -39,6 +39,7 @@ NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 SERVICES = Resource("", "v1", "services", "Service")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SECRETS = Resource("", "v1", "secrets", "Secret")
 CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 EVENTS = Resource("", "v1", "events", "Event")
@@ -48,6 +49,8 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 APPS = Resource(GROUP, VERSION, "apps", "App")
 REVISIONS = Resource(GROUP, VERSION, "revisions", "Revision")
 GATES = Resource(GROUP, VERSION, "gates", "Gate")
+ENCRYPTED_SECRETS = Resource(GROUP, VERSION, "encryptedsecrets", "EncryptedSecret")
+SEALING_KEYS = Resource(GROUP, VERSION, "sealingkeys", "SealingKey", namespaced=False)
 
 BY_KIND: dict[str, Resource] = {
     resource.kind: resource
@@ -57,6 +60,7 @@ BY_KIND: dict[str, Resource] = {
         NAMESPACES,
         SERVICES,
         CONFIG_MAPS,
+        SECRETS,
         CLAIMS,
         SERVICE_ACCOUNTS,
         EVENTS,
@@ -66,5 +70,7 @@ BY_KIND: dict[str, Resource] = {
         APPS,
         REVISIONS,
         GATES,
+        ENCRYPTED_SECRETS,
+        SEALING_KEYS,
     )
 }

@@ -1,6 +1,6 @@
 """The CRDs' own validation rules, evaluated offline: one text decides in the cluster and here.
 
-CEL is cel-python's; here stands only what Kubernetes adds to it (k8s.io/apiserver pkg/cel/library: quantities).
+CEL is cel-python's; here stands only what Kubernetes adds to it (k8s.io/apiserver pkg/cel/library: quantities, sums).
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def _compare_to(left: _Quantity, right: _Quantity) -> cel.IntType:
     return cel.IntType((left.exact > right.exact) - (left.exact < right.exact))
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {"quantity": _Quantity, "compareTo": _compare_to}
+def _sum(numbers: cel.ListType) -> cel.IntType:
+    return cel.IntType(sum(cast("list[int]", list(numbers))))
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"quantity": _Quantity, "compareTo": _compare_to, "sum": _sum}
 
 
 @cache
@@ -57,6 +61,8 @@ def holds(text: str, self: Any) -> bool:
     """Whether a rule holds for a value. Undefined where it cannot be told.
 
     >>> holds("has(self.min) ? self.min <= 3 : self.names.all(n, n.startsWith('a'))", {"names": ["ab", "ac"]})
+    True
+    >>> holds("self.map(k, self[k].size()).sum() <= 3", {"a": "1", "b": "22"})
     True
     >>> holds("quantity(self.a).compareTo(quantity(self.b)) < 0", {"a": "500m", "b": "1Ki"})
     True

@@ -192,7 +192,10 @@ def settings() -> str:
         "for ([its README](../../charts/fairlead/README.md)) and passes the rest on through `workloads.env`:",
         '```yaml\nworkloads:\n  env:\n  - {name: FAIRLEAD_WORKERS, value: "32"}\n```',
         "Durations are seconds, lists are separated by commas. What cannot be is refused at the start, with the names of flag and variable.",
-        table(("flag", "variable", "default", "meaning"), map(setting_row, operator_settings.describe())),
+        table(
+            ("flag", "variable", "default", "meaning"),
+            map(setting_row, operator_settings.describe(operator_settings.WorkloadSettings)),
+        ),
         "## What is fixed",
         "These are the engine's own numbers. No flag changes them: they are what the tests and benchmarks run with. They are listed because "
         "they answer how soon something happens.",

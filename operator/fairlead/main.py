@@ -13,7 +13,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic
 
 import kopf
 
@@ -27,7 +28,7 @@ from fairlead.kube.config import Access, ConfigError, Login, login
 from fairlead.kube.http import HttpClient
 from fairlead.logs import configure
 from fairlead.metrics.collect import Metrics
-from fairlead.settings import Settings, SettingsError, load
+from fairlead.settings import S, SettingsError, WorkloadSettings, load
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +36,36 @@ log = logging.getLogger(__name__)
 FINALIZER = "fairlead.dev/unused"
 
 
-def build_controllers(settings: Settings, access: Access) -> list[Controller]:
-    """Every parent kind this process runs. Resolves the API server's name: call it in a thread."""
+@dataclass(frozen=True)
+class Identity(Generic[S]):
+    """One process of the operator, with rights of its own: what it can be told, and what it does.
+
+    controllers: every parent kind it runs. Called once, in a thread, for it may resolve names.
+    """
+
+    settings: type[S]
+    controllers: Callable[[S, Access], list[Controller]]
+
+
+def _workloads(settings: WorkloadSettings, access: Access) -> list[Controller]:
     from fairlead.app import app_controller
 
     guard = parse(settings.gate_allow, api_servers(access.server, os.environ))
     return [app_controller(NetworkProber(guard, settings.gate_prometheus))]
 
 
-def run_workloads(settings: Settings | None = None) -> int:
+WORKLOADS = Identity(WorkloadSettings, _workloads)
+
+
+def run_workloads(settings: WorkloadSettings | None = None) -> int:
     """`fairlead run workloads`: until SIGTERM. The process's exit status; not 0 when the engine ended by itself.
     Without `settings` they come from the environment."""
+    return _run(WORKLOADS, settings)
+
+
+def _run(identity: Identity[S], settings: S | None) -> int:
     try:
-        settings = settings or load({})
+        settings = settings or load(identity.settings, {})
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -58,20 +76,18 @@ def run_workloads(settings: Settings | None = None) -> int:
     except ConfigError as error:
         log.error("%s", error)
         return 2
-    process = Process(settings, way, build_controllers)
+    process = Process(identity, settings, way)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(process.run())
 
 
-class Process:
+class Process(Generic[S]):
     """One operator process. kopf's activities are its methods."""
 
-    def __init__(
-        self, settings: Settings, way: Login, controllers: Callable[[Settings, Access], list[Controller]]
-    ) -> None:
+    def __init__(self, identity: Identity[S], settings: S, way: Login) -> None:
+        self._identity = identity
         self._settings = settings
         self._login = way
-        self._controllers = controllers
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
         self._engine: Engine | None = None
@@ -113,7 +129,7 @@ class Process:
         settings, metrics = self._settings, Metrics()
         metrics.build_info.labels(__version__).set(1)
         access = await asyncio.to_thread(self._login.access)
-        controllers = await asyncio.to_thread(self._controllers, settings, access)
+        controllers = await asyncio.to_thread(self._identity.controllers, settings, access)
         client = self._client = HttpClient(self._login, access)
         engine = self._engine = Engine(
             client,

@@ -1,7 +1,7 @@
-"""The operator's settings: flags over environment over defaults. Frozen once read.
+"""The settings of the operator's processes: flags over environment over defaults. Frozen once read.
 
-Each field is a flag (`--log-level`) and an environment variable (`FAIRLEAD_LOG_LEVEL`); `describe` lists them, for the
-command line's help and for the reference page.
+Each process has a class of its own, all that they share is `Settings`. Each field is a flag (`--log-level`) and an environment
+variable (`FAIRLEAD_LOG_LEVEL`); `describe` lists them, for the command line's help and for the reference page.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.gates import guard
@@ -39,7 +39,7 @@ def _setting(default: Any, help: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `fairlead run` can be told. Durations are seconds; lists are separated by commas."""
+    """What every process can be told. Durations are seconds; lists are separated by commas."""
 
     kubeconfig: str = _setting(
         "", "The kubeconfig to use. Empty: the pod's service account, else $KUBECONFIG or ~/.kube/config."
@@ -55,7 +55,7 @@ class Settings:
         True, "Work only while holding the Lease. Switch it off for a single process on a laptop."
     )
     lease_namespace: str = _setting("", "The Lease's namespace. Empty: the pod's own, else the context's.")
-    lease_name: str = _setting("fairlead-workloads", "The Lease's name. Two installations in one cluster need two.")
+    lease_name: str = _setting("fairlead", "The Lease's name. Two installations in one cluster need two.")
     lease_duration: float = _setting(15.0, "A standby takes over this long after the leader was last heard of.")
     lease_renew_deadline: float = _setting(10.0, "A leader that could not renew for this long ends.")
     lease_retry_period: float = _setting(2.0, "Between two attempts to get or renew the Lease.")
@@ -63,18 +63,12 @@ class Settings:
     metrics_address: str = _setting(":8080", "Where /metrics is served. Empty: nowhere.")
     log_level: str = _setting("info", "debug, info, warning or error.")
     log_format: str = _setting("text", "text for people, json for log collectors.")
-    workers: int = _setting(16, "Apps reconciled at once.")
+    workers: int = _setting(16, "Objects reconciled at once.")
     max_creates: int = _setting(64, "Creates in flight, at most; the number used adapts to the API server below it.")
     max_deletes: int = _setting(64, "Deletes in flight, at most.")
     status_interval: float = _setting(
-        0.2, "While only counters move, an App's status is written at most once in this time."
+        0.2, "While only counters move, an object's status is written at most once in this time."
     )
-
-    gate_allow: tuple[str, ...] = _setting(
-        (),
-        "Whom gates may ask besides an App's own Services and pods: host, host:port, *.domain, or a network such as 10.0.0.0/8.",
-    )
-    gate_prometheus: str = _setting("", "Address of the Prometheus that gates ask where they name none. Empty: none.")
 
     def engine(self) -> EngineSettings:
         return EngineSettings(
@@ -95,23 +89,63 @@ class Settings:
             retry_period=self.lease_retry_period,
         )
 
+    def check(self) -> None:
+        """SettingsError for what cannot be."""
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise SettingsError(f"--log-level: {self.log_level!r} is none of debug, info, warning, error")
+        if self.log_format not in ("text", "json"):
+            raise SettingsError(f"--log-format: {self.log_format!r} is neither text nor json")
+        if not self.lease_retry_period * 2 < self.lease_renew_deadline < self.lease_duration:
+            raise SettingsError(
+                "--lease-duration must be above --lease-renew-deadline, and that above twice --lease-retry-period: "
+                f"{self.lease_duration:g}, {self.lease_renew_deadline:g}, {self.lease_retry_period:g}"
+            )
+        for name in ("workers", "max_creates", "max_deletes"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
 
-def describe() -> Iterator[Setting]:
-    """Every setting, in the order of the class."""
-    for field in dataclasses.fields(Settings):
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSettings(Settings):
+    """What `fairlead run workloads` can be told."""
+
+    lease_name: str = _setting("fairlead-workloads", "The Lease's name. Two installations in one cluster need two.")
+    gate_allow: tuple[str, ...] = _setting(
+        (),
+        "Whom gates may ask besides an App's own Services and pods: host, host:port, *.domain, or a network such as 10.0.0.0/8.",
+    )
+    gate_prometheus: str = _setting("", "Address of the Prometheus that gates ask where they name none. Empty: none.")
+
+    def check(self) -> None:
+        Settings.check(self)
+        try:
+            guard.parse(self.gate_allow)
+        except ValueError as error:
+            raise SettingsError(f"--gate-allow: {error}") from None
+        if self.gate_prometheus and not self.gate_prometheus.startswith(("http://", "https://")):
+            raise SettingsError(f"--gate-prometheus: {self.gate_prometheus!r} is no http or https URL")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def describe(kind: type[Settings]) -> Iterator[Setting]:
+    """Every setting of a process, in the order of the class."""
+    for field in dataclasses.fields(kind):
         flag = "--" + field.name.replace("_", "-")
         yield Setting(field.name, flag, PREFIX + field.name.upper(), field.default, field.metadata["help"])
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings from flags (by field name; None means not given), else from the environment, else the defaults.
+def load(kind: type[S], flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> S:
+    """The settings of a process from flags (by field name; None means not given), else from the environment, else the
+    defaults.
 
-    >>> load({"workers": 4}, {"FAIRLEAD_WORKERS": "8", "FAIRLEAD_NAMESPACES": "a, b"}).namespaces
+    >>> load(WorkloadSettings, {"workers": 4}, {"FAIRLEAD_WORKERS": "8", "FAIRLEAD_NAMESPACES": "a, b"}).namespaces
     ('a', 'b')
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
-    for setting in describe():
+    for setting in describe(kind):
         given: Any = flags.get(setting.name)
         if given is None:
             given = environ.get(setting.variable)
@@ -119,7 +153,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> 
             values[setting.name] = _parse(setting, given)
     values["identity"] = values.get("identity") or environ.get("POD_NAME") or f"{socket.gethostname()}_{os.getpid()}"
     values["lease_namespace"] = values.get("lease_namespace") or environ.get("POD_NAMESPACE", "")
-    return _checked(Settings(**values))
+    settings = kind(**values)
+    settings.check()
+    return settings
 
 
 def _parse(setting: Setting, given: Any) -> Any:
@@ -138,25 +174,3 @@ def _parse(setting: Setting, given: Any) -> Any:
 
 
 _WORDS = {bool: "true or false", int: "whole number", float: "number of seconds", str: "text", tuple: "list"}
-
-
-def _checked(settings: Settings) -> Settings:
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise SettingsError(f"--log-level: {settings.log_level!r} is none of debug, info, warning, error")
-    if settings.log_format not in ("text", "json"):
-        raise SettingsError(f"--log-format: {settings.log_format!r} is neither text nor json")
-    if not settings.lease_retry_period * 2 < settings.lease_renew_deadline < settings.lease_duration:
-        raise SettingsError(
-            "--lease-duration must be above --lease-renew-deadline, and that above twice --lease-retry-period: "
-            f"{settings.lease_duration:g}, {settings.lease_renew_deadline:g}, {settings.lease_retry_period:g}"
-        )
-    try:
-        guard.parse(settings.gate_allow)
-    except ValueError as error:
-        raise SettingsError(f"--gate-allow: {error}") from None
-    if settings.gate_prometheus and not settings.gate_prometheus.startswith(("http://", "https://")):
-        raise SettingsError(f"--gate-prometheus: {settings.gate_prometheus!r} is no http or https URL")
-    for name in ("workers", "max_creates", "max_deletes"):
-        if getattr(settings, name) < 1:
-            raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
-    return settings

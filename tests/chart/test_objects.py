@@ -188,11 +188,16 @@ def test_the_image_is_what_is_asked_for_and_the_test_uses_the_same(image: dict[s
 
 
 def test_every_setting_it_is_given_is_one_it_knows() -> None:
-    known = {setting.variable for setting in settings.describe()} | {"POD_NAME", "POD_NAMESPACE"}
+    known = {setting.variable for setting in settings.describe(settings.WorkloadSettings)} | {
+        "POD_NAME",
+        "POD_NAMESPACE",
+    }
     given = {each["name"]: each.get("value") for each in container()["env"]}
 
     assert set(given) <= known
-    read = settings.load({}, {name: value for name, value in given.items() if value is not None})
+    read = settings.load(
+        settings.WorkloadSettings, {}, {name: value for name, value in given.items() if value is not None}
+    )
     assert (read.namespaces, read.lease_name, read.log_format) == ((), "fairlead-workloads", "json")
     ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
     assert (read.metrics_address, read.health_address) == (f":{ports['metrics']}", f":{ports['health']}")

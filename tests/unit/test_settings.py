@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from fairlead.settings import Settings, SettingsError, describe, load
+from fairlead.settings import SettingsError, WorkloadSettings, describe, load
 
 
 def test_flags_win_over_the_environment_and_that_over_defaults() -> None:
     environ = {"FAIRLEAD_WORKERS": "8", "FAIRLEAD_LOG_LEVEL": "debug"}
-    settings = load({"workers": 4, "log_level": None}, environ)
+    settings = load(WorkloadSettings, {"workers": 4, "log_level": None}, environ)
     assert (settings.workers, settings.log_level, settings.log_format) == (4, "debug", "text")
 
 
 def test_the_pod_says_who_and_where_it_is() -> None:
-    settings = load({}, {"POD_NAME": "fairlead-1", "POD_NAMESPACE": "ops"})
+    settings = load(WorkloadSettings, {}, {"POD_NAME": "fairlead-1", "POD_NAMESPACE": "ops"})
     assert settings.identity == "fairlead-1"
     lease = settings.lease("elsewhere")
     assert lease is not None
@@ -22,11 +24,11 @@ def test_the_pod_says_who_and_where_it_is() -> None:
 
 
 def test_outside_a_pod_the_lease_is_in_the_contexts_namespace() -> None:
-    lease = load({}, {}).lease("shop")
+    lease = load(WorkloadSettings, {}, {}).lease("shop")
     assert lease is not None
     assert lease.namespace == "shop"
-    assert load({}, {}).identity
-    assert load({"leader_election": False}, {}).lease("shop") is None
+    assert load(WorkloadSettings, {}, {}).identity
+    assert load(WorkloadSettings, {"leader_election": False}, {}).lease("shop") is None
 
 
 @pytest.mark.parametrize(
@@ -43,11 +45,11 @@ def test_outside_a_pod_the_lease_is_in_the_contexts_namespace() -> None:
 )
 def test_nonsense_is_told_with_the_name_of_the_setting(variable: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        load({}, {variable: value})
+        load(WorkloadSettings, {}, {variable: value})
 
 
 def test_every_setting_is_described() -> None:
-    described = list(describe())
-    assert {setting.name for setting in described} == set(Settings.__slots__)
+    described = list(describe(WorkloadSettings))
+    assert {setting.name for setting in described} == {field.name for field in dataclasses.fields(WorkloadSettings)}
     assert all(setting.help.endswith(".") for setting in described)
     assert {setting.flag: setting.variable for setting in described}["--log-level"] == "FAIRLEAD_LOG_LEVEL"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from fairlead.cli.failures import Failed
 from fairlead.cli.options import Verb
-from fairlead.settings import Setting, Settings, SettingsError, describe, load
+from fairlead.settings import S, Setting, SettingsError, WorkloadSettings, describe, load
 
 _METAVARS = {bool: "true|false", int: "N", float: "SECONDS", str: "TEXT", tuple: "A,B,…"}
 
@@ -25,15 +26,21 @@ def _option(setting: Setting) -> click.Option:
     return click.Option([setting.flag], metavar=_METAVARS[type(setting.default)], help=text)
 
 
-def _workloads(**flags: Any) -> int:
-    try:
-        settings = load(flags)
-    except SettingsError as error:
-        raise Failed(str(error)) from None
-    return run_workloads(settings)
+def _process(name: str, kind: type[S], start: Callable[[S], int], help: str) -> Verb:
+    """The verb that runs one process of the operator."""
+
+    def callback(**flags: Any) -> int:
+        try:
+            settings = load(kind, flags)
+        except SettingsError as error:
+            raise Failed(str(error)) from None
+        return start(settings)
+
+    told = f"{help} Each flag may be given as the environment variable in brackets instead."
+    return Verb(name, params=[_option(setting) for setting in describe(kind)], callback=callback, help=told)
 
 
-def run_workloads(settings: Settings) -> int:
+def run_workloads(settings: WorkloadSettings) -> int:
     """Imported here only: kopf and the engine take a second, which no other verb has to wait for."""
     from fairlead import main
 
@@ -41,11 +48,10 @@ def run_workloads(settings: Settings) -> int:
 
 
 run.add_command(
-    Verb(
+    _process(
         "workloads",
-        params=[_option(setting) for setting in describe()],
-        callback=_workloads,
-        help="Run Apps: the controller that makes pods, Services and budgets of them. "
-        "Each flag may be given as the environment variable in brackets instead.",
+        WorkloadSettings,
+        lambda settings: run_workloads(settings),
+        "Run Apps: the controller that makes pods, Services and budgets of them.",
     )
 )

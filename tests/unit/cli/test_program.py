@@ -12,7 +12,7 @@ from fairlead.cli import run as running
 from fairlead.cli.completion import complete_for_kubectl
 from fairlead.cli.failures import DEGRADED, ERROR, OK
 from fairlead.cli.main import CLOSED_PIPE, INTERRUPTED, called_as, program
-from fairlead.settings import Settings, describe
+from fairlead.settings import WorkloadSettings, describe
 from support.commands import REPOSITORY
 from unit.cli.conftest import Cli, Shop
 
@@ -154,9 +154,9 @@ def test_a_shell_gets_a_script_for_the_program(cli: Cli, shell: str) -> None:
 def test_run_hands_flags_and_environment_to_the_operator_and_gives_back_its_exit_code(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Settings] = []
+    given: list[WorkloadSettings] = []
 
-    def operator(settings: Settings) -> int:
+    def operator(settings: WorkloadSettings) -> int:
         given.append(settings)
         return 7
 
@@ -172,7 +172,7 @@ def test_run_hands_flags_and_environment_to_the_operator_and_gives_back_its_exit
 
 def test_run_explains_every_setting_with_its_variable(cli: Cli) -> None:
     text = " ".join(cli("run", "workloads", "--help").out.split())
-    for setting in describe():
+    for setting in describe(WorkloadSettings):
         assert setting.flag in text and f"[{setting.variable}]" in text
 
 

@@ -16,7 +16,8 @@ from fairlead.core.meta import JSON, Key
 class Create(msgspec.Struct, frozen=True):
     """Create one object. `body` is the encoded object, its name already in it; `name` is what expectations wait for.
 
-    AlreadyExists is resolved by a live read: the same controlling owner's uid (`owner_uid`) means it is done.
+    AlreadyExists is resolved by a live read: the same controlling owner's uid (`owner_uid`) means it is done. Without an owner
+    the name alone says what the object is (a key's id), and whoever was first has done it.
     """
 
     kind: str

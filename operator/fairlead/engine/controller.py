@@ -124,3 +124,10 @@ class Controller(msgspec.Struct, frozen=True):
     generation_of: Callable[[Any], int]
     pods: Pods | None = None  # None: a parent of this kind has none
     messenger: Messenger | None = None  # None where no plan asks for errands
+    # A parent that is no object and always there, such as the ring of all keys: what is to be decided also while there is not
+    # one object of the kind. It has no status; `parent` is the kind that its errors and refusals are told of.
+    standing: Record | None = None
+
+    def hears_of(self, kind: str) -> bool:
+        """Whether objects of this kind are its parents themselves."""
+        return self.standing is None and self.parent.kind == kind

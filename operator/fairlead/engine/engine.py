@@ -166,6 +166,7 @@ class Engine:
                     reconciler.distrust()
         async with asyncio.TaskGroup() as group:
             for reconciler in self.reconcilers:
+                reconciler.begin()
                 for _ in range(self.settings.workers):
                     group.create_task(reconciler.work())
 
@@ -192,7 +193,8 @@ class Engine:
         own_writes = OwnWrites(tuning.own_write_timeout, monotonic)
         failures = Failures(tuning.refusal_backoff, clock=self.clock, monotonic=monotonic, rng=self.rng)
         tables = self.store.tables
-        intake.register(self._registry, controller.parent, queue)
+        if controller.standing is None:
+            intake.register(self._registry, controller.parent, queue)
         return Reconciler(
             controller=controller,
             store=self.store,
@@ -259,7 +261,7 @@ class Engine:
             (source.keys, reconciler.queue.add)
             for reconciler in self.reconcilers
             for source in reconciler.controller.sources
-            if source.resource.kind == kind and not (observed and kind == reconciler.controller.parent.kind)
+            if source.resource.kind == kind and not (observed and reconciler.controller.hears_of(kind))
         ]
 
 

@@ -276,7 +276,7 @@ class Executor:
             return False
         meta = ownership(body)
         controller = meta.controller
-        if controller is None or controller.uid != action.owner_uid:
+        if action.owner_uid and (controller is None or controller.uid != action.owner_uid):
             raise Refusal("NameTaken", f'{action.kind} "{action.name}" exists and {belongs(controller)}')
         if (table := self._tables.get(action.kind)) is not None:
             table.learn(body)

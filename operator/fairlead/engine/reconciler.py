@@ -133,6 +133,11 @@ class Reconciler:
         self._seconds = self.metrics.reconcile_seconds.labels(name)
         self._plan_seconds = self.metrics.plan_seconds.labels(name)
 
+    def begin(self) -> None:
+        """A parent that always stands is looked at without an event."""
+        if (standing := self.controller.standing) is not None:
+            self.queue.add(Key(standing.namespace, standing.name))
+
     def stop(self) -> None:
         """Start no more writes; passes under way end soon."""
         self._stopping = True
@@ -143,7 +148,11 @@ class Reconciler:
 
         Another process led until now, and our watches may not have told of its last writes: a plan made from the view
         of a moment ago would do its work twice. Or a list has gone back in time: either etcd was restored, and the other
-        kinds have not been listed since, or one API server of several is behind, and what it does not show is there."""
+        kinds have not been listed since, or one API server of several is behind, and what it does not show is there.
+
+        A parent that is no object has nothing that could be read; its plan must be safe without."""
+        if self.controller.standing is not None:
+            return
         table = self.store.tables[self.controller.parent.kind]
         self._distrusted.update(Key(record.namespace, record.name) for record in table)
 
@@ -259,7 +268,7 @@ class Reconciler:
         return left if left > 0 else None
 
     def _record(self, key: Key) -> Any | None:
-        return self.store.get(self.controller.parent.kind, key.namespace, key.name)
+        return self.controller.standing or self.store.get(self.controller.parent.kind, key.namespace, key.name)
 
     # ------------------------------------------------------------ decide
 

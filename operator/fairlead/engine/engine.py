@@ -256,12 +256,16 @@ class Engine:
         ]
 
     def _routes(self, kind: str, observed: bool) -> list[Route]:
-        """Who is to be asked for what when a record of `kind` changes. A parent's own events come through the intake."""
+        """Who is to be asked for what when a record of `kind` changes. A parent's own events come through the intake; here
+        they are for the other parents that look at it."""
         return [
-            (source.keys, reconciler.queue.add)
+            (
+                _others(source.keys) if observed and reconciler.controller.hears_of(kind) else source.keys,
+                reconciler.queue.add,
+            )
             for reconciler in self.reconcilers
             for source in reconciler.controller.sources
-            if source.resource.kind == kind and not (observed and reconciler.controller.hears_of(kind))
+            if source.resource.kind == kind
         ]
 
 
@@ -312,6 +316,11 @@ class _Feed:
         for reconciler in self._reconcilers:
             reconciler.own_writes.forget_kind(self._table.kind)
             reconciler.distrust()
+
+
+def _others(keys: Callable[[Any], Iterable[Key]]) -> Callable[[Any], Iterable[Key]]:
+    """The keys of a parent's record without its own."""
+    return lambda record: [key for key in keys(record) if key != (record.namespace, record.name)]
 
 
 def _loop_time() -> float:

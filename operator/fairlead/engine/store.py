@@ -139,7 +139,9 @@ class Table:
     def put(self, record: Record) -> None:
         """Take a record in, unless what is known is newer."""
         old = self._records.get((record.namespace, record.name))
-        if record.rv <= self._gone.get(record.uid, -1):
+        # A deletion has a resourceVersion of its own, which no object of that uid has had. What has it is an object that only
+        # stopped to match the watch's selector, and that was read live.
+        if record.rv < self._gone.get(record.uid, -1):
             return
         if old is not None and (record.rv < old.rv or (record.rv == old.rv and record.uid == old.uid)):
             return

@@ -82,6 +82,16 @@ def test_an_object_that_stopped_to_match_a_selector_may_match_again(table: Table
     assert table.get("shop", "a") == Item("a", rv=7)
 
 
+def test_an_object_that_stopped_to_match_a_selector_may_be_read_live(table: Table) -> None:
+    """Its last change is what took it out of the watch, so the watch told of its end with the very same resourceVersion."""
+    table.put(Item("a", rv=5))
+    table.remove("shop", "a", "u", 6)
+    table.put(Item("a", rv=5))
+    assert table.get("shop", "a") is None
+    table.put(Item("a", rv=6))
+    assert table.get("shop", "a") == Item("a", rv=6)
+
+
 def test_an_object_that_is_no_longer_ours_may_become_so_again(table: Table) -> None:
     table.put(Item("a", rv=5))
     table.forget("shop", "a", "u")

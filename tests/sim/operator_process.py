@@ -6,11 +6,11 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from fairlead.app import app_controller
+from fairlead.engine.controller import Controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.leader import LeadershipLost
 from fairlead.engine.settings import EngineSettings, LeaseSettings
-from fairlead.gates.probe import Prober
+from fairlead.kube.discreet import Discreet
 from fairlead.kube.fake import FakeClient, FakeCluster, Faults
 from fairlead.kube.fake.faults import Write
 from support.clock import pace
@@ -29,6 +29,7 @@ class Process:
         cluster: FakeCluster,
         clock: Callable[[], float],
         failed: Callable[[BaseException], None],
+        controllers: Callable[[], list[Controller]],
         *,
         identity: str = "operator",
         lease: LeaseSettings | None = None,
@@ -36,10 +37,9 @@ class Process:
         namespaces: tuple[str, ...] = (),
         seed: int = 0,
         prepare: Callable[[FakeClient], None] = lambda _client: None,
-        prober: Prober | None = None,
     ):
         self._settings, self._namespaces = settings, namespaces
-        self._prepare, self._seed, self._prober = prepare, seed, prober
+        self._prepare, self._seed, self._controllers = prepare, seed, controllers
         self.cluster, self.clock, self.identity, self.lease = cluster, clock, identity, lease
         self.faults = Faults()
         self.restarts = 0
@@ -63,8 +63,8 @@ class Process:
         self.client = FakeClient(self.cluster, self.identity, faults=self.faults, pace=pace(self._seed))
         self._prepare(self.client)
         self.engine = Engine(
-            self.client,
-            [app_controller(self._prober)],
+            Discreet(self.client),
+            self._controllers(),
             clock=self.clock,
             identity=self.identity,
             lease=self.lease,

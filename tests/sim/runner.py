@@ -39,6 +39,8 @@ class Scenario:
     counted: bool = True
     faulted: bool = True
     operator: bool = True  # False: the body starts the operators itself
+    stage: Callable[[World], None] = lambda world: None  # what is set before the operator starts
+    seen: Callable[[World], JSON] = lambda world: snapshot(world.cluster, NAMESPACE)  # what must be the same at the end
 
     def __str__(self) -> str:
         return self.name
@@ -103,8 +105,9 @@ def clean(scenario: Scenario, seed: int = 0) -> Outcome:
 
 async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Outcome:
     planned = trouble(world) if trouble else Faults()
+    scenario.stage(world)
     if scenario.operator:
-        world.start(planned)
+        world.start(planned, identity=world.identity)
     failure = ""
     try:
         await scenario.body(world)
@@ -115,7 +118,7 @@ async def _play(world: World, scenario: Scenario, trouble: Trouble | None) -> Ou
     if failure:
         violations.insert(0, failure.splitlines()[0])
     return Outcome(
-        end=snapshot(world.cluster, NAMESPACE),
+        end=scenario.seen(world),
         creates=world.monitor.creates,
         deletes=world.monitor.deletes,
         writes=_writes(world),

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fairlead.app import app_controller
 from fairlead.core.conditions import find, timestamp
 from fairlead.core.meta import JSON, LABEL_APP
+from fairlead.engine.controller import Controller
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.errors import ApiError
 from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, schema
@@ -51,6 +53,8 @@ class World:
             None
         )  # each operator's connection, before it is used
         self.backend = Backend()  # what gates measure
+        self.controllers: Callable[[], list[Controller]] = lambda: [app_controller(self.backend)]
+        self.identity = "operator"
         self.calm_at = 0.0  # loop time: until then there is weather
         self.skew = 0.0  # seconds by which the operators' wall clock is ahead of the API server's
         self.lease: LeaseSettings | None = None  # how operators are started, where `start` is not told
@@ -93,13 +97,13 @@ class World:
             self.cluster,
             lambda: self.clock() + self.skew,
             lambda error: self.monitor.violations.append(f"the operator ended: {error!r}"),
+            self.controllers,
             identity=identity,
             lease=lease or self.lease,
             settings=self.settings,
             namespaces=self.namespaces,
             seed=self.seed,
             prepare=lambda client: self.prepare(client),
-            prober=self.backend,
         )
         self.operators.append(process)
         process.start(faults)

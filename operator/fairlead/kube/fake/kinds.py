@@ -23,10 +23,12 @@ WITH_STATUS = {
     "Node",
     "PersistentVolumeClaim",
     "HTTPRoute",
+    "EncryptedSecret",
+    "SealingKey",
 }
 WITH_SCALE = {"App"}
-CUSTOM = {"App", "Revision", "HTTPRoute"}
-WITH_GENERATION = {"App", "Revision", "Pod", "PodDisruptionBudget", "HTTPRoute"}
+CUSTOM = {"App", "Revision", "HTTPRoute", "EncryptedSecret", "SealingKey"}
+WITH_GENERATION = CUSTOM | {"Pod", "PodDisruptionBudget"}
 # Kinds whose PUT must name a resourceVersion (AllowUnconditionalUpdate is false; custom resources always).
 CONDITIONAL_UPDATE = CUSTOM | {"Lease", "PodDisruptionBudget"}
 # Kinds written too often to keep every writer's fields; server-side apply on one starts from "before-first-apply".
@@ -189,8 +191,10 @@ def check_update(resource: Resource, old: JSON, new: JSON) -> None:
             "Invalid",
             f'Pod "{name}" is invalid: spec: Forbidden: pod updates may not change fields other than the image, tolerations and a few more',
         )
-    if resource.kind == "ConfigMap":
-        check_config_map(resource, old, new)
+    if resource.kind in ("ConfigMap", "Secret"):
+        check_immutable(resource, old, new)
+    if resource.kind == "Secret" and old.get("type", "Opaque") != new.get("type", "Opaque"):
+        raise invalid(resource, name, "type", f'Invalid value: "{new.get("type")}": field is immutable')
     if resource.kind == "Service":
         before, after = old["spec"], new["spec"]
         if (
@@ -206,8 +210,8 @@ def check_update(resource: Resource, old: JSON, new: JSON) -> None:
             )
 
 
-def check_config_map(resource: Resource, old: JSON, new: JSON) -> None:
-    """kubernetes pkg/apis/core/validation ValidateConfigMapUpdate."""
+def check_immutable(resource: Resource, old: JSON, new: JSON) -> None:
+    """kubernetes pkg/apis/core/validation ValidateConfigMapUpdate, ValidateSecretUpdate."""
     if not old.get("immutable"):
         return
     name = new["metadata"]["name"]
@@ -268,7 +272,15 @@ def default_service(obj: JSON) -> None:
         port.setdefault("targetPort", port.get("port"))
 
 
-DEFAULTS: dict[str, Callable[[JSON], None]] = {"Pod": default_pod, "Service": default_service}
+def default_secret(obj: JSON) -> None:
+    obj.setdefault("type", "Opaque")
+
+
+DEFAULTS: dict[str, Callable[[JSON], None]] = {
+    "Pod": default_pod,
+    "Service": default_service,
+    "Secret": default_secret,
+}
 
 FIRST_STATUS: dict[str, JSON | None] = {
     "Pod": {"phase": "Pending", "qosClass": "BestEffort"},

@@ -185,23 +185,33 @@ def series_row(series: Series) -> tuple[str, ...]:
 
 def settings() -> str:
     """docs/reference/settings.md."""
+    shared = tuple(operator_settings.describe(operator_settings.Settings))
     parts = [
         generated("operator/fairlead/settings.py and engine/settings.py"),
         "# Settings of the operator",
-        "`fairlead run workloads` takes each as a flag or as an environment variable; the flag wins. The Helm chart sets what it has a value "
-        "for ([its README](../../charts/fairlead/README.md)) and passes the rest on through `workloads.env`:",
+        "`fairlead run workloads` and `fairlead run secrets` take each as a flag or as an environment variable; the flag wins. The Helm chart "
+        "sets what it has a value for ([its README](../../charts/fairlead/README.md)) and passes the rest on through `workloads.env` and "
+        "`secrets.env`:",
         '```yaml\nworkloads:\n  env:\n  - {name: FAIRLEAD_WORKERS, value: "32"}\n```',
         "Durations are seconds, lists are separated by commas. What cannot be is refused at the start, with the names of flag and variable.",
-        table(
-            ("flag", "variable", "default", "meaning"),
-            map(setting_row, operator_settings.describe(operator_settings.WorkloadSettings)),
-        ),
+        "## Both",
+        settings_table(operator_settings.Settings, ()),
+        "## `fairlead run workloads`",
+        settings_table(operator_settings.WorkloadSettings, shared),
+        "## `fairlead run secrets`",
+        settings_table(operator_settings.SecretSettings, shared),
         "## What is fixed",
         "These are the engine's own numbers. No flag changes them: they are what the tests and benchmarks run with. They are listed because "
         "they answer how soon something happens.",
         table(("name", "value", "meaning"), engine_rows()),
     ]
     return page(parts)
+
+
+def settings_table(kind: type[operator_settings.Settings], told: Sequence[operator_settings.Setting]) -> str:
+    """The settings of a process, without those that were told before."""
+    own = (setting for setting in operator_settings.describe(kind) if setting not in told)
+    return table(("flag", "variable", "default", "meaning"), map(setting_row, own))
 
 
 def setting_row(setting: operator_settings.Setting) -> tuple[str, ...]:
@@ -217,7 +227,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
-        return f"`{value:g}`"
+        return f"`{int(value) if value.is_integer() else value}`"
     return f"`{value}`" if value != "" and value != () else ""
 
 

@@ -25,10 +25,11 @@ from fairlead.engine.health import Health
 from fairlead.gates.guard import parse
 from fairlead.gates.probe import NetworkProber, api_servers
 from fairlead.kube.config import Access, ConfigError, Login, login
+from fairlead.kube.discreet import Discreet
 from fairlead.kube.http import HttpClient
 from fairlead.logs import configure
 from fairlead.metrics.collect import Metrics
-from fairlead.settings import S, SettingsError, WorkloadSettings, load
+from fairlead.settings import S, SecretSettings, SettingsError, WorkloadSettings, load
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,36 @@ def _workloads(settings: WorkloadSettings, access: Access) -> list[Controller]:
     return [app_controller(NetworkProber(guard, settings.gate_prometheus))]
 
 
+def _secrets(settings: SecretSettings, access: Access) -> list[Controller]:
+    from fairlead.secrets.controller import Terms, controllers
+    from fairlead.secrets.suites import lack
+
+    if why := lack():
+        log.warning("%s", why)
+    return controllers(
+        Terms(
+            namespace=settings.key_namespace or access.namespace,
+            renew=settings.key_renew_period,
+            recovery=settings.recovery(),
+            cluster_scope=settings.cluster_scope,
+            protected=settings.protected_namespaces,
+        )
+    )
+
+
 WORKLOADS = Identity(WorkloadSettings, _workloads)
+SECRETS = Identity(SecretSettings, _secrets)
 
 
 def run_workloads(settings: WorkloadSettings | None = None) -> int:
     """`fairlead run workloads`: until SIGTERM. The process's exit status; not 0 when the engine ended by itself.
     Without `settings` they come from the environment."""
     return _run(WORKLOADS, settings)
+
+
+def run_secrets(settings: SecretSettings | None = None) -> int:
+    """`fairlead run secrets`, likewise."""
+    return _run(SECRETS, settings)
 
 
 def _run(identity: Identity[S], settings: S | None) -> int:
@@ -132,11 +156,11 @@ class Process(Generic[S]):
         controllers = await asyncio.to_thread(self._identity.controllers, settings, access)
         client = self._client = HttpClient(self._login, access)
         engine = self._engine = Engine(
-            client,
+            Discreet(client),
             controllers,
             clock=time.time,
             identity=settings.identity,
-            namespaces=settings.namespaces,
+            namespaces=settings.watched(access.namespace),
             lease=settings.lease(access.namespace),
             settings=settings.engine(),
             metrics=metrics,

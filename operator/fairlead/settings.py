@@ -11,10 +11,13 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.gates import guard
+
+if TYPE_CHECKING:  # cryptography takes a moment to load, which no other verb has to wait for
+    from fairlead.secrets.suites import PublicKey
 
 PREFIX = "FAIRLEAD_"
 
@@ -78,6 +81,10 @@ class Settings:
             status_interval=self.status_interval,
         )
 
+    def watched(self, own_namespace: str) -> tuple[str, ...]:
+        """The namespaces that are listed and watched; none for all."""
+        return self.namespaces
+
     def lease(self, own_namespace: str) -> LeaseSettings | None:
         if not self.leader_election:
             return None
@@ -126,6 +133,49 @@ class WorkloadSettings(Settings):
             raise SettingsError(f"--gate-prometheus: {self.gate_prometheus!r} is no http or https URL")
 
 
+@dataclass(frozen=True, slots=True)
+class SecretSettings(Settings):
+    """What `fairlead run secrets` can be told."""
+
+    lease_name: str = _setting("fairlead-secrets", "The Lease's name. Two installations in one cluster need two.")
+    key_namespace: str = _setting("", "Where the private keys are. Empty: the pod's own namespace, else the context's.")
+    key_renew_period: float = _setting(
+        2592000.0, "After this long a new key seals; the old ones still open. 0: never. The default is 30 days."
+    )
+    recovery_public_keys: tuple[str, ...] = _setting(
+        (), "Each new key is sealed to these, so that it can be brought back: public keys, SUITE:BASE64."
+    )
+    cluster_scope: bool = _setting(
+        False,
+        "Open values that were sealed for every namespace. Whoever may make an EncryptedSecret can then read them.",
+    )
+    protected_namespaces: tuple[str, ...] = _setting(
+        ("kube-system",), "Namespaces where no Secret is written, besides that of the private keys."
+    )
+
+    def watched(self, own_namespace: str) -> tuple[str, ...]:
+        """With the private keys' own, where an EncryptedSecret is refused in words."""
+        return (*self.namespaces, self.key_namespace or own_namespace) if self.namespaces else ()
+
+    def check(self) -> None:
+        Settings.check(self)
+        if self.key_renew_period < 0:
+            raise SettingsError("--key-renew-period must be 0 or more")
+        self.recovery()
+
+    def recovery(self) -> tuple[PublicKey, ...]:
+        """The recovery keys. SettingsError for what is none."""
+        from fairlead.secrets.keys import public_from
+        from fairlead.secrets.suites import BadKey
+
+        try:
+            return tuple(public_from(text) for text in self.recovery_public_keys)
+        except BadKey as error:
+            raise SettingsError(
+                f"--recovery-public-keys: {error}; print one with `fairlead keys generate --recovery`"
+            ) from None
+
+
 S = TypeVar("S", bound=Settings)
 
 
@@ -152,7 +202,10 @@ def load(kind: type[S], flags: Mapping[str, Any], environ: Mapping[str, str] | N
         if given is not None:
             values[setting.name] = _parse(setting, given)
     values["identity"] = values.get("identity") or environ.get("POD_NAME") or f"{socket.gethostname()}_{os.getpid()}"
-    values["lease_namespace"] = values.get("lease_namespace") or environ.get("POD_NAMESPACE", "")
+    own = environ.get("POD_NAMESPACE", "")
+    for name in ("lease_namespace", "key_namespace"):
+        if name in {field.name for field in dataclasses.fields(kind)}:
+            values[name] = values.get(name) or own
     settings = kind(**values)
     settings.check()
     return settings

@@ -21,6 +21,7 @@ from support.lab import Lab, LabFactory
 
 NAMESPACE = "fairlead-system"
 USER = f"system:serviceaccount:{NAMESPACE}:fairlead-workloads"
+OPENER = f"system:serviceaccount:{NAMESPACE}:fairlead-secrets"
 LEASES = "leases.coordination.k8s.io"
 MEBIBYTE = 1 << 20
 _numbers = count(1)
@@ -81,8 +82,9 @@ def cluster() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def notes(cluster: Lab) -> str:
-    """The chart as it comes, installed; what Helm says of it."""
-    said = helm("install", "fairlead", CHART, "--namespace", NAMESPACE, kubeconfig=cluster.kubeconfig)
+    """The chart installed with both identities; what Helm says of it."""
+    on = ["--set", "secrets.enabled=true"]
+    said = helm("install", "fairlead", CHART, "--namespace", NAMESPACE, *on, kubeconfig=cluster.kubeconfig)
     cluster.kubectl("wait", "--for=condition=Established", "crd/apps.fairlead.dev", "crd/revisions.fairlead.dev")
     return said.partition("NOTES:")[2]
 
@@ -103,7 +105,7 @@ def team(installed: Lab) -> str:
     "values",
     [
         {},
-        {"namespaces": ["default", "kube-public"], "rbac": {"userRoles": True}},
+        {"namespaces": ["default", "kube-public"], "rbac": {"userRoles": True}, "secrets": {"enabled": True}},
         {
             "workloads": {
                 "priorityClassName": "system-cluster-critical",
@@ -115,6 +117,7 @@ def team(installed: Lab) -> str:
             },
             "image": {"digest": "sha256:" + "0" * 64, "pullSecrets": ["registry"]},
             "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}]},
+            "secrets": {"enabled": True, "namespaces": ["default"], "keyRenewPeriod": "12h"},
         },
     ],
     ids=["as it comes", "namespaced with everything", "all options"],
@@ -126,8 +129,9 @@ def test_the_api_server_knows_every_field(installed: Lab, values: dict[str, Any]
     )
 
 
-def test_its_pods_are_admitted_where_the_restricted_standard_is_enforced(installed: Lab) -> None:
-    selector = ["-n", NAMESPACE, "-l", "app.kubernetes.io/component=workloads"]
+@pytest.mark.parametrize("process", ["workloads", "secrets"])
+def test_its_pods_are_admitted_where_the_restricted_standard_is_enforced(installed: Lab, process: str) -> None:
+    selector = ["-n", NAMESPACE, "-l", f"app.kubernetes.io/component={process}"]
     assert eventually(lambda: len(names(installed, "pods", *selector)) == 2)
 
 
@@ -193,16 +197,60 @@ class TestRights:
         assert not can(installed, verb, resource, NAMESPACE)
         assert not can(installed, verb, resource)
 
+    @pytest.mark.parametrize(
+        ("verb", "resource"),
+        [
+            ("watch", "encryptedsecrets.fairlead.dev"),
+            ("patch", "encryptedsecrets.fairlead.dev/status"),
+            ("update", "encryptedsecrets.fairlead.dev/finalizers"),
+            ("create", "sealingkeys.fairlead.dev"),
+            ("patch", "sealingkeys.fairlead.dev/status"),
+            ("watch", "revisions.fairlead.dev"),
+            ("list", "secrets"),
+            ("create", "secrets"),
+            ("patch", "secrets"),
+            ("delete", "secrets"),
+            ("create", "events"),
+        ],
+    )
+    def test_who_opens_secrets_may_what_it_must(self, installed: Lab, verb: str, resource: str) -> None:
+        assert can(installed, verb, resource, user=OPENER)
+
+    @pytest.mark.parametrize(
+        ("verb", "resource"),
+        [
+            ("get", "pods"),
+            ("create", "pods"),
+            ("create", "pods/exec"),
+            ("get", "apps.fairlead.dev"),
+            ("patch", "revisions.fairlead.dev"),
+            ("patch", "encryptedsecrets.fairlead.dev"),
+            ("patch", "sealingkeys.fairlead.dev"),
+            ("delete", "sealingkeys.fairlead.dev"),
+            ("update", "secrets"),
+            ("deletecollection", "secrets"),
+            ("get", "configmaps"),
+            ("create", "serviceaccounts/token"),
+            ("impersonate", "users"),
+            ("bind", "clusterroles.rbac.authorization.k8s.io"),
+        ],
+    )
+    def test_who_opens_secrets_may_not_what_it_need_not(self, installed: Lab, verb: str, resource: str) -> None:
+        assert not can(installed, verb, resource, NAMESPACE, user=OPENER)
+        assert not can(installed, verb, resource, user=OPENER)
+
     def test_the_operator_renews_its_own_lease_only(self, installed: Lab) -> None:
         assert can(installed, "update", LEASES, NAMESPACE, name="fairlead-workloads")
         assert not can(installed, "update", LEASES, NAMESPACE, name="another")
         assert not can(installed, "create", LEASES, "kube-system")
+        assert can(installed, "update", LEASES, NAMESPACE, name="fairlead-secrets", user=OPENER)
+        assert not can(installed, "update", LEASES, NAMESPACE, name="fairlead-workloads", user=OPENER)
 
     @pytest.mark.parametrize(
         ("role", "may", "may_not"),
         [
-            ("view", ["get apps", "watch revisions", "get apps/status"], ["create apps", "update apps/scale", "patch apps/status"]),
-            ("edit", ["create apps", "patch apps", "update apps/scale", "list revisions"], ["delete revisions", "patch apps/status"]),
+            ("view", ["get apps", "watch revisions", "get apps/status", "list encryptedsecrets"], ["create apps", "update apps/scale", "patch apps/status", "create encryptedsecrets"]),
+            ("edit", ["create apps", "patch apps", "update apps/scale", "list revisions", "patch encryptedsecrets"], ["delete revisions", "patch apps/status", "patch sealingkeys"]),
             ("admin", ["delete apps", "delete revisions"], ["create revisions", "patch revisions", "patch apps/status"]),
         ],
     )  # fmt: skip
@@ -250,6 +298,29 @@ class TestGuard:
         said = installed.kubectl("apply", "-f", "-", stdin=json.dumps(app("web", "kube-system")), check=False)
         assert "Fairlead runs nothing in the namespace kube-system" in said
         assert "a namespace of its own" in said
+
+    def test_trust_65_who_opens_secrets_writes_none_in_kube_system_and_keeps_its_own(self, installed: Lab) -> None:
+        command = ["create", "secret", "generic", "probe", f"--as={OPENER}", "--dry-run=server", "-n"]
+
+        def said(namespace: str) -> str:
+            return installed.kubectl(*command, namespace, check=False)
+
+        assert eventually(lambda: "Fairlead writes no Secret in the namespace kube-system" in said("kube-system"))
+        assert "created" in said(NAMESPACE) and "created" in said("default")
+
+    @pytest.mark.parametrize("namespace", ["kube-system", NAMESPACE])
+    def test_trust_65_whoever_writes_an_encrypted_secret_there_is_told_at_once(
+        self, installed: Lab, namespace: str
+    ) -> None:
+        values = {"password": "fl1:x:" + "0" * 32 + ":" + "A" * 200}
+        body = {
+            "apiVersion": "fairlead.dev/v1alpha1",
+            "kind": "EncryptedSecret",
+            "metadata": {"name": "db", "namespace": namespace},
+            "spec": {"values": values},
+        }
+        said = installed.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(body), check=False)
+        assert f"Fairlead writes no Secret in the namespace {namespace}" in said
 
     def refusal(self, lab: Lab, namespace: str) -> str:
         """In a fresh cluster a policy works after a moment, and a namespace has its default service account."""

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from fairlead.settings import SettingsError, WorkloadSettings, describe, load
+from fairlead.settings import SecretSettings, SettingsError, WorkloadSettings, describe, load
 
 
 def test_flags_win_over_the_environment_and_that_over_defaults() -> None:
@@ -53,3 +53,35 @@ def test_every_setting_is_described() -> None:
     assert {setting.name for setting in described} == {field.name for field in dataclasses.fields(WorkloadSettings)}
     assert all(setting.help.endswith(".") for setting in described)
     assert {setting.flag: setting.variable for setting in described}["--log-level"] == "FAIRLEAD_LOG_LEVEL"
+
+
+# ---------------------------------------------------------------- secrets
+
+
+def test_each_process_has_its_own_lease_and_settings() -> None:
+    names = {kind: load(kind, {}, {}).lease_name for kind in (WorkloadSettings, SecretSettings)}
+    assert names == {WorkloadSettings: "fairlead-workloads", SecretSettings: "fairlead-secrets"}
+    flags = {kind: {setting.flag for setting in describe(kind)} for kind in names}
+    assert "--gate-allow" not in flags[SecretSettings] and "--cluster-scope" not in flags[WorkloadSettings]
+
+
+def test_the_private_keys_are_in_the_pods_own_namespace_which_is_watched_too_where_not_all_are() -> None:
+    settings = load(SecretSettings, {}, {"POD_NAMESPACE": "ops"})
+    assert (settings.key_namespace, settings.watched("else")) == ("ops", ())
+    assert load(SecretSettings, {"namespaces": "a,b"}, {"POD_NAMESPACE": "ops"}).watched("else") == ("a", "b", "ops")
+    assert load(SecretSettings, {"namespaces": "a"}, {}).watched("here") == ("a", "here")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("FAIRLEAD_KEY_RENEW_PERIOD", "-1", "--key-renew-period must be 0 or more"),
+        ("FAIRLEAD_KEY_RENEW_PERIOD", "30d", "no number of seconds"),
+        ("FAIRLEAD_CLUSTER_SCOPE", "perhaps", "no true or false"),
+        ("FAIRLEAD_RECOVERY_PUBLIC_KEYS", "AAAA", "--recovery-public-keys: .*SUITE:BASE64.*keys generate --recovery"),
+        ("FAIRLEAD_RECOVERY_PUBLIC_KEYS", "x:AAAA", "--recovery-public-keys: the public key has 3 bytes instead of 32"),
+    ],
+)
+def test_nonsense_about_keys_is_told_before_anything_starts(variable: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(SecretSettings, {}, {variable: value})

@@ -11,18 +11,44 @@
 {{- if .Values.namespaces }}{{ printf "%s-%s" .Release.Namespace $full | trunc 110 }}{{ else }}{{ $full }}{{ end -}}
 {{- end }}
 
-{{- define "fairlead.workloads.name" -}}
-{{ include "fairlead.fullname" . }}-workloads
+{{/* The processes of this release, each with an identity, a Lease and values of its own: names for `fairlead run`, as JSON. */}}
+{{- define "fairlead.processes" -}}
+{{- ternary (list "workloads" "secrets") (list "workloads") .Values.secrets.enabled | toJson -}}
 {{- end }}
 
-{{- define "fairlead.workloads.serviceAccount" -}}
-{{- $account := .Values.workloads.serviceAccount -}}
-{{- if $account.create }}{{ default (include "fairlead.workloads.name" .) $account.name }}{{ else }}{{ default "default" $account.name }}{{ end -}}
+{{/* Of one process: (list $ "workloads"). */}}
+{{- define "fairlead.process.name" -}}
+{{ include "fairlead.fullname" (index . 0) }}-{{ index . 1 }}
 {{- end }}
 
-{{/* The user name under which the API server knows the workloads identity. */}}
-{{- define "fairlead.workloads.user" -}}
-system:serviceaccount:{{ .Release.Namespace }}:{{ include "fairlead.workloads.serviceAccount" . }}
+{{- define "fairlead.process.serviceAccount" -}}
+{{- $account := (index (index . 0).Values (index . 1)).serviceAccount -}}
+{{- if $account.create }}{{ default (include "fairlead.process.name" .) $account.name }}{{ else }}{{ default "default" $account.name }}{{ end -}}
+{{- end }}
+
+{{/* The user name under which the API server knows the identity. */}}
+{{- define "fairlead.process.user" -}}
+system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "fairlead.process.serviceAccount" . }}
+{{- end }}
+
+{{/* The same, as a FlowSchema names it. */}}
+{{- define "fairlead.flowSubject" -}}
+{{ dict "kind" "ServiceAccount" "serviceAccount" (dict "namespace" (index . 0).Release.Namespace "name" (include "fairlead.process.serviceAccount" .)) | toJson }}
+{{- end }}
+
+{{/* The namespaces a process works in, as JSON; none for all. */}}
+{{- define "fairlead.process.namespaces" -}}
+{{- $ := index . 0 -}}
+{{- $own := ternary $.Values.secrets.namespaces list (eq (index . 1) "secrets") -}}
+{{- default $.Values.namespaces $own | toJson -}}
+{{- end }}
+
+{{/* A duration such as 30d or 12h, in seconds. */}}
+{{- define "fairlead.seconds" -}}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
+{{- $text := toString . -}}
+{{- $unit := regexFind "[smhd]$" $text -}}
+{{ mul (trimSuffix $unit $text | int64) (default 1 (get $units $unit)) }}
 {{- end }}
 
 {{- define "fairlead.image" -}}
@@ -31,10 +57,12 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "fairlead.workloads.se
 {{- end -}}
 {{- end }}
 
+{{/* Of one process: (list $ "workloads"). */}}
 {{- define "fairlead.selector" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: workloads
+{{- $ := index . 0 -}}
+app.kubernetes.io/name: {{ default $.Chart.Name $.Values.nameOverride }}
+app.kubernetes.io/instance: {{ $.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
 {{/* metadata of every object: call it with (list $ name) or (list $ name "component"). */}}
@@ -69,10 +97,11 @@ annotations:
 {{- if eq (toString $setting) "auto" }}{{ if index . 1 }}true{{ end }}{{ else if $setting }}true{{ end -}}
 {{- end }}
 
-{{/* The restricted Pod Security Standard, for a pod and for its container. Not a value: it is a promise. */}}
+{{/* The restricted Pod Security Standard, for a pod and for its container. Not a value: it is a promise. Call the first one with
+     (list $ "workloads"). */}}
 {{- define "fairlead.podSecurity" -}}
 runAsNonRoot: true
-{{- with .Values.workloads.runAsUser }}
+{{- with (index (index . 0).Values (index . 1)).runAsUser }}
 runAsUser: {{ . | int64 }}
 runAsGroup: {{ . | int64 }}
 {{- end }}

@@ -36,3 +36,97 @@
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{/* What opening EncryptedSecrets takes in a namespace: no pods, no Apps, no wildcard. RBAC cannot say "Secrets of ours alone": where
+     these are given, every Secret can be read. */}}
+{{- define "fairlead.secrets.rules" -}}
+- apiGroups: [fairlead.dev]
+  resources: [encryptedsecrets]
+  verbs: [get, list, watch]
+- apiGroups: [fairlead.dev]
+  resources: [encryptedsecrets/status]
+  verbs: [patch]
+# An owner reference that blocks its owner's deletion takes this right on the owner.
+- apiGroups: [fairlead.dev]
+  resources: [encryptedsecrets/finalizers]
+  verbs: [update]
+# Which versions of a Secret Revisions run with.
+- apiGroups: [fairlead.dev]
+  resources: [revisions]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* What belongs to no namespace: the published keys. */}}
+{{- define "fairlead.secrets.clusterRules" -}}
+- apiGroups: [fairlead.dev]
+  resources: [sealingkeys]
+  verbs: [get, list, watch, create]
+- apiGroups: [fairlead.dev]
+  resources: [sealingkeys/status]
+  verbs: [patch]
+{{- end }}
+
+{{/* Where it works in named namespaces only: the private keys, in the release's own. An EncryptedSecret there is refused, so it is
+     looked for too. */}}
+{{- define "fairlead.secrets.ownRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [fairlead.dev]
+  resources: [encryptedsecrets]
+  verbs: [get, list, watch]
+- apiGroups: [fairlead.dev]
+  resources: [encryptedsecrets/status]
+  verbs: [patch]
+- apiGroups: [fairlead.dev]
+  resources: [revisions]
+  verbs: [list, watch]
+{{- end }}
+
+{{- define "fairlead.workloads.clusterRules" -}}
+{{- end }}
+
+{{- define "fairlead.workloads.ownRules" -}}
+{{- end }}
+
+{{/* A role with rules and its binding to one identity: a dict of root, component, name, rules, and namespace where it is for one. */}}
+{{- define "fairlead.grant" -}}
+{{- $ := .root -}}
+{{- $kind := ternary "Role" "ClusterRole" (hasKey . "namespace") -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}
+metadata:
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  {{- include "fairlead.metadata" (list $ .name .component) | nindent 2 }}
+rules:
+{{ .rules }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  {{- include "fairlead.metadata" (list $ .name .component) | nindent 2 }}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: {{ $kind }}, name: {{ .name }}}
+subjects: [{kind: ServiceAccount, name: {{ include "fairlead.process.serviceAccount" (list $ .component) }}, namespace: {{ $.Release.Namespace }}}]
+{{- end }}
+
+{{/* Leader election, in the release's own namespace and on its own Lease. RBAC cannot name what is yet to be created. */}}
+{{- define "fairlead.leader.rules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ . }}]
+  verbs: [get, update]
+{{- end }}

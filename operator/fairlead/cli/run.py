@@ -9,7 +9,7 @@ import click
 
 from fairlead.cli.failures import Failed
 from fairlead.cli.options import Verb
-from fairlead.settings import S, Setting, SettingsError, WorkloadSettings, describe, load
+from fairlead.settings import S, SecretSettings, Setting, SettingsError, WorkloadSettings, describe, load
 
 _METAVARS = {bool: "true|false", int: "N", float: "SECONDS", str: "TEXT", tuple: "A,B,…"}
 
@@ -40,6 +40,13 @@ def _process(name: str, kind: type[S], start: Callable[[S], int], help: str) -> 
     return Verb(name, params=[_option(setting) for setting in describe(kind)], callback=callback, help=told)
 
 
+def run_secrets(settings: SecretSettings) -> int:
+    """As `run_workloads`."""
+    from fairlead import main
+
+    return main.run_secrets(settings)
+
+
 def run_workloads(settings: WorkloadSettings) -> int:
     """Imported here only: kopf and the engine take a second, which no other verb has to wait for."""
     from fairlead import main
@@ -53,5 +60,13 @@ run.add_command(
         WorkloadSettings,
         lambda settings: run_workloads(settings),
         "Run Apps: the controller that makes pods, Services and budgets of them.",
+    )
+)
+run.add_command(
+    _process(
+        "secrets",
+        SecretSettings,
+        lambda settings: run_secrets(settings),
+        "Open EncryptedSecrets: the controller that makes Secrets of them, and keeps the keys.",
     )
 )

@@ -8,7 +8,7 @@ import msgspec
 
 from fairlead.core.conditions import parse_time
 from fairlead.core.meta import API_VERSION, GROUP, JSON, Key, controller_of, truncate
-from fairlead.secrets.envelope import Scope
+from fairlead.secrets.envelope import FORMAT, Scope
 
 KIND = "EncryptedSecret"
 LABEL_ENCRYPTED_SECRET = (
@@ -75,6 +75,7 @@ class EncryptedSecret(msgspec.Struct, frozen=True):
     spec: Spec
     status: JSON
     invalid: str = ""
+    kids: frozenset[str] = frozenset()  # of the keys that any of its values are sealed to
 
     @property
     def key(self) -> Key:
@@ -98,12 +99,13 @@ class KeySpec(msgspec.Struct, frozen=True, rename="camel"):
 
     suite: str = ""
     public_key: str = ""
+    created_at: str = ""
     wish: Literal["", "DecryptOnly", "Compromised", "Retired"] = ""
     recovery: tuple[Recovery, ...] = ()
 
 
 class SealingKey(msgspec.Struct, frozen=True):
-    """One key that was ever minted, by its kid. `created`: epoch seconds; `invalid`: why its spec cannot be read."""
+    """One key that was ever minted, by its kid. `created`: when it was, epoch seconds; `invalid`: why its spec cannot be read."""
 
     name: str
     uid: str
@@ -114,6 +116,10 @@ class SealingKey(msgspec.Struct, frozen=True):
     spec: KeySpec
     status: JSON
     invalid: str = ""
+
+    @property
+    def namespace(self) -> str:
+        return ""
 
     @property
     def kid(self) -> str:
@@ -185,7 +191,19 @@ def project_encrypted_secret(data: bytes) -> EncryptedSecret:
         spec=spec,
         status=raw.status,
         invalid=invalid,
+        kids=kids(spec),
     )
+
+
+def kids(spec: Spec) -> frozenset[str]:
+    """The keys that values are sealed to, by what their envelopes say, without a look into them.
+
+    >>> sorted(kids(Spec(values={"a": "fl1:x:0f:AA", "b": "plain"}, recipients=(Recipient("other", {"a": "fl1:x:1f:AA"}),))))
+    ['0f', '1f']
+    """
+    texts = [text for values in (spec.values, *(one.values for one in spec.recipients)) for text in values.values()]
+    parts = [text.strip().split(":", 3) for text in texts]
+    return frozenset(part[2] for part in parts if len(part) == 4 and part[0] == FORMAT)
 
 
 def project_sealing_key(data: bytes) -> SealingKey:
@@ -201,7 +219,7 @@ def project_sealing_key(data: bytes) -> SealingKey:
         uid=meta.uid,
         rv=int(meta.resource_version),
         generation=meta.generation,
-        created=parse_time(meta.creation_timestamp) or 0.0,
+        created=parse_time(spec.created_at) or parse_time(meta.creation_timestamp) or 0.0,
         deleting=meta.deletion_timestamp is not None,
         spec=spec,
         status=raw.status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 import sys
@@ -10,17 +11,35 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
+import msgspec
 import pytest
 from aiohttp import web
 
-from fairlead.core.meta import API_VERSION
+from fairlead.core.conditions import find
+from fairlead.core.meta import API_VERSION, JSON
+from fairlead.kube.errors import Forbidden
 from fairlead.kube.fake import FakeCluster
-from fairlead.kube.resources import APPS, LEASES, PODS
+from fairlead.kube.fake.records import Admission
+from fairlead.kube.resources import (
+    APPS,
+    ENCRYPTED_SECRETS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    PODS,
+    SEALING_KEYS,
+    SECRETS,
+)
+from fairlead.secrets.envelope import Place, Scope
+from fairlead.secrets.sealing import seal
+from fairlead.secrets.suites import PublicKey
 from support.front import Front
 
 OPERATOR = Path(__file__).parents[3] / "operator"
 PROGRAM = "import sys; from fairlead.main import run_workloads; sys.exit(run_workloads())"
+SECRETS_PROGRAM = "import sys; from fairlead.main import run_secrets; sys.exit(run_secrets())"
 LEASE = "fairlead-workloads"
 
 
@@ -49,7 +68,9 @@ class Process:
 
 
 @asynccontextmanager
-async def process(folder: Path, front: Front, **environ: str) -> AsyncIterator[Process]:
+async def process(
+    folder: Path, front: Front, program: str = PROGRAM, log: IO[bytes] | None = None, **environ: str
+) -> AsyncIterator[Process]:
     variables = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(OPERATOR),
@@ -60,7 +81,7 @@ async def process(folder: Path, front: Front, **environ: str) -> AsyncIterator[P
         "FAIRLEAD_METRICS_ADDRESS": "",
         **environ,
     }
-    started = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, env=variables)
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=variables, stdout=log, stderr=log)
     try:
         yield Process(started, front)
     finally:
@@ -147,3 +168,86 @@ async def test_a_setting_that_makes_no_sense_is_said_and_nothing_starts(tmp_path
 async def test_a_kubeconfig_that_is_not_there_is_said(tmp_path: Path, front: Front) -> None:
     async with process(tmp_path, front, FAIRLEAD_KUBECONFIG=str(tmp_path / "nowhere")) as p:
         assert await p.ends() == 2
+
+
+# ---------------------------------------------------------------- secrets
+
+CANARY = "c4n4ry-hunter2"
+
+
+def sealed(cluster: FakeCluster, *names: str) -> list[JSON]:
+    """EncryptedSecrets for the key that the process published."""
+    spec = cluster.all(SEALING_KEYS)[0].object["spec"]
+    public = PublicKey.decode(spec["suite"], spec["publicKey"])
+    return [
+        {
+            "apiVersion": API_VERSION,
+            "kind": "EncryptedSecret",
+            "metadata": {"name": name},
+            "spec": {
+                "values": {"password": seal(public, Place(Scope.STRICT, "shop", name, "password"), CANARY.encode(), 0)}
+            },
+        }
+        for name in names
+    ]
+
+
+def ready(cluster: FakeCluster, name: str) -> JSON:
+    status = cluster.get(ENCRYPTED_SECRETS, "shop", name).object.get("status") or {}
+    return find(status.get("conditions") or (), "Ready") or {}
+
+
+def refuse_with_an_echo(admission: Admission) -> None:
+    """A webhook that puts the object it refuses into its words, as it is and decoded."""
+    data = admission.object.get("data") or {}
+    if admission.resource == SECRETS and "password" in data:
+        raise Forbidden(403, "Forbidden", f'admission webhook "w" denied the request: {CANARY} {data["password"]}')
+
+
+async def test_no_value_is_in_a_log_an_event_a_status_or_an_annotation_whatever_the_api_server_says(
+    tmp_path: Path, front: Front
+) -> None:
+    cluster = front.client.cluster
+    cluster.create(NAMESPACES, None, {"metadata": {"name": "shop"}})
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        async with process(tmp_path, front, SECRETS_PROGRAM, file, FAIRLEAD_LOG_LEVEL="debug") as p:
+            await p.until(lambda: bool(cluster.all(SEALING_KEYS)))
+            cluster.admission.append(refuse_with_an_echo)
+            (body,) = sealed(cluster, "db")
+            cluster.create(ENCRYPTED_SECRETS, "shop", body)
+            await p.until(lambda: ready(cluster, "db").get("reason") == "WriteRefused")
+            assert "words are withheld" in ready(cluster, "db")["message"]
+            cluster.admission.clear()
+            cluster.edit(ENCRYPTED_SECRETS, "shop", "db", lambda one: one["spec"].update(adopt=True))
+            await p.until(lambda: ready(cluster, "db").get("status") == "True")
+            await p.until(lambda: bool(cluster.all(EVENTS, "shop")))
+            p.signal(signal.SIGTERM)
+            assert await p.ends(within=15) == 0
+    secret = cluster.get(SECRETS, "shop", "db").object
+    assert base64.b64decode(secret["data"]["password"]).decode() == CANARY
+    private = base64.b64decode(cluster.all(SECRETS, "default")[0].object["data"]["private-key"]).decode()
+    tales = [CANARY, base64.b64encode(CANARY.encode()).decode(), private, private.partition(":")[2]]
+    others = [one.object for kind in sorted(cluster.kinds) if kind != SECRETS for one in cluster.all(kind)]
+    marks = [one.object["metadata"] for one in cluster.all(SECRETS)]
+    told = log.read_text() + msgspec.json.encode([others, marks]).decode()
+    assert "WriteRefused" in told and "fairlead" in log.read_text()
+    assert not [tale for tale in tales if tale in told]
+
+
+async def test_it_watches_secrets_only_where_they_carry_its_label(tmp_path: Path, front: Front) -> None:
+    async with process(tmp_path, front, SECRETS_PROGRAM) as p:
+        await p.until(lambda: bool(p.cluster.all(SEALING_KEYS)))
+        lease = p.cluster.find(LEASES, "default", "fairlead-secrets")
+        assert lease is not None and lease.object["spec"]["holderIdentity"] == "one"
+        watches = [request for request in front.requests if request.query.get("watch")]
+        assert {request.path for request in watches} == {
+            "/apis/fairlead.dev/v1alpha1/encryptedsecrets",
+            "/apis/fairlead.dev/v1alpha1/sealingkeys",
+            "/apis/fairlead.dev/v1alpha1/revisions",
+            "/api/v1/secrets",
+        }
+        asked = [request for request in front.requests if request.path == "/api/v1/secrets"]
+        assert {request.query["labelSelector"] for request in asked} == {"fairlead.dev/secret"}
+        p.signal(signal.SIGTERM)
+        assert await p.ends(within=15) == 0

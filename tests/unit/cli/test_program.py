@@ -12,7 +12,7 @@ from fairlead.cli import run as running
 from fairlead.cli.completion import complete_for_kubectl
 from fairlead.cli.failures import DEGRADED, ERROR, OK
 from fairlead.cli.main import CLOSED_PIPE, INTERRUPTED, called_as, program
-from fairlead.settings import WorkloadSettings, describe
+from fairlead.settings import SecretSettings, Settings, WorkloadSettings, describe
 from support.commands import REPOSITORY
 from unit.cli.conftest import Cli, Shop
 
@@ -170,10 +170,19 @@ def test_run_hands_flags_and_environment_to_the_operator_and_gives_back_its_exit
     assert settings.namespaces == ("a", "b")
 
 
-def test_run_explains_every_setting_with_its_variable(cli: Cli) -> None:
-    text = " ".join(cli("run", "workloads", "--help").out.split())
-    for setting in describe(WorkloadSettings):
+@pytest.mark.parametrize(("process", "kind"), [("workloads", WorkloadSettings), ("secrets", SecretSettings)])
+def test_run_explains_every_setting_with_its_variable(cli: Cli, process: str, kind: type[Settings]) -> None:
+    text = " ".join(cli("run", process, "--help").out.split())
+    for setting in describe(kind):
         assert setting.flag in text and f"[{setting.variable}]" in text
+
+
+def test_run_secrets_has_settings_of_its_own(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[SecretSettings] = []
+    monkeypatch.setattr(running, "run_secrets", lambda settings: given.append(settings) or 0)
+    assert cli("run", "secrets", "--key-renew-period", "60", "--cluster-scope=true").code == 0
+    assert (given[0].key_renew_period, given[0].cluster_scope) == (60.0, True)
+    assert cli("run", "secrets", "--gate-allow", "x").code != 0
 
 
 def test_a_setting_that_cannot_be_is_an_error_and_nothing_starts(cli: Cli) -> None:

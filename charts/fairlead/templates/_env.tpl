@@ -1,0 +1,17 @@
+{{/* What each process is told besides what all are told. */}}
+{{- define "fairlead.workloads.env" -}}
+{{- with .Values.gates.allow }}
+- {name: FAIRLEAD_GATE_ALLOW, value: {{ join "," . | quote }}}
+{{- end }}
+{{- with .Values.gates.prometheus }}
+- {name: FAIRLEAD_GATE_PROMETHEUS, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+
+{{- define "fairlead.secrets.env" -}}
+- {name: FAIRLEAD_KEY_NAMESPACE, value: {{ .Release.Namespace }}}
+- {name: FAIRLEAD_KEY_RENEW_PERIOD, value: {{ include "fairlead.seconds" .Values.secrets.keyRenewPeriod | quote }}}
+- {name: FAIRLEAD_RECOVERY_PUBLIC_KEYS, value: {{ join "," .Values.secrets.recoveryPublicKeys | quote }}}
+- {name: FAIRLEAD_CLUSTER_SCOPE, value: {{ .Values.secrets.clusterScope | quote }}}
+- {name: FAIRLEAD_PROTECTED_NAMESPACES, value: {{ join "," .Values.guard.namespaces | quote }}}
+{{- end }}

@@ -1,0 +1,334 @@
+"""The secrets room's shell: what `fairlead run secrets` watches, and how it becomes what the plans look at.
+
+Secrets are watched only where they carry our label; of theirs the store keeps no value but the private keys of the operator's
+own namespace. Everything else about a Secret that is not ours is read live, one by one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from fairlead.core.actions import Failure, Plan
+from fairlead.core.meta import JSON, Key
+from fairlead.engine.controller import Controller, Source, View
+from fairlead.kube.resources import ENCRYPTED_SECRETS, REVISIONS, SEALING_KEYS, SECRETS
+from fairlead.secrets import ring
+from fairlead.secrets.envelope import Scope
+from fairlead.secrets.fingerprints import project_secret
+from fairlead.secrets.keys import LABEL_SECRET, wrapped
+from fairlead.secrets.model import (
+    FORBIDDEN_TYPES,
+    LABEL_ENCRYPTED_SECRET,
+    EncryptedSecret,
+    SealingKey,
+    SecretMeta,
+    project_encrypted_secret,
+    project_sealing_key,
+)
+from fairlead.secrets.pins import encrypted_secrets, project_revision
+from fairlead.secrets.plan import SecretObserved, plan, summarise
+from fairlead.secrets.ring import KeyObserved, Known, RingObserved, Unpublished
+from fairlead.secrets.stored import KeySecret, project
+from fairlead.secrets.suites import PrivateKey, PublicKey, default_suite, generate
+
+ALL = "all"  # index: every record of the kind
+KEYS = "keys"  # index: Secrets of private keys, by namespace
+MADE = "made"  # index: Secrets that EncryptedSecrets made, by (namespace, LABEL_ENCRYPTED_SECRET)
+PINNING = "pinning"  # index: Revisions that name a Secret, by namespace
+_RING = Key("", "ring")
+
+
+class Ring(msgspec.Struct, frozen=True):
+    """The parent that always stands: all keys together."""
+
+    namespace: str = _RING.namespace
+    name: str = _RING.name
+    uid: str = ""
+    rv: int = 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the room is told. `namespace`: the operator's own, where private keys are; `renew`: seconds, 0 for never;
+    `recovery`: what each new key is sealed to; `cluster_scope`: whether values may be sealed for every namespace; `protected`:
+    namespaces where no Secret is written, besides the operator's own."""
+
+    namespace: str
+    renew: float = 30 * 86400.0
+    recovery: tuple[PublicKey, ...] = ()
+    cluster_scope: bool = False
+    protected: tuple[str, ...] = ("kube-system",)
+
+
+def controllers(terms: Terms) -> list[Controller]:
+    """All that `fairlead run secrets` runs."""
+    known = KeyRing(terms.namespace)
+    encrypted = EncryptedSecretPart(terms, known)
+    minting = RingPart(terms, known)
+    return [
+        Controller(
+            name="ring",
+            parent=SEALING_KEYS,
+            sources=(
+                _encrypted_secrets(lambda record: ()),
+                _sealing_keys(lambda record: (_RING,)),
+                _secrets(lambda record: (_RING,) if isinstance(record, KeySecret) else ()),
+            ),
+            parts=(minting,),
+            status_of=lambda record: {},
+            summarise=lambda record, status, now: status,
+            generation_of=lambda record: 0,
+            standing=Ring(),
+        ),
+        Controller(
+            name="sealingkey",
+            parent=SEALING_KEYS,
+            sources=(
+                # Each says of itself what it is among all of them, so each is looked at when one changes.
+                _sealing_keys(known.all_of),
+                _secrets(lambda record: known.all_of(record) if isinstance(record, KeySecret) else ()),
+                _encrypted_secrets(lambda record: [Key("", kid) for kid in sorted(record.kids)]),
+            ),
+            parts=(SealingKeyPart(known),),
+            status_of=lambda record: record.status,
+            summarise=ring.summarise,
+            generation_of=lambda record: record.generation,
+        ),
+        Controller(
+            name="encryptedsecret",
+            parent=ENCRYPTED_SECRETS,
+            sources=(
+                _encrypted_secrets(lambda record: (record.key,)),
+                _sealing_keys(lambda record: encrypted.sealed_to(record.kid)),
+                _secrets(encrypted.concerned),
+                Source(
+                    resource=REVISIONS,
+                    project=project_revision,
+                    keys=encrypted_secrets,
+                    indexes={PINNING: lambda revision: revision.namespace if revision.secrets else None},
+                ),
+            ),
+            parts=(encrypted,),
+            status_of=lambda record: record.status,
+            summarise=summarise,
+            generation_of=lambda record: record.generation,
+        ),
+    ]
+
+
+def _encrypted_secrets(keys: Callable[[EncryptedSecret], Iterable[Key]]) -> Source:
+    return Source(
+        resource=ENCRYPTED_SECRETS, project=project_encrypted_secret, keys=keys, indexes={ALL: lambda record: ALL}
+    )
+
+
+def _sealing_keys(keys: Callable[[SealingKey], Iterable[Key]]) -> Source:
+    return Source(resource=SEALING_KEYS, project=project_sealing_key, keys=keys, indexes={ALL: lambda record: ALL})
+
+
+def _secrets(keys: Callable[[SecretMeta | KeySecret], Iterable[Key]]) -> Source:
+    return Source(
+        resource=SECRETS,
+        project=project,
+        keys=keys,
+        indexes={KEYS: _holds_key, MADE: _made_of},
+        label_selector=LABEL_SECRET,
+        content=project_secret,
+    )
+
+
+def _holds_key(secret: SecretMeta | KeySecret) -> str | None:
+    return secret.namespace if isinstance(secret, KeySecret) else None
+
+
+def _made_of(secret: SecretMeta | KeySecret) -> tuple[str, str] | None:
+    """The namespace, and the label that names the EncryptedSecret it was made of."""
+    if isinstance(secret, KeySecret):
+        return None
+    label = secret.labels.get(LABEL_ENCRYPTED_SECRET)
+    return (secret.namespace, label) if label else None
+
+
+class KeyRing:
+    """The keys as the store shows them. Those of another namespace than the operator's own are nobody's: who may write Secrets
+    elsewhere must not be able to bring a key in."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._kids: set[str] = set()
+
+    def known(self, view: View) -> tuple[Known, ...]:
+        """Every published key."""
+        held = {secret.kid: secret for secret in self.secrets(view) if not secret.minting}
+        users = _users(view.by("EncryptedSecret", ALL, ALL))
+        found = tuple(_known(record, held.get(record.kid), users) for record in view.by("SealingKey", ALL, ALL))
+        self._kids = {key.kid for key in found}
+        return found
+
+    def secrets(self, view: View) -> tuple[KeySecret, ...]:
+        return tuple(view.by("Secret", KEYS, self.namespace))
+
+    def private(self, view: View) -> dict[str, PrivateKey]:
+        """What opens values, by kid: all but the keys that are retired."""
+        found = {one.kid: one.private for one in self.secrets(view) if one.private is not None and not one.minting}
+        retired = {record.kid for record in view.by("SealingKey", ALL, ALL) if record.status.get("state") == "Retired"}
+        return {kid: key for kid, key in found.items() if kid not in retired}
+
+    def all_of(self, record: SealingKey | KeySecret) -> Iterable[Key]:
+        """All keys that are known, and this one."""
+        return [Key("", kid) for kid in sorted(self._kids | {record.kid}) if kid]
+
+
+def _users(records: Iterable[EncryptedSecret]) -> Mapping[str, list[Key]]:
+    users: defaultdict[str, list[Key]] = defaultdict(list)
+    for record in records:
+        for kid in record.kids:
+            users[kid].append(record.key)
+    return users
+
+
+def _known(record: SealingKey, secret: KeySecret | None, users: Mapping[str, list[Key]]) -> Known:
+    return Known(
+        kid=record.kid,
+        created=record.created,
+        wish=record.spec.wish,
+        was=str(record.status.get("state") or ""),
+        held=secret is not None and secret.private is not None,
+        problem=secret.problem if secret else "",
+        users=tuple(users.get(record.kid, ())),
+    )
+
+
+class RingPart:
+    """Mints keys, and publishes those that nobody has published yet."""
+
+    name = "ring"
+
+    def __init__(self, terms: Terms, known: KeyRing) -> None:
+        self._terms = terms
+        self._known = known
+        self._spare = generate(default_suite())
+        self._wrapped: dict[str, tuple[JSON, ...]] = {}  # by kid: sealing gives another text each time
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> RingObserved:
+        secrets, keys = self._known.secrets(view), self._known.known(view)
+        if any(secret.kid == self._spare.kid for secret in secrets):
+            self._spare = generate(default_suite())
+        published = {known.kid for known in keys}
+        own = [secret for secret in secrets if not secret.minting]
+        return RingObserved(
+            namespace=self._terms.namespace,
+            keys=keys,
+            minting=tuple(secret for secret in secrets if secret.minting),
+            stored=frozenset(secret.kid for secret in own),
+            unpublished=tuple(
+                Unpublished(secret, self._recovery(secret))
+                for secret in own
+                if secret.private is not None and secret.kid not in published
+            ),
+            spare=self._spare,
+            renew=self._terms.renew,
+        )
+
+    def plan(self, observed: RingObserved, now: float) -> Plan:
+        return ring.plan(observed, now)
+
+    def _recovery(self, secret: KeySecret) -> tuple[JSON, ...]:
+        if secret.private is not None and secret.kid not in self._wrapped:
+            self._wrapped[secret.kid] = tuple(wrapped(secret.private, self._terms.recovery, secret.minted))
+        return self._wrapped.get(secret.kid, ())
+
+
+class SealingKeyPart:
+    """What each SealingKey says of itself."""
+
+    name = "sealingkey"
+
+    def __init__(self, known: KeyRing) -> None:
+        self._known = known
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> KeyObserved | None:
+        record: SealingKey | None = view.get("SealingKey", key.namespace, key.name)
+        if record is None:
+            return None
+        return KeyObserved(record, self._known.known(view), self._known.namespace)
+
+    def plan(self, observed: KeyObserved, now: float) -> Plan:
+        return ring.plan_key(observed, now)
+
+
+class EncryptedSecretPart:
+    """The Secrets that EncryptedSecrets make."""
+
+    name = "secrets"
+
+    def __init__(self, terms: Terms, known: KeyRing) -> None:
+        self._terms = terms
+        self._known = known
+        # Who is sealed to which key: a key knows none of them. Filled as each is looked at, which all are at the start.
+        self._sealed: defaultdict[str, set[Key]] = defaultdict(set)
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> SecretObserved | None:
+        record: EncryptedSecret | None = view.get("EncryptedSecret", key.namespace, key.name)
+        if record is None:
+            return None
+        for kid in record.kids:
+            self._sealed[kid].add(key)
+        live = view.content("Secret", key.namespace, key.name)
+        return SecretObserved(
+            record=record,
+            keys=self._known.private(view),
+            states={one.kid: str(one.status.get("state") or "") for one in view.by("SealingKey", ALL, ALL)},
+            current=_made(view.get("Secret", key.namespace, key.name)),
+            versions=tuple(
+                secret for secret in view.by("Secret", MADE, (key.namespace, record.label)) if secret.name != key.name
+            ),
+            pinned=frozenset(
+                name for revision in view.by("Revision", PINNING, key.namespace) for name in revision.secrets
+            ),
+            foreign=live[1] if live else None,
+            failures=failures,
+            protected=self._protected(record),
+        )
+
+    def plan(self, observed: SecretObserved, now: float) -> Plan:
+        return plan(observed, now)
+
+    def sealed_to(self, kid: str) -> Iterable[Key]:
+        """The EncryptedSecrets that were seen to have a value sealed to a key."""
+        return sorted(self._sealed.get(kid, ()))
+
+    def concerned(self, secret: SecretMeta | KeySecret) -> Iterable[Key]:
+        """Who looks at a Secret: for a key all that are sealed to it, else the EncryptedSecret whose name it has, or has but
+        for the hash."""
+        if isinstance(secret, KeySecret):
+            return self.sealed_to(secret.kid) if secret.namespace == self._known.namespace else ()
+        names = {secret.name, secret.name.rpartition("-")[0]} - {""}
+        return [Key(secret.namespace, name) for name in sorted(names)]
+
+    def _protected(self, record: EncryptedSecret) -> str:
+        """Why no Secret is written for it, "" where one may be."""
+        if record.namespace in (self._known.namespace, *self._terms.protected):
+            return (
+                f"no Secret is written in the namespace {record.namespace}, which could be a credential of the cluster or of Fairlead "
+                "itself; put the EncryptedSecret into a namespace of its own"
+            )
+        if record.spec.template.type in FORBIDDEN_TYPES:  # the schema refuses it too, but an object may be older
+            return (
+                f"no Secret of type {record.spec.template.type} is written, for it would make credentials out of nothing; choose another "
+                "template.type"
+            )
+        if record.spec.scope == Scope.CLUSTER and not self._terms.cluster_scope:
+            return (
+                "values of scope Cluster are not opened here, because everybody who may make an EncryptedSecret anywhere could read them; "
+                "seal them for the scope Strict or Namespace, or have the operator's owner set secrets.clusterScope in the chart's values"
+            )
+        return ""
+
+
+def _made(secret: SecretMeta | KeySecret | None) -> SecretMeta | None:
+    return secret if isinstance(secret, SecretMeta) else None

@@ -1,0 +1,625 @@
+"""From an EncryptedSecret to the Secrets that come of it: the one of its name, and an immutable copy of each version. Pure.
+
+Three things hold whatever happens. Nothing is written while one value does not open: what opened last stays. A Secret that is
+not ours is never written, but where it says so itself. A version that a Revision runs with is never deleted.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from fairlead.core.actions import Action, Create, Delete, Event, Failure, Patch, Plan, Read, merge_requeue
+from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
+from fairlead.core.meta import GROUP, JSON, MANAGED_BY, owner_reference, stable_hash
+from fairlead.secrets.envelope import Envelope, EnvelopeError, Place, parse, render
+from fairlead.secrets.fingerprints import fingerprint
+from fairlead.secrets.keys import LABEL_SECRET, ROLE_CURRENT, ROLE_VERSION
+from fairlead.secrets.model import (
+    ANNOTATION_ADOPT,
+    KIND,
+    LABEL_ENCRYPTED_SECRET,
+    EncryptedSecret,
+    SealedFor,
+    SecretMeta,
+    Spec,
+    Template,
+)
+from fairlead.secrets.sealing import CannotOpen, Opened, unseal
+from fairlead.secrets.suites import PrivateKey
+
+ANNOTATION_OF = f"{GROUP}/encrypted-secret-uid"  # on our Secrets: whose they are, also where nobody owns them (Retain)
+ANNOTATION_VERSION = f"{GROUP}/secret-version"  # on the Secret `name`: the version it has
+ANNOTATION_APPLIED = f"{GROUP}/applied-names"  # on the Secret `name`: labels and annotations it has from the template
+ANNOTATION_SUPERSEDED = f"{GROUP}/superseded-at"  # on a version: since when it is not the current one
+ROLE_ADOPTABLE = "adopt"  # a foreign Secret's LABEL_SECRET: the watch shows it, and its consent, at once
+MOST_BYTES = 1024 * 1024  # of a Secret's values (kubernetes pkg/apis/core MaxSecretSize)
+MOST_PROBLEMS = 32  # in a status
+# A version is kept for so long after the next one came: a Revision that names it may be on its way through a watch that lags.
+COLLECT_SECONDS = 600.0
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why one data key cannot be made. `key` is its name; the value is never in it."""
+
+    key: str
+    reason: str
+    message: str
+
+
+class SecretObserved(msgspec.Struct, frozen=True):
+    """All that decides about one EncryptedSecret.
+
+    keys: what opens values, by kid. states: of all SealingKeys, by kid. current: the Secret of its name, as far as the watch
+    shows it; foreign: as a live read showed it, where the watch does not. versions: the immutable ones that carry its label.
+    pinned: names of Secrets that Revisions of the namespace run with. protected: why nothing is written at all ("").
+    """
+
+    record: EncryptedSecret
+    keys: Mapping[str, PrivateKey]
+    states: Mapping[str, str]
+    current: SecretMeta | None
+    versions: tuple[SecretMeta, ...]
+    pinned: frozenset[str] = frozenset()
+    foreign: SecretMeta | None = None
+    failures: tuple[Failure, ...] = ()
+    protected: str = ""
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """What stands for each data key in this cluster, and what was found wrong before anything was opened."""
+
+    envelopes: dict[str, Envelope]
+    problems: tuple[Problem, ...] = ()
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """What the Secrets are to hold. It has the values, so it never leaves the plan but as a write."""
+
+    version: str
+    data: dict[str, bytes]
+    kids: tuple[str, ...]
+    oldest: int
+
+    def __repr__(self) -> str:
+        return f"Contents({self.version})"
+
+
+def plan(observed: SecretObserved, now: float) -> Plan:
+    """Open everything, or leave everything as it is; then make the version, bring the Secret in line with it, collect what
+    nobody runs with, and say how it stands."""
+    record = observed.record
+    if record.deleting:
+        return Plan()  # garbage collection takes what it owns; with deletionPolicy Retain nobody owns it
+    if record.invalid:
+        return _told(observed, Condition("Ready", "False", "SpecInvalid", record.invalid))
+    if observed.protected:
+        return _told(observed, Condition("Ready", "False", "Protected", observed.protected))
+    found = contents(record, observed.keys, observed.states)
+    if not isinstance(found, Contents):
+        return _told(observed, failed(found), problems=found)
+    if any(_predecessors(record, one) for one in (observed.current, *observed.versions) if one is not None):
+        return Plan()  # garbage collection is about to take them, and the watch will tell
+    obstacle, reads = in_the_way(observed, found)
+    if obstacle is not None:
+        # A Secret that is not watched: only a create that goes through will tell that it is gone. It is held back ever longer.
+        tried = tuple(_made_anew(observed, found)) if observed.current is None else ()
+        return msgspec.structs.replace(_told(observed, obstacle), reads=reads, actions=tried)
+    writes = (*_version(observed, found), *_current(observed, found))
+    collected, due = collect(observed, found.version, now)
+    refusal = refused(observed, (*writes, *collected))
+    if refusal is not None:
+        said = Condition(
+            "Ready",
+            "False",
+            "WriteRefused",
+            f"the API server refuses the Secret {refusal.name}: {refusal.message}; it is tried again by itself",
+        )
+        return msgspec.structs.replace(
+            _told(observed, said, reads=reads), actions=(*writes, *collected), requeue_after=due
+        )
+    if writes:  # told of when the watch shows them: a version that Apps are to pin must be there
+        return Plan(actions=(*writes, *collected), events=tuple(_repaired(observed, found)), requeue_after=due)
+    made = _told(observed, ready(observed, found), made=found)
+    return msgspec.structs.replace(made, actions=collected, requeue_after=due)
+
+
+# ---------------------------------------------------------------- opening
+
+
+def contents(
+    record: EncryptedSecret, keys: Mapping[str, PrivateKey], states: Mapping[str, str]
+) -> Contents | tuple[Problem, ...]:
+    """Everything the Secrets are to hold, or all that keeps it from being known."""
+    chosen = choose(record.spec, keys, states)
+    opened: dict[str, Opened] = {}
+    problems = list(chosen.problems)
+    for key, envelope in chosen.envelopes.items():
+        found = _open(record, key, envelope, keys[envelope.kid])
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            opened[key] = found
+    values = {key: one.value for key, one in opened.items()}
+    problems += template_problems(record.spec.template, [*values, *(problem.key for problem in problems)])
+    if not problems:
+        data = values | {file: substituted(text, values) for file, text in record.spec.template.data.items()}
+        problems += too_large(data)
+        if not problems:
+            return Contents(
+                version=version_name(record.name, chosen.envelopes, record.spec.template),
+                data=data,
+                kids=tuple(sorted({envelope.kid for envelope in chosen.envelopes.values()})),
+                oldest=min(one.sealed_at for one in opened.values()),
+            )
+    return tuple(sorted(problems, key=lambda problem: problem.key))
+
+
+def choose(spec: Spec, keys: Mapping[str, Any], states: Mapping[str, str]) -> Chosen:
+    """For each data key the first envelope that is sealed to a key there is: of spec.values, then of the recipients in their
+    order. Where there is none, why the first of them cannot be used.
+
+    >>> mine, theirs = (f"fl1:x:{digit * 32}:{'A' * 100}" for digit in "12")
+    >>> from fairlead.secrets.model import Recipient
+    >>> spec = Spec(values={"a": theirs, "b": theirs}, recipients=(Recipient("staging", {"a": mine}),))
+    >>> found = choose(spec, {"1" * 32: None}, {})
+    >>> {key: envelope.kid[0] for key, envelope in found.envelopes.items()}, [(one.key, one.reason) for one in found.problems]
+    ({'a': '1'}, [('b', 'KeyUnknown')])
+    """
+    offered: dict[str, list[str]] = {}
+    for values in (spec.values, *(recipient.values for recipient in spec.recipients)):
+        for key, text in values.items():
+            offered.setdefault(key, []).append(text)
+    envelopes: dict[str, Envelope] = {}
+    problems = []
+    for key, texts in offered.items():
+        found = [_usable(key, text, keys, states) for text in texts]
+        usable = next((one for one in found if isinstance(one, Envelope)), None)
+        if usable is not None:
+            envelopes[key] = usable
+        else:
+            problems.append(next(one for one in found if isinstance(one, Problem)))
+    return Chosen(envelopes, tuple(problems))
+
+
+def _usable(key: str, text: str, keys: Mapping[str, Any], states: Mapping[str, str]) -> Envelope | Problem:
+    try:
+        envelope = parse(text)
+    except EnvelopeError as error:
+        return Problem(key, error.reason, error.message)
+    if envelope.kid in keys:
+        return envelope
+    return unknown(key, envelope.kid, states.get(envelope.kid))
+
+
+def unknown(key: str, kid: str, state: str | None) -> Problem:
+    """Why a value cannot be opened for want of a key. state: of the SealingKey, None where there is none of that name.
+
+    >>> unknown("password", "ab", "Retired").reason, unknown("password", "ab", None).reason, unknown("password", "ab", "Active").reason
+    ('KeyRetired', 'KeyUnknown', 'KeyMissing')
+    """
+    if state is None:
+        words = "which this cluster does not have: seal it to a key of this cluster (`fairlead keys list`), or bring that key here with `fairlead keys import`"
+        return Problem(
+            key, "KeyUnknown", f"is sealed to the key {kid}, {words}; it is opened as soon as the key is there"
+        )
+    if state == "Retired":
+        return Problem(key, "KeyRetired", f"is sealed to the key {kid}, which was retired: seal it to the newest key")
+    words = "whose private key is not there: `kubectl describe fkey` tells the way back; it is opened as soon as the key is there"
+    return Problem(key, "KeyMissing", f"is sealed to the key {kid}, {words}")
+
+
+def _open(record: EncryptedSecret, key: str, envelope: Envelope, private: PrivateKey) -> Opened | Problem:
+    spec = record.spec
+    try:
+        opened = unseal(private, envelope, Place(spec.scope, record.namespace, record.name, key))
+    except CannotOpen as error:
+        return Problem(key, "CannotOpen", f"{error}{hint(spec.sealed_for, record.namespace, record.name)}")
+    earliest = parse_time(spec.not_before)
+    if earliest is not None and opened.sealed_at < earliest:
+        words = f"was sealed at {timestamp(opened.sealed_at)}, before spec.notBefore ({spec.not_before}): seal the new value, or correct spec.notBefore"
+        return Problem(key, "SealedTooEarly", words)
+    return opened
+
+
+def hint(meant: SealedFor | None, namespace: str, name: str) -> str:
+    """What spec.sealedFor has to add, where it says another place than this one.
+
+    >>> hint(SealedFor("shop", "db"), "shop", "mail"), hint(SealedFor("shop", "db"), "shop", "db"), hint(None, "shop", "db")
+    (' (spec.sealedFor says it was sealed for shop/db)', '', '')
+    """
+    if meant is None or (meant.namespace or namespace, meant.name or name) == (namespace, name):
+        return ""
+    return f" (spec.sealedFor says it was sealed for {meant.namespace or namespace}/{meant.name or name})"
+
+
+def too_large(data: Mapping[str, bytes]) -> list[Problem]:
+    """What stands against so much: no Secret holds more than 1 MiB.
+
+    >>> [problem.reason for problem in too_large({"a": bytes(600_000), "b": bytes(600_000)})], too_large({"a": b"1"})
+    (['TooLarge'], [])
+    """
+    size = sum(len(value) for value in data.values())
+    if size <= MOST_BYTES:
+        return []
+    largest = max(sorted(data), key=lambda key: len(data[key]))
+    words = f"is the largest of values that have {size} bytes together, and a Secret holds {MOST_BYTES}: move some to an EncryptedSecret of their own"
+    return [Problem(largest, "TooLarge", words)]
+
+
+# ---------------------------------------------------------------- templates
+
+
+def substituted(text: str, values: Mapping[str, bytes]) -> bytes:
+    """The text with each ${KEY} replaced by that value, and $${ by ${. By bytes, so that no value can make it fail; a value
+    is not looked through again.
+
+    >>> substituted("u:${p}@$${p} ${p", {"p": b"a${p}"})
+    b'u:a${p}@${p} ${p'
+    """
+    return b"".join(part if literal else values[part.decode()] for literal, part in _parts(text))
+
+
+def template_problems(template: Template, keys: Iterable[str]) -> list[Problem]:
+    """Names in ${…} that no value has.
+
+    >>> [(one.key, one.message) for one in template_problems(Template(data={"url": "${user}:${pass}"}), ["user"])]
+    [('url', 'has ${pass} in its template, and there is no value of that name: correct the name, or seal a value for it')]
+    """
+    known = set(keys)
+    problems = []
+    for file, text in template.data.items():
+        absent = next(
+            (part.decode() for literal, part in _parts(text) if not literal and part.decode() not in known), None
+        )
+        if absent is not None:
+            words = f"has ${{{absent}}} in its template, and there is no value of that name: correct the name, or seal a value for it"
+            problems.append(Problem(file, "TemplateKeyMissing", words))
+    return problems
+
+
+def _parts(text: str) -> Iterable[tuple[bool, bytes]]:
+    """(whether it is taken as it is, text or name) of a template, in order."""
+    rest = text
+    while True:
+        before, mark, after = rest.partition("${")
+        if not mark:
+            yield True, rest.encode()
+            return
+        name, end, behind = after.partition("}")
+        if before.endswith("$"):
+            yield True, f"{before[:-1]}${{".encode()
+            rest = after
+        elif not end:
+            yield True, rest.encode()
+            return
+        else:
+            yield True, before.encode()
+            yield False, name.encode()
+            rest = behind
+
+
+# ---------------------------------------------------------------- versions
+
+
+def version_name(name: str, envelopes: Mapping[str, Envelope], template: Template) -> str:
+    """The immutable Secret's name: a hash of the sealed texts and of what the template makes of them. Never of what they
+    hold, which would let everybody who sees the name try guesses (docs/adr/0017). Labels and annotations are no part of it:
+    pods do not see them.
+
+    >>> one = {"password": Envelope("x", "0" * 32, b"sealed")}
+    >>> version_name("db", one, Template())
+    'db-fhwxjrm5kp'
+    >>> version_name("db", one, Template()) == version_name("db", one, Template(labels={"a": "b"}))
+    True
+    """
+    texts = sorted((key, render(envelope)) for key, envelope in envelopes.items())
+    return f"{name}-{stable_hash(msgspec.json.encode([texts, template.type, sorted(template.data.items())]))}"
+
+
+def _version(observed: SecretObserved, found: Contents) -> Iterable[Action]:
+    """The version's Secret, where it is not there; one that was tampered with goes, and comes back in the next pass."""
+    record = observed.record
+    there = next((one for one in observed.versions if one.name == found.version), None)
+    if there is None:
+        yield Create(
+            "Secret",
+            record.namespace,
+            found.version,
+            msgspec.json.encode(manifest(record, found, ROLE_VERSION)),
+            record.uid,
+        )
+        return
+    if there.deleting:
+        return
+    if there.fingerprint != fingerprint(found.data) or there.type != record.spec.template.type:
+        yield Delete("Secret", there.namespace, there.name, there.uid)
+        return
+    changes = _metadata_changes(there, manifest(record, found, ROLE_VERSION)["metadata"])
+    if ANNOTATION_SUPERSEDED in there.annotations:
+        changes.setdefault("annotations", {})[ANNOTATION_SUPERSEDED] = None
+    if changes:
+        yield _patch(there, {"metadata": changes})
+
+
+def collect(observed: SecretObserved, version: str, now: float) -> tuple[tuple[Action, ...], float | None]:
+    """Versions that are not current: marked when they cease to be, deleted when they have been so for long enough and no
+    Revision runs with them. With the seconds until the next is due."""
+    actions: list[Action] = []
+    due: float | None = None
+    for one in observed.versions:
+        if one.name == version or one.deleting or not _ours(observed.record, one):
+            continue
+        since = parse_time(one.annotations.get(ANNOTATION_SUPERSEDED))
+        if since is None:
+            actions.append(_patch(one, {"metadata": {"annotations": {ANNOTATION_SUPERSEDED: timestamp(now)}}}))
+        elif one.name in observed.pinned:
+            continue
+        elif now - since >= COLLECT_SECONDS:
+            actions.append(Delete("Secret", one.namespace, one.name, one.uid))
+        else:
+            due = merge_requeue(due, since + COLLECT_SECONDS - now)
+    return tuple(actions), due
+
+
+# ---------------------------------------------------------------- the Secret of its name
+
+
+def _current(observed: SecretObserved, found: Contents) -> Iterable[Action]:
+    """The Secret `name`: made, put right, or taken over."""
+    record = observed.record
+    wanted = manifest(record, found, ROLE_CURRENT)
+    there = observed.current
+    if there is None:
+        yield from _made_anew(observed, found)
+        return
+    if there.deleting:
+        return
+    same = there.fingerprint == fingerprint(found.data)
+    if there.immutable and not same:
+        yield Delete("Secret", there.namespace, there.name, there.uid)  # ours, and somebody made it immutable
+        return
+    changes = _metadata_changes(there, wanted["metadata"])
+    body: JSON = {"metadata": changes} if changes else {}
+    if not same:
+        body["data"] = {**dict.fromkeys(set(there.keys) - set(found.data)), **wanted["data"]}
+    if body:
+        yield _patch(there, body)
+
+
+def _made_anew(observed: SecretObserved, found: Contents) -> Iterable[Create]:
+    """The Secret of its name, where there is none: the API server has the last word on whether there is."""
+    record = observed.record
+    body = msgspec.json.encode(manifest(record, found, ROLE_CURRENT))
+    yield Create("Secret", record.namespace, record.name, body, record.uid)
+
+
+def manifest(record: EncryptedSecret, found: Contents, role: str) -> JSON:
+    """The Secret of its name (role `current`), or the version's."""
+    template = record.spec.template
+    labels = {LABEL_SECRET: role, LABEL_ENCRYPTED_SECRET: record.label, "app.kubernetes.io/managed-by": MANAGED_BY}
+    annotations = {ANNOTATION_OF: record.uid}
+    metadata: JSON = {"namespace": record.namespace}
+    if role == ROLE_CURRENT:
+        names = msgspec.json.encode([sorted(template.labels), sorted(template.annotations)]).decode()
+        metadata["name"] = record.name
+        annotations |= {ANNOTATION_VERSION: found.version, ANNOTATION_APPLIED: names}
+        labels, annotations = {**template.labels, **labels}, {**template.annotations, **annotations}
+    else:
+        metadata["name"] = found.version
+    metadata |= {"labels": labels, "annotations": annotations}
+    if record.spec.deletion_policy == "Delete":
+        metadata["ownerReferences"] = [owner_reference(KIND, record.name, record.uid)]
+    data = {key: base64.b64encode(value).decode() for key, value in sorted(found.data.items())}
+    made: JSON = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": template.type, "data": data}
+    return made | {"immutable": True} if role == ROLE_VERSION else made
+
+
+def _metadata_changes(there: SecretMeta, wanted: JSON) -> JSON:
+    """A merge patch of the metadata: what is not as it should be, and what the template had once and has no more."""
+    changes: JSON = {}
+    for field, has, gone in zip(
+        ("labels", "annotations"), (there.labels, there.annotations), _applied(there), strict=True
+    ):
+        differing = {name: value for name, value in wanted[field].items() if has.get(name) != value}
+        dropped = dict.fromkeys(name for name in gone if name not in wanted[field] and name in has)
+        if differing or dropped:
+            changes[field] = differing | dropped
+    references = wanted.get("ownerReferences")
+    if there.owner_uid != (references[0]["uid"] if references else ""):
+        changes["ownerReferences"] = references
+    return changes
+
+
+def _applied(there: SecretMeta) -> tuple[list[str], list[str]]:
+    """Names of labels and annotations that the template gave this Secret when it was last written."""
+    try:
+        labels, annotations = msgspec.json.decode(
+            there.annotations.get(ANNOTATION_APPLIED, "[[],[]]"), type=tuple[list[str], list[str]]
+        )
+    except msgspec.DecodeError:
+        return [], []
+    return labels, annotations
+
+
+def _patch(there: SecretMeta, body: JSON) -> Patch:
+    """Only if it still is what was looked at."""
+    guarded = {**body, "metadata": {**body.get("metadata", {}), "uid": there.uid, "resourceVersion": str(there.rv)}}
+    return Patch("Secret", there.namespace, there.name, msgspec.json.encode(guarded))
+
+
+# ---------------------------------------------------------------- whose Secret it is
+
+
+def _ours(record: EncryptedSecret, secret: SecretMeta) -> bool:
+    """Owned by this very EncryptedSecret, or by nobody and marked as what one of this name has made (deletionPolicy Retain)."""
+    if secret.owned:
+        return secret.owner_uid == record.uid
+    return ANNOTATION_OF in secret.annotations and secret.labels.get(LABEL_ENCRYPTED_SECRET) == record.label
+
+
+def _predecessors(record: EncryptedSecret, secret: SecretMeta) -> bool:
+    """Whether it is of a deleted EncryptedSecret of the same name."""
+    named = secret.labels.get(LABEL_ENCRYPTED_SECRET) == record.label
+    return named and secret.owner_uid not in ("", record.uid)
+
+
+def refused(observed: SecretObserved, writes: Iterable[Action]) -> Failure | None:
+    """What was refused of that which is still wanted."""
+    names = {write.name for write in writes}
+    return next((one for one in observed.failures if one.kind == "Secret" and one.name in names), None)
+
+
+def in_the_way(observed: SecretObserved, found: Contents) -> tuple[Condition | None, tuple[Read, ...]]:
+    """A Secret that has a name of ours and is not ours, and what is to be done about it; and what has to be read before that
+    can be told."""
+    record = observed.record
+    stranger = next((one for one in observed.versions if one.name == found.version and not _ours(record, one)), None)
+    if stranger is not None:
+        words = f"a Secret named {stranger.name} exists and is not this EncryptedSecret's: `kubectl delete secret {stranger.name} --namespace {record.namespace}`"
+        return Condition("Ready", "False", "NotOwned", f"{words} has it made anew"), ()
+    there = observed.current or observed.foreign
+    if there is None:
+        taken = any(failure.reason == "NameTaken" and failure.name == record.name for failure in observed.failures)
+        return None, (Read("Secret", record.namespace, record.name, 0),) if taken else ()
+    if _ours(record, there):
+        return (other_type(record, there) if there.type != record.spec.template.type else None), ()
+    return foreign(observed, there), ()
+
+
+def foreign(observed: SecretObserved, there: SecretMeta) -> Condition | None:
+    """What stands against taking a Secret over; None where nothing does. Both have to agree: spec.adopt, and the Secret's own
+    annotation; and its label has to bring it before our eyes, for what was read of another a while ago may be past."""
+    record = observed.record
+    name, namespace = record.name, record.namespace
+    label = f"`kubectl label secret {name} --namespace {namespace} {LABEL_SECRET}={ROLE_ADOPTABLE}`"
+    delete = f"`kubectl delete secret {name} --namespace {namespace}`"
+    if there.owned:
+        words = f"a Secret named {name} exists, and something else controls it: rename this EncryptedSecret, or delete what made that Secret"
+        return Condition("Ready", "False", "NotOwned", f"{words}; it is left as it is")
+    agrees = there.annotations.get(ANNOTATION_ADOPT) == name
+    wanted = record.spec.adopt
+    if not (agrees and wanted):
+        steps = [
+            *(
+                []
+                if agrees
+                else [
+                    f"`kubectl annotate secret {name} --namespace {namespace} {ANNOTATION_ADOPT}={name}`",
+                    label,
+                ]
+            ),
+            *([] if wanted else ["set spec.adopt to true"]),
+        ]
+        words = f"a Secret named {name} exists and is not this EncryptedSecret's. To take it over: {', and '.join(steps)}; or remove it: {delete}"
+        return Condition("Ready", "False", "NotOwned", f"{words}; it is left as it is")
+    if there.immutable:
+        words = f"the Secret {name} is immutable and cannot be taken over: {delete} has it made anew, with the values of this EncryptedSecret"
+        return Condition("Ready", "False", "SecretImmutable", f"{words}; it is left as it is")
+    if there.type != record.spec.template.type:
+        return other_type(record, there)
+    if observed.current is None:
+        return Condition(
+            "Ready", "False", "NotOwned", f"the Secret {name} is taken over as soon as it can be watched: {label}"
+        )
+    return None
+
+
+def other_type(record: EncryptedSecret, there: SecretMeta) -> Condition:
+    """Kubernetes has no Secret change its type."""
+    name, namespace = record.name, record.namespace
+    words = f"the Secret {name} is of type {there.type}, which cannot become {record.spec.template.type}: `kubectl delete secret {name} --namespace {namespace}`"
+    return Condition("Ready", "False", "SecretOfOtherType", f"{words} has it made anew; it is left as it is")
+
+
+# ---------------------------------------------------------------- words
+
+
+def failed(problems: tuple[Problem, ...]) -> Condition:
+    """All bad data keys by name, the first with its words. Nothing was written.
+
+    >>> failed((Problem("a", "Malformed", "is damaged"), Problem("b", "CannotOpen", "cannot be opened"))).message
+    'a is damaged; b has a problem too (status.problems); the Secret stays as it was'
+    """
+    first = problems[0]
+    others = [problem.key for problem in problems[1:]]
+    more = (
+        f"; {', '.join(others)} {'has a problem' if len(others) == 1 else 'have problems'} too (status.problems)"
+        if others
+        else ""
+    )
+    return Condition("Ready", "False", first.reason, f"{first.key} {first.message}{more}; the Secret stays as it was")
+
+
+def ready(observed: SecretObserved, found: Contents) -> Condition:
+    """Everything is as it should be; and whether a key that others know has to be replaced all the same."""
+    known = [kid for kid in found.kids if observed.states.get(kid) == "Compromised"]
+    if known:
+        words = f"the Secret is in order, but its values are sealed to {', '.join(known)}, which others know: replace them at their source, and seal the new ones"
+        return Condition("Ready", "True", "KeyCompromised", words)
+    return Condition(
+        "Ready", "True", "Opened", f"all {len(found.data)} data keys are in the Secret, as version {found.version}"
+    )
+
+
+def _repaired(observed: SecretObserved, found: Contents) -> Iterable[Event]:
+    """What somebody did to a Secret of ours, and that it was undone."""
+    record, there = observed.record, observed.current
+    if record.status.get("version") != found.version or record.status.get("observedGeneration") != record.generation:
+        return  # it is the spec that changed
+    if there is None:
+        yield Event("Warning", "SecretRecreated", f"the Secret {record.name} was gone, and was made again")
+    elif _ours(record, there) and there.fingerprint != fingerprint(found.data):
+        yield Event(
+            "Warning",
+            "SecretReverted",
+            f"the content of the Secret {record.name} was changed by somebody, and was put back",
+        )
+
+
+def _told(
+    observed: SecretObserved,
+    said: Condition,
+    made: Contents | None = None,
+    problems: tuple[Problem, ...] = (),
+    reads: tuple[Read, ...] = (),
+) -> Plan:
+    """The status, with what was made last where nothing is made now."""
+    before = observed.record.status
+    kept: JSON = {name: before[name] for name in ("version", "keys", "kids", "oldestSealedAt") if name in before}
+    if made is not None:
+        kept = {
+            "version": made.version,
+            "keys": sorted(made.data),
+            "kids": list(made.kids),
+            "oldestSealedAt": timestamp(made.oldest),
+        }
+    status: JSON = {**kept, "conditions": [said]}
+    if problems:
+        status["problems"] = [msgspec.to_builtins(problem) for problem in problems[:MOST_PROBLEMS]]
+    return Plan(status=status, events=tuple(_news(before, said, made)), reads=reads)
+
+
+def _news(before: JSON, said: Condition, made: Contents | None) -> Iterable[Event]:
+    old = find(before.get("conditions") or (), "Ready") or {}
+    if said.reason != old.get("reason") and (said.status == "False" or said.reason == "KeyCompromised"):
+        yield Event("Warning", said.reason, said.message)
+    if made is not None and made.version != before.get("version"):
+        yield Event("Normal", "VersionMade", f"the values are in the Secret, as version {made.version}")
+
+
+def summarise(record: EncryptedSecret, status: JSON, now: float) -> JSON:
+    """The status as it is written: conditions with their times, and all in a few words."""
+    said: Condition = status["conditions"][0]
+    conditions = [said]
+    if said.status == "False":
+        conditions.append(Condition("Stalled", "True", said.reason, said.message))
+    return {
+        **status,
+        "observedGeneration": record.generation,
+        "summary": "Ready" if said.reason == "Opened" else said.reason,
+        "conditions": stamp(conditions, record.status.get("conditions") or (), record.generation, now),
+    }

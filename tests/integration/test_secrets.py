@@ -1,0 +1,188 @@
+"""EncryptedSecrets on a real control plane, by the very identity that the chart makes: no right is missing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.core.meta import JSON
+from fairlead.secrets.envelope import Place, Scope
+from fairlead.secrets.keys import secret_name
+from fairlead.secrets.sealing import seal
+from fairlead.secrets.suites import PublicKey
+from support.crds import eventually
+from support.helm import CHART, helm
+from support.lab import Lab
+from support.operator import Operator
+from support.team import Team
+
+OPS = "fairlead-system"
+
+
+class Opener(Operator):
+    """`fairlead run secrets`."""
+
+    program = ("-m", "fairlead", "run", "secrets")
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab("secrets", controllers=True) as lab:
+        values = ["--set", "secrets.enabled=true,secrets.replicas=0,workloads.replicas=0", "--create-namespace"]
+        helm("install", "fairlead", CHART, "--namespace", OPS, *values, kubeconfig=lab.kubeconfig)
+        lab.kubectl(
+            "wait", "--for=condition=Established", "crd/encryptedsecrets.fairlead.dev", "crd/sealingkeys.fairlead.dev"
+        )
+        kubeconfig = as_the_chart_has_it(lab, tmp_path_factory.mktemp("secrets") / "kubeconfig")
+        with Opener(lab, "secrets", kubeconfig=kubeconfig, key_namespace=OPS, lease_namespace=OPS):
+            yield lab
+
+
+def as_the_chart_has_it(lab: Lab, path: Path) -> Path:
+    config = json.loads(lab.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": lab.service_account_token(OPS, "fairlead-secrets")}
+    path.write_text(json.dumps(config))
+    return path
+
+
+def keys(lab: Lab) -> list[JSON]:
+    """The SealingKeys, oldest first."""
+    return sorted(lab.get("fkey")["items"], key=lambda key: str(key["spec"]["createdAt"]))
+
+
+def active(lab: Lab) -> PublicKey:
+    def one() -> list[JSON]:
+        return [key for key in keys(lab) if key.get("status", {}).get("state") == "Active"]
+
+    eventually(lambda: len(one()) == 1)
+    spec = one()[0]["spec"]
+    return PublicKey.decode(spec["suite"], spec["publicKey"])
+
+
+def sealed(team: Team, public: PublicKey, name: str = "db", **values: str) -> dict[str, str]:
+    now = int(time.time())
+    return {
+        key: seal(public, Place(Scope.STRICT, team.name, name, key), value.encode(), now)
+        for key, value in values.items()
+    }
+
+
+def apply(team: Team, values: dict[str, str], name: str = "db", **spec: Any) -> None:
+    meta = {"name": name}
+    body = {
+        "apiVersion": "fairlead.dev/v1alpha1",
+        "kind": "EncryptedSecret",
+        "metadata": meta,
+        "spec": {"values": values, **spec},
+    }
+    team.apply(body)
+
+
+def content(team: Team, name: str = "db") -> dict[str, str]:
+    found = team.kubectl("get", "secret", name, "-o", "json", "--ignore-not-found")
+    data = json.loads(found).get("data", {}) if found else {}
+    return {key: base64.b64decode(text).decode() for key, text in data.items()}
+
+
+def ready(team: Team, name: str = "db") -> JSON:
+    status = team.get("encryptedsecret", name).get("status", {})
+    return next((one for one in status.get("conditions", ()) if one["type"] == "Ready"), {})
+
+
+def holds(team: Team, name: str = "db", **values: str) -> None:
+    eventually(lambda: content(team, name) == values)
+    team.wait("condition=Ready", f"encryptedsecret/{name}")
+
+
+def test_a_sealed_secret_is_opened_kept_as_it_is_and_versioned(plane: Lab, team: Team) -> None:
+    public = active(plane)
+    apply(team, sealed(team, public, password="one"), template={"type": "Opaque", "data": {"url": "db://${password}"}})
+    holds(team, password="one", url="db://one")
+    first = team.get("encryptedsecret", "db")["status"]["version"]
+    assert content(team, first) == content(team) and team.get("secret", first)["immutable"] is True
+    said = team.kubectl("patch", "secret", first, "-p", json.dumps({"data": {"password": "eA=="}}), check=False)
+    assert "immutable" in said
+    apply(team, sealed(team, public, password="two"))
+    holds(team, password="two")
+    assert team.get("encryptedsecret", "db")["status"]["version"] != first
+    assert content(team, first)["password"] == "one"
+
+
+def test_trust_60_an_output_that_is_deleted_edited_or_stripped_of_its_label_comes_back(plane: Lab, team: Team) -> None:
+    apply(team, sealed(team, active(plane), password="one"))
+    holds(team, password="one")
+    team.kubectl("delete", "secret", "db")
+    holds(team, password="one")
+    team.kubectl("patch", "secret", "db", "-p", json.dumps({"data": {"password": "eA==", "more": "eA=="}}))
+    holds(team, password="one")
+    team.kubectl("label", "secret", "db", "fairlead.dev/secret-")
+    eventually(lambda: team.get("secret", "db")["metadata"]["labels"].get("fairlead.dev/secret") == "current")
+    events = [event["reason"] for event in team.get("events")["items"]]
+    assert {"SecretRecreated", "SecretReverted"} <= set(events)
+
+
+def test_trust_59_a_secret_of_somebody_else_is_left_alone_until_both_agree(plane: Lab, team: Team) -> None:
+    team.kubectl("create", "secret", "generic", "db", "--from-literal=theirs=1")
+    apply(team, sealed(team, active(plane), password="one"), adopt=True)
+    eventually(lambda: ready(team).get("reason") == "NotOwned")
+    assert content(team) == {"theirs": "1"}
+    words = ready(team)["message"]
+    commands = [word for word in words.split("`") if word.startswith(("kubectl annotate", "kubectl label"))]
+    assert len(commands) == 2
+    for command in commands:  # what it says to do is what helps
+        plane.kubectl(*command.split()[1:])
+    holds(team, password="one")
+
+
+def test_trust_69_what_is_deleted_goes_and_comes_back_from_the_same_file(plane: Lab, team: Team) -> None:
+    values = sealed(team, active(plane), password="one")
+    apply(team, values)
+    holds(team, password="one")
+    team.kubectl("delete", "encryptedsecret", "db")
+    eventually(lambda: content(team) == {})
+    apply(team, values, deletionPolicy="Retain")
+    holds(team, password="one")
+    team.kubectl("delete", "encryptedsecret", "db")
+    assert content(team) == {"password": "one"}
+    apply(team, values)
+    holds(team, password="one")
+
+
+def test_trust_61_63_a_compromised_key_gets_a_successor_and_a_lost_one_is_told_and_comes_back(
+    plane: Lab, team: Team
+) -> None:
+    old = active(plane)
+    apply(team, sealed(team, old, password="one"))
+    holds(team, password="one")
+    plane.kubectl("patch", "fkey", old.kid, "--type=merge", "-p", json.dumps({"spec": {"wish": "Compromised"}}))
+    eventually(lambda: active(plane).kid != old.kid)
+    eventually(
+        lambda: f"{team.name}/db" in plane.kubectl("get", "fkey", old.kid, "-o", "jsonpath={.status.conditions}")
+    )
+    assert content(team) == {"password": "one"}
+
+    name, new = secret_name(old.kid), active(plane)
+    backup = plane.get("secret", "-n", OPS, name)
+    # With it what keys were minted by lately, or the operator would simply make it again.
+    plane.kubectl("delete", "secret", "-n", OPS, "-l", "fairlead.dev/secret=sealing-key-next")
+    plane.kubectl("delete", "secret", "-n", OPS, name)
+    plane.kubectl(
+        "wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=KeyRingIncomplete", f"fkey/{old.kid}"
+    )
+    assert content(team) == {"password": "one"}
+    meta = {key: backup["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    plane.kubectl("apply", "-f", "-", stdin=json.dumps({**backup, "metadata": meta}))
+    plane.kubectl(
+        "wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=Compromised", f"fkey/{old.kid}"
+    )
+    plane.kubectl("patch", "fkey", old.kid, "--type=merge", "-p", json.dumps({"spec": {"wish": "Retired"}}))
+    plane.kubectl("wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=StillUsed", f"fkey/{old.kid}")
+    apply(team, sealed(team, new, password="two"))
+    holds(team, password="two")
+    plane.kubectl("wait", "--for=jsonpath={.status.state}=Retired", f"fkey/{old.kid}")

@@ -1,0 +1,31 @@
+"""Sealed secrets and their keys: clean, and with the operator killed after a write, or made to see late what others have done.
+
+FAIRLEAD_SIM=all makes every kind of trouble at every write of every story.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.runner import TROUBLES, Scenario, clean
+from sim.secrets import STORIES
+from sim.test_faults import EXHAUSTIVE, ends_the_same
+
+FAULTED = [story for story in STORIES.values() if story.faulted]
+TRIED = list(TROUBLES) if EXHAUSTIVE else ["a crash after it", "a stale view after it", "a lost answer"]
+PAIRS = [
+    (story, trouble)
+    for turn, story in enumerate(FAULTED)
+    for trouble in (TRIED if EXHAUSTIVE else [TRIED[turn % len(TRIED)]])
+]
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=str)
+def test_the_story_holds(story: Scenario) -> None:
+    outcome = clean(story)
+    assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
+
+
+@pytest.mark.parametrize(("story", "trouble"), PAIRS, ids=str)
+def test_the_end_is_the_same_with(story: Scenario, trouble: str) -> None:
+    ends_the_same(story, trouble, TROUBLES[trouble])

@@ -39,7 +39,7 @@ def app_controller(prober: Prober | None = None) -> Controller:
         parent=APPS,
         sources=(
             *rollout.sources(),
-            configuration.source(),
+            *configuration.sources(),
             expose.source(),
             expose.routes(),
             disruption.source(),

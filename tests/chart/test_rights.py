@@ -37,6 +37,7 @@ CLUSTER_SCOPED = {
 NEEDED = {
     ("fairlead.dev", "apps"): {"get", "list", "watch"},
     ("fairlead.dev", "gates"): {"get", "list", "watch"},
+    ("fairlead.dev", "encryptedsecrets"): {"get", "list", "watch"},
     ("fairlead.dev", "apps/status"): {"patch"},
     ("fairlead.dev", "apps/finalizers"): {"update"},
     ("fairlead.dev", "revisions"): {"get", "list", "watch", "create", "patch", "delete"},

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.kube.errors import Forbidden
 from fairlead.kube.fake import Admission, FakeClient, Faults, Write, faults
-from fairlead.kube.resources import BUDGETS, CONFIG_MAPS, NAMESPACES, PODS, SERVICES
+from fairlead.kube.resources import BUDGETS, CONFIG_MAPS, ENCRYPTED_SECRETS, NAMESPACES, PODS, SERVICES
 from sim.monitor import LAG
 from sim.runner import Body, Scenario
 from sim.weather import LEASE
-from sim.world import NAMESPACE, World
+from sim.world import NAMESPACE, USER, World
 
 SCENARIOS: dict[str, Scenario] = {}
 GONE = "the App and all that was its own is gone"
@@ -475,6 +475,62 @@ async def a_secret_is_reloaded_as_a_release_without_being_read(world: World) -> 
     world.patch({"config": [entry | {"reload": "2"}]})
     await world.until(lambda: world.rolled_out() and not before & {pod.meta["uid"] for pod in world.pods()}, "rolled")
     assert world.numbers() == [1, 2]
+
+
+SEALED = [{"name": "db", "env": True, "encryptedSecret": "shop-db"}]
+
+
+def sealed(world: World, version: str, problem: str = "") -> None:
+    """Somebody seals a value anew, and what opens it (`fairlead run secrets`) says what came of it."""
+    body = {
+        "apiVersion": ENCRYPTED_SECRETS.api_version,
+        "kind": ENCRYPTED_SECRETS.kind,
+        "metadata": {"name": "shop-db"},
+        "spec": {"values": {"password": f"fl1:x:sealed-{version}-{problem}"}},
+    }
+    stored = world.cluster.apply(ENCRYPTED_SECRETS, NAMESPACE, "shop-db", body, USER, force=True)
+    ready = {"type": "Ready", "status": "False" if problem else "True", "reason": "Said", "message": problem}
+    status = {
+        "observedGeneration": stored.meta["generation"],
+        "version": version,
+        "keys": ["password"],
+        "conditions": [ready],
+    }
+    opener = USER._replace(subresource="status")
+    world.cluster.patch(ENCRYPTED_SECRETS, NAMESPACE, "shop-db", {"status": status}, "merge", opener)
+
+
+def runs_with_version(world: World, version: str, replicas: int) -> bool:
+    """Every pod gets this version's Secret, and there is no other pod."""
+    sources = [pod.object["spec"]["containers"][0]["envFrom"] for pod in world.ready()]
+    return sources == [[{"secretRef": {"name": version}}]] * replicas and len(world.pods()) == replicas
+
+
+@scenario(ends=lambda world: world.rolled_out() and runs_with_version(world, "shop-db-1", 2))
+async def a_secret_that_is_sealed_anew_is_a_release_and_the_way_back_brings_the_old_one(world: World) -> None:
+    sealed(world, "shop-db-1")
+    world.apply(replicas=2, config=SEALED)
+    await world.complete()
+    assert runs_with_version(world, "shop-db-1", 2)
+    sealed(world, "shop-db-2")
+    await world.until(lambda: world.rolled_out() and runs_with_version(world, "shop-db-2", 2), "the new version")
+    assert world.numbers() == [1, 2]
+    world.patch({"rollout": {"undoTo": 1}})
+    await world.until(lambda: world.rolled_out() and runs_with_version(world, "shop-db-1", 2), "the old version")
+
+
+@scenario(ends=lambda world: world.rolled_out() and runs_with_version(world, "shop-db-2", 2))
+async def a_secret_that_does_not_open_touches_nothing_until_it_does(world: World) -> None:
+    sealed(world, "shop-db-1")
+    world.apply(replicas=2, config=SEALED)
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    sealed(world, "shop-db-1", "password cannot be opened")
+    await world.until(lambda: world.condition("Config").get("reason") == "EncryptedSecretNotReady", "told")
+    assert "password cannot be opened" in world.condition("Ready")["message"]
+    assert before == {pod.meta["uid"] for pod in world.pods()}, "what runs was touched"
+    sealed(world, "shop-db-2")
+    await world.until(lambda: world.rolled_out() and runs_with_version(world, "shop-db-2", 2), "the new version")
 
 
 # ---------------------------------------------------------------- releases in order

@@ -1,7 +1,7 @@
 {{/* What running Apps takes in a namespace, and no more: no Secrets, no exec, no eviction, no wildcard. */}}
 {{- define "fairlead.workloads.rules" -}}
 - apiGroups: [fairlead.dev]
-  resources: [apps, gates]
+  resources: [apps, gates, encryptedsecrets]
   verbs: [get, list, watch]
 - apiGroups: [fairlead.dev]
   resources: [apps/status, revisions/status]

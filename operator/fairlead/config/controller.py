@@ -1,7 +1,7 @@
-"""The config room's shell: which ConfigMaps matter to which App, and what is known of them.
+"""The config room's shell: which ConfigMaps and EncryptedSecrets matter to which App, and what is known of them.
 
 All ConfigMaps are watched, by their metadata alone; those that an App names are read in full when they changed
-(docs/adr/0009).
+(docs/adr/0009). Of EncryptedSecrets the status is enough, which names the Secret to pin: no Secret is ever read.
 """
 
 from __future__ import annotations
@@ -11,28 +11,38 @@ from collections.abc import Iterable
 
 import msgspec
 
-from fairlead.config.model import ConfigMap, ConfigObserved, Wanted, project_config_map, project_content
+from fairlead.config.model import (
+    ConfigMap,
+    ConfigObserved,
+    Sealed,
+    Wanted,
+    project_config_map,
+    project_content,
+    project_sealed,
+)
 from fairlead.config.pins import KIND, Found, wanted
 from fairlead.config.plan import plan
 from fairlead.core.actions import Failure, Plan, refused_with
 from fairlead.core.meta import Key
 from fairlead.engine.controller import Source, View
-from fairlead.kube.resources import CONFIG_MAPS
+from fairlead.kube.resources import CONFIG_MAPS, ENCRYPTED_SECRETS
 from fairlead.rollout.model import App, Revision
 
+SEALED = ENCRYPTED_SECRETS.kind
+Named = tuple[str, str, str]  # (kind, namespace, name)
 COPIES = "copies"  # index: copies of ours, by (namespace, App)
 OWNER = "owner"  # the index of Revisions and pods by their App's uid
 
 
 class ConfigPart:
-    """The copies of an App's configuration. It knows which App waits to hear of which ConfigMap: every App says so each
-    time it is looked at, so nothing is lost with the process."""
+    """The copies of an App's configuration. It knows which App waits to hear of which ConfigMap or EncryptedSecret: every App
+    says so each time it is looked at, so nothing is lost with the process."""
 
     name = "config"
 
     def __init__(self) -> None:
-        self._readers: dict[tuple[str, str], set[Key]] = defaultdict(set)  # (namespace, ConfigMap) -> Apps
-        self._named: dict[Key, frozenset[str]] = {}
+        self._readers: dict[Named, set[Key]] = defaultdict(set)
+        self._named: dict[Key, frozenset[Named]] = {}
 
     def wanted(self, view: View, app: App) -> Wanted:
         """What spec.config comes to by what is known now."""
@@ -42,8 +52,12 @@ class ConfigPart:
         def find(name: str) -> Found:
             return view.get(KIND, app.namespace, name), view.content(KIND, app.namespace, name)
 
+        def find_sealed(name: str) -> Sealed | None:
+            sealed: Sealed | None = view.get(SEALED, app.namespace, name)
+            return sealed
+
         template = msgspec.json.decode(app.spec.template)
-        return wanted(app.namespace, app.name, app.spec.config, template, find)
+        return wanted(app.namespace, app.name, app.spec.config, template, find, find_sealed)
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> ConfigObserved | None:
         app: App | None = view.get("App", key.namespace, key.name)
@@ -76,9 +90,9 @@ class ConfigPart:
     def plan(self, observed: ConfigObserved, now: float) -> Plan:
         return plan(observed, now)
 
-    def source(self) -> Source:
-        """Every ConfigMap's metadata; content where a plan asks for it."""
-        return Source(
+    def sources(self) -> tuple[Source, ...]:
+        """Every ConfigMap's metadata, and content where a plan asks for it; every EncryptedSecret's status."""
+        config_maps = Source(
             resource=CONFIG_MAPS,
             project=project_config_map,
             keys=self._concerned,
@@ -86,25 +100,38 @@ class ConfigPart:
             metadata_only=True,
             content=project_content,
         )
+        return config_maps, Source(resource=ENCRYPTED_SECRETS, project=project_sealed, keys=self._pinning)
+
+    def _pinning(self, sealed: Sealed) -> Iterable[Key]:
+        return tuple(self._readers.get((SEALED, sealed.namespace, sealed.name), ()))
 
     def _concerned(self, config_map: ConfigMap) -> Iterable[Key]:
-        asked = self._readers.get((config_map.namespace, config_map.name), ())
+        asked = self._readers.get((KIND, config_map.namespace, config_map.name), ())
         if config_map.app:
             return {*asked, Key(config_map.namespace, config_map.app)}
         return tuple(asked)
 
     def _listen(self, key: Key, app: App | None) -> None:
-        named = frozenset(entry.config_map for entry in app.spec.config if entry.config_map) if app else frozenset()
+        named = frozenset(_named(app)) if app else frozenset()
         before = self._named.get(key, frozenset())
         if named == before:
             return
-        for name in before - named:
-            self._readers[(key.namespace, name)].discard(key)
-            if not self._readers[(key.namespace, name)]:
-                del self._readers[(key.namespace, name)]
-        for name in named - before:
-            self._readers[(key.namespace, name)].add(key)
+        for one in before - named:
+            self._readers[one].discard(key)
+            if not self._readers[one]:
+                del self._readers[one]
+        for one in named - before:
+            self._readers[one].add(key)
         if named:
             self._named[key] = named
         else:
             self._named.pop(key, None)
+
+
+def _named(app: App) -> Iterable[Named]:
+    """What spec.config names that others may change."""
+    for entry in app.spec.config:
+        if entry.config_map:
+            yield KIND, app.namespace, entry.config_map
+        if entry.encrypted_secret:
+            yield SEALED, app.namespace, entry.encrypted_secret

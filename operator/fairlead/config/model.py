@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fairlead.core.actions import Read
-from fairlead.core.conditions import parse_time
+from fairlead.core.conditions import find, parse_time
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, controller_of, stable_hash
 
 
@@ -26,6 +26,7 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
     keys: tuple[str, ...] = ()
     secret: str = ""
     reload: str = ""
+    encrypted_secret: str = ""
 
     @property
     def inline(self) -> dict[str, str] | None:
@@ -35,8 +36,10 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
 
 class Pin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """One entry of a Revision's spec.config: which immutable copy its pods get (or which Secret, by name alone), and
-    where; `reload` is the word it was released with. For `history`: `source` is the ConfigMap the copy was made of, `by` who wrote it last, by the name of the field
-    manager, `keys` a short hash of each key's value."""
+    where; `reload` is the word it was released with. Of an EncryptedSecret `secret` is the version, an immutable Secret, and
+    `items` the data keys that were asked for (all, where there are none). For `history`: `source` is the ConfigMap the copy
+    was made of, or the EncryptedSecret, `by` who wrote it last, by the name of the field manager, `keys` a short hash of each
+    key's value: of what is no secret alone."""
 
     name: str
     mount_path: str = ""
@@ -47,6 +50,7 @@ class Pin(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     by: str = ""
     secret: str = ""
     reload: str = ""
+    items: tuple[str, ...] = ()
     keys: dict[str, str] = {}
 
 
@@ -76,6 +80,19 @@ class ConfigMap(msgspec.Struct, frozen=True, gc=False):
     created: float
     app: str = ""
     owner_uid: str = ""
+
+
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """What an EncryptedSecret says of itself: its Secret is never looked at. `version`: the immutable Secret that is to be
+    pinned; `keys`: its data keys; `problem`: why it is not to be pinned now ("" where it is)."""
+
+    namespace: str
+    name: str
+    uid: str
+    rv: int
+    version: str = ""
+    keys: tuple[str, ...] = ()
+    problem: str = ""
 
 
 class Lack(msgspec.Struct, frozen=True):
@@ -135,7 +152,8 @@ def digest_with(template: str, pins: Iterable[Pin]) -> str:
 
 def _meaning(pin: Pin) -> list[str]:
     """What of a pin a pod can tell; the word of a reload only where there is one, so that none is no change."""
-    return [pin.name, pin.mount_path, pin.prefix, pin.copy, pin.secret, *([pin.reload] if pin.reload else ())]
+    items = [f"item:{key}" for key in sorted(pin.items)]
+    return [pin.name, pin.mount_path, pin.prefix, pin.copy, pin.secret, *([pin.reload] if pin.reload else ()), *items]
 
 
 def content_hash(content: Content) -> str:
@@ -201,6 +219,23 @@ class _Full(msgspec.Struct, rename="camel"):
     binary_data: dict[str, str] | None = None
 
 
+class _SealedMeta(_Meta, rename="camel"):
+    generation: int = 0
+
+
+class _SealedStatus(msgspec.Struct, rename="camel"):
+    observed_generation: int = 0
+    version: str = ""
+    keys: tuple[str, ...] = ()
+    conditions: list[JSON] | None = None
+
+
+class _Sealed(msgspec.Struct):
+    metadata: _SealedMeta
+    status: _SealedStatus = msgspec.field(default_factory=_SealedStatus)
+
+
+_sealed = msgspec.json.Decoder(_Sealed)
 _metadata = msgspec.json.Decoder(_ConfigMap)
 _full = msgspec.json.Decoder(_Full)
 
@@ -219,6 +254,38 @@ def project_config_map(data: bytes) -> ConfigMap:
         (meta.labels or {}).get(LABEL_APP, ""),
         owner.uid if owner and ours else "",
     )
+
+
+def project_sealed(data: bytes) -> Sealed:
+    """An EncryptedSecret's JSON to a `Sealed`; what is sealed in it is not kept."""
+    raw = _sealed.decode(data)
+    meta, status = raw.metadata, raw.status
+    return Sealed(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        rv=int(meta.resource_version or 0),
+        version=status.version,
+        keys=status.keys,
+        problem=_problem(meta.generation, status),
+    )
+
+
+def _problem(generation: int, status: _SealedStatus) -> str:
+    """Why the version that the status names is not the one its spec asks for.
+
+    >>> ready = {"type": "Ready", "status": "True"}
+    >>> _problem(2, _SealedStatus(2, "db-1", (), [ready])), _problem(2, _SealedStatus(2, "db-1", (), [ready | {"status": "False", "message": "no"}]))
+    ('', 'no')
+    >>> _problem(2, _SealedStatus(1, "db-1", (), [ready]))[:27]
+    'it has not been opened yet;'
+    """
+    if status.observed_generation != generation:
+        return "it has not been opened yet; if that lasts, look whether `fairlead run secrets` runs (the chart's value secrets.enabled)"
+    said = find(status.conditions or (), "Ready") or {}
+    if said.get("status") != "True":
+        return str(said.get("message") or said.get("reason") or "it is not Ready")
+    return "" if status.version else "it names no version"
 
 
 def project_content(data: bytes) -> Content:

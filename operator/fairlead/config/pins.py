@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from fairlead.config.model import ConfigMap, Content, Copy, Entry, Lack, Pin, Wanted, content_hash, key_hashes, size_of
+from fairlead.config.model import (
+    ConfigMap,
+    Content,
+    Copy,
+    Entry,
+    Lack,
+    Pin,
+    Sealed,
+    Wanted,
+    content_hash,
+    key_hashes,
+    size_of,
+)
 from fairlead.core.actions import Read
 from fairlead.core.meta import JSON, truncate
 
@@ -20,8 +32,15 @@ VOLUME = "config-"  # before the entry's name: the volume's
 Found = tuple[ConfigMap | None, tuple[int, Content | None] | None]
 
 
-def wanted(namespace: str, app: str, entries: Sequence[Entry], template: JSON, find: Callable[[str], Found]) -> Wanted:
-    """What spec.config comes to, with what `find` knows of the ConfigMaps it names.
+def wanted(
+    namespace: str,
+    app: str,
+    entries: Sequence[Entry],
+    template: JSON,
+    find: Callable[[str], Found],
+    find_sealed: Callable[[str], Sealed | None] = lambda name: None,
+) -> Wanted:
+    """What spec.config comes to, with what `find` knows of the ConfigMaps it names, and `find_sealed` of the EncryptedSecrets.
 
     >>> made = wanted("default", "shop", [Entry("s", mount_path="/etc/shop", files={"a": "1"})], {}, lambda name: (None, None))
     >>> made.known, made.pins[0].copy == made.copies[0].name, made.copies[0].content.data
@@ -35,6 +54,13 @@ def wanted(namespace: str, app: str, entries: Sequence[Entry], template: JSON, f
     for entry in entries:
         if entry.secret:
             pins.append(_pin(entry))
+            continue
+        if entry.encrypted_secret:
+            sealed = pin_sealed(namespace, entry, find_sealed(entry.encrypted_secret))
+            if isinstance(sealed, Lack):
+                lacks.append(sealed)
+            else:
+                pins.append(sealed)
             continue
         content: Content | None
         if entry.inline is not None:
@@ -117,6 +143,41 @@ def _pin(entry: Entry, copy: Copy | None = None) -> Pin:
     )
 
 
+def pin_sealed(namespace: str, entry: Entry, there: Sealed | None) -> Pin | Lack:
+    """The version of an EncryptedSecret that is to be pinned, or why there is none: its own words, where it has any.
+
+    >>> entry = Entry("db", env=True, encrypted_secret="shop-db", keys=("password",))
+    >>> pin_sealed("shop", entry, Sealed("shop", "shop-db", "u", 1, "shop-db-tslp7k2525", ("password", "user"))).secret
+    'shop-db-tslp7k2525'
+    >>> pin_sealed("shop", entry, Sealed("shop", "shop-db", "u", 1, "shop-db-tslp7k2525", ("user",))).reason
+    'EncryptedSecretKeyMissing'
+    """
+    where, name = f"spec.config[{entry.name}]", entry.encrypted_secret
+    stays = "what runs is left as it is"
+    if there is None:
+        words = f"{where}.encryptedSecret: there is no EncryptedSecret {name} in namespace {namespace}; create it, or correct the name"
+        return Lack("EncryptedSecretMissing", f"{words}; {stays}")
+    if there.problem:
+        return Lack(
+            "EncryptedSecretNotReady",
+            f"{where}.encryptedSecret: of EncryptedSecret {name} no version can be pinned: {there.problem}; {stays}",
+        )
+    absent = [key for key in entry.keys if key not in there.keys]
+    if absent:
+        has = ", ".join(sorted(there.keys)[:10]) or "none"
+        words = f'{where}.keys: EncryptedSecret {name} has no key "{absent[0]}" (it has {has}); seal a value for it, or correct keys'
+        return Lack("EncryptedSecretKeyMissing", f"{words}; {stays}")
+    return Pin(
+        name=entry.name,
+        mount_path=entry.mount_path,
+        env=entry.env,
+        prefix=entry.prefix,
+        source=name,
+        secret=there.version,
+        items=entry.keys,
+    )
+
+
 def _missing(namespace: str, entry: Entry) -> Lack:
     words = f"spec.config[{entry.name}].configMap: there is no ConfigMap {entry.config_map} in namespace {namespace}; create it, or correct the name"
     return Lack("ConfigMapMissing", f"{words}; what runs is left as it is")
@@ -178,7 +239,8 @@ def add_config(pins: Sequence[Pin], pod_spec: JSON) -> JSON:
     mounted = sorted((pin for pin in pins if not pin.env), key=lambda pin: pin.name)
     volumes = [_volume(pin) for pin in mounted]
     mounts = [{"name": VOLUME + pin.name, "mountPath": pin.mount_path, "readOnly": True} for pin in mounted]
-    sources = [_env_from(pin) for pin in pins if pin.env]
+    sources = [_env_from(pin) for pin in pins if pin.env and not pin.items]
+    variables = [_variable(pin, key) for pin in pins if pin.env for key in pin.items]
 
     def configured(container: JSON) -> JSON:
         added: JSON = {}
@@ -186,6 +248,10 @@ def add_config(pins: Sequence[Pin], pod_spec: JSON) -> JSON:
             added["volumeMounts"] = [*(container.get("volumeMounts") or ()), *mounts]
         if sources:
             added["envFrom"] = [*sources, *(container.get("envFrom") or ())]
+        if variables:
+            own = container.get("env") or ()
+            taken = {variable.get("name") for variable in own}
+            added["env"] = [*(one for one in variables if one["name"] not in taken), *own]
         return container | added
 
     made = pod_spec | {
@@ -197,10 +263,17 @@ def add_config(pins: Sequence[Pin], pod_spec: JSON) -> JSON:
 
 
 def _volume(pin: Pin) -> JSON:
-    source = {"secret": {"secretName": pin.secret}} if pin.secret else {"configMap": {"name": pin.copy}}
+    source: JSON = {"secret": {"secretName": pin.secret}} if pin.secret else {"configMap": {"name": pin.copy}}
+    if pin.items:
+        source["secret"]["items"] = [{"key": key, "path": key} for key in pin.items]
     return {"name": VOLUME + pin.name, **source}
 
 
 def _env_from(pin: Pin) -> JSON:
     source: JSON = {"secretRef": {"name": pin.secret}} if pin.secret else {"configMapRef": {"name": pin.copy}}
     return source | ({"prefix": pin.prefix} if pin.prefix else {})
+
+
+def _variable(pin: Pin, key: str) -> JSON:
+    """One key as a variable: a whole source cannot be narrowed down."""
+    return {"name": pin.prefix + key, "valueFrom": {"secretKeyRef": {"name": pin.secret, "key": key}}}

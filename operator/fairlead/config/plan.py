@@ -84,6 +84,12 @@ def condition(observed: ConfigObserved) -> Condition:
                 return Condition("Config", "False", "ConfigMapMissing", lacks[0].message + more)
             case "ConfigMapKeyMissing":
                 return Condition("Config", "False", "ConfigMapKeyMissing", lacks[0].message + more)
+            case "EncryptedSecretMissing":
+                return Condition("Config", "False", "EncryptedSecretMissing", lacks[0].message + more)
+            case "EncryptedSecretNotReady":
+                return Condition("Config", "False", "EncryptedSecretNotReady", lacks[0].message + more)
+            case "EncryptedSecretKeyMissing":
+                return Condition("Config", "False", "EncryptedSecretKeyMissing", lacks[0].message + more)
             case "ConfigTooLarge":
                 return Condition("Config", "False", "ConfigTooLarge", lacks[0].message + more)
             case _:

@@ -177,6 +177,22 @@ CATALOGUE: dict[str, Advice] = {
         "spec.config names a key that its ConfigMap does not have",
         ("Add the key to the ConfigMap, or correct spec.config: the release goes on by itself.",),
     ),
+    "EncryptedSecretMissing": Advice(
+        "spec.config names an EncryptedSecret that does not exist",
+        ("Create it, or correct the name: the release goes on by itself.",),
+    ),
+    "EncryptedSecretNotReady": Advice(
+        "an EncryptedSecret that spec.config names has no version that could be released",
+        (
+            "The message has its own words, and `kubectl describe fsecret` lists every value that does not open.",
+            "Where it was never looked at, the operator's part for secrets does not run (the chart's value secrets.enabled).",
+            "The release goes on by itself; what runs is left as it is.",
+        ),
+    ),
+    "EncryptedSecretKeyMissing": Advice(
+        "spec.config names a key that its EncryptedSecret does not have",
+        ("Seal a value for it, or correct spec.config: the release goes on by itself.",),
+    ),
     "ConfigTooLarge": Advice(
         "what spec.config names does not fit into one immutable copy",
         ("Name the keys that the app needs, or split the content over several entries.",),

@@ -46,14 +46,19 @@ def runs(team: Team, theme: str, pods: int = 2) -> bool:
 # ---------------------------------------------------------------- what the schema refuses
 
 BAD = [
-    ({"mountPath": "/x"}, "exactly one of files, values, configMap and secret"),
-    ({"mountPath": "/x", "configMap": "a", "secret": "b"}, "exactly one of files, values, configMap and secret"),
+    ({"mountPath": "/x"}, "exactly one of files, values, configMap, encryptedSecret and secret"),
+    (
+        {"mountPath": "/x", "configMap": "a", "secret": "b"},
+        "exactly one of files, values, configMap, encryptedSecret and secret",
+    ),
     ({"configMap": "a"}, "exactly one of mountPath"),
     ({"mountPath": "/x", "env": True, "configMap": "a"}, "exactly one of mountPath"),
     ({"env": True, "files": {"a": "1"}}, "config[].files needs config[].mountPath"),
     ({"mountPath": "/x", "values": {"A": "1"}}, "config[].values needs config[].env"),
     ({"mountPath": "/x", "configMap": "a", "prefix": "P_"}, "config[].prefix needs config[].env"),
+    ({"env": True, "secret": "a", "encryptedSecret": "b"}, "exactly one of files, values, configMap, encryptedSecret"),
     ({"env": True, "secret": "a", "keys": ["k"]}, "config[].keys needs config[].configMap"),
+    ({"env": True, "encryptedSecret": "a", "reload": "1"}, "config[].reload needs config[].secret"),
     ({"env": True, "values": {"A": "1"}, "reload": "2"}, "config[].reload needs config[].secret"),
     ({"env": True, "secret": "a", "reload": ""}, "spec.config[0].reload"),
     ({"mountPath": "etc", "configMap": "a"}, "must be an absolute path"),
@@ -112,6 +117,50 @@ def test_trust_19_a_missing_config_map_is_told_and_awaited_and_nothing_is_touche
     config_map(team, theme="dark")
     team.wait("condition=Ready")
     assert runs(team, "dark")
+
+
+SEALED = [{"name": "db", "env": True, "encryptedSecret": "shop-db"}]
+
+
+def sealed(team: Team, version: str, ready: bool = True) -> None:
+    """Somebody seals a value anew, and its status says what came of it, as `fairlead run secrets` would."""
+    text = f"fl1:x:{'0' * 32}:{version.encode().hex()}"
+    kind = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "EncryptedSecret"}
+    team.apply({**kind, "metadata": {"name": "shop-db"}, "spec": {"values": {"password": text}}})
+    said = {"type": "Ready", "status": "True" if ready else "False", "reason": "Said", "message": "password is damaged"}
+    status = {
+        "observedGeneration": team.get("fsecret", "shop-db")["metadata"]["generation"],
+        "version": version,
+        "keys": ["password"],
+        "conditions": [{**said, "lastTransitionTime": "2026-11-21T00:00:00Z"}],
+    }
+    patch = json.dumps({"status": status})
+    team.kubectl("patch", "fsecret", "shop-db", "--subresource=status", "--type=merge", "-p", patch)
+
+
+def versions(team: Team) -> list[str]:
+    """What each pod's variables come from."""
+    return [pod["spec"]["containers"][0]["envFrom"][0]["secretRef"]["name"] for pod in team.pods()]
+
+
+def test_a_secret_that_is_sealed_anew_is_a_release_and_one_that_does_not_open_touches_nothing(team: Team) -> None:
+    sealed(team, "shop-db-1")
+    team.run(replicas=2, config=SEALED)
+    assert versions(team) == ["shop-db-1"] * 2
+    sealed(team, "shop-db-2")
+    team.wait("jsonpath={.status.revision}=2")
+    team.wait("condition=Ready")
+    assert versions(team) == ["shop-db-2"] * 2
+    before = team.uids()
+    sealed(team, "shop-db-3", ready=False)
+    team.wait("jsonpath={.status.summary}='Waiting: EncryptedSecretNotReady'")
+    assert "password is damaged" in team.condition("Config")["message"]
+    assert team.uids() == before
+    team.patch({"rollout": {"undoTo": 1}})
+    team.wait("jsonpath={.status.revision}=3")
+    eventually(lambda: versions(team) == ["shop-db-1"] * 2)
+    pins = {item["spec"]["number"]: item["spec"]["config"][0] for item in team.get("frev")["items"]}
+    assert pins[3] == {"name": "db", "env": True, "source": "shop-db", "secret": "shop-db-1"}
 
 
 def test_a_copy_that_was_deleted_is_made_again_and_copies_go_with_their_app(team: Team) -> None:

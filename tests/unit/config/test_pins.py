@@ -14,10 +14,13 @@ from fairlead.config.model import (
     Content,
     Entry,
     Pin,
+    Sealed,
+    Wanted,
     content_hash,
     digest_with,
     project_config_map,
     project_content,
+    project_sealed,
     size_of,
 )
 from fairlead.config.pins import MOST_BYTES, MOST_KEYS, Found, add_config, choose_keys, clashes, copy_name, wanted
@@ -57,6 +60,107 @@ def test_another_word_to_reload_a_secret_is_another_revision_and_no_word_is_none
     )
     assert len({before, first, second}) == 3
     assert comes_to(msgspec.structs.replace(entry, reload="2")).pins[0].reload == "2", "the Revision says which it was"
+
+
+SEALED = Entry("db", env=True, prefix="DB_", encrypted_secret="shop-db")
+OPENED = Sealed("default", "shop-db", "u", 3, "shop-db-tslp7k2525", ("password", "user"))
+
+
+def sealed_as(there: Sealed | None, entry: Entry = SEALED) -> Wanted:
+    return wanted("default", "shop", [entry], {}, found(None), lambda name: there if name == "shop-db" else None)
+
+
+def test_an_encrypted_secret_is_pinned_by_the_version_it_names_and_nothing_is_copied() -> None:
+    made = sealed_as(OPENED)
+
+    assert made.known and not made.copies and not made.reads
+    assert made.pins == (Pin("db", env=True, prefix="DB_", source="shop-db", secret="shop-db-tslp7k2525"),)
+
+
+def test_another_version_or_another_choice_of_keys_is_another_revision_and_their_order_is_none() -> None:
+    some, others = (msgspec.structs.replace(SEALED, keys=keys) for keys in (("password", "user"), ("user", "password")))
+    pins = [
+        sealed_as(OPENED),
+        sealed_as(msgspec.structs.replace(OPENED, version="shop-db-2")),
+        sealed_as(OPENED, some),
+        sealed_as(OPENED, others),
+    ]
+    first, second, chosen, reordered = (digest_with("v1", made.pins) for made in pins)
+
+    assert len({first, second, chosen}) == 3
+    assert chosen == reordered
+
+
+@pytest.mark.parametrize(
+    ("there", "reason", "words"),
+    [
+        (None, "EncryptedSecretMissing", "there is no EncryptedSecret shop-db in namespace default"),
+        (
+            msgspec.structs.replace(OPENED, problem="password is damaged"),
+            "EncryptedSecretNotReady",
+            "spec.config[db].encryptedSecret: of EncryptedSecret shop-db no version can be pinned: password is damaged",
+        ),
+        (
+            msgspec.structs.replace(OPENED, keys=("user",)),
+            "EncryptedSecretKeyMissing",
+            'has no key "password" (it has user)',
+        ),
+    ],
+)
+def test_what_keeps_a_version_from_being_pinned_is_told_and_what_runs_stays(
+    there: Sealed | None, reason: str, words: str
+) -> None:
+    made = sealed_as(there, msgspec.structs.replace(SEALED, keys=("password",)))
+
+    assert not made.known and made.pins == ()
+    assert made.lacks[0].reason == reason
+    assert words in made.lacks[0].message and "what runs is left as it is" in made.lacks[0].message
+
+
+def test_pods_get_the_whole_version_or_the_keys_that_were_chosen() -> None:
+    spec = {"containers": [{"name": "web", "env": [{"name": "DB_user", "value": "mine"}]}]}
+    whole = Pin("db", env=True, prefix="DB_", secret="shop-db-1")
+    chosen = Pin("db", env=True, prefix="DB_", secret="shop-db-1", items=("password", "user"))
+    files = Pin("tls", mount_path="/tls", secret="shop-db-1", items=("tls.key",))
+
+    variables = add_config([whole], spec)["containers"][0]
+    assert variables["envFrom"] == [{"secretRef": {"name": "shop-db-1"}, "prefix": "DB_"}]
+    some = add_config([chosen], spec)["containers"][0]
+    assert "envFrom" not in some
+    assert some["env"] == [
+        {"name": "DB_password", "valueFrom": {"secretKeyRef": {"name": "shop-db-1", "key": "password"}}},
+        {"name": "DB_user", "value": "mine"},
+    ]
+    volume = add_config([files], spec)["volumes"][0]
+    assert volume["secret"] == {"secretName": "shop-db-1", "items": [{"key": "tls.key", "path": "tls.key"}]}
+
+
+def encrypted_secret(generation: int = 2, **status: Any) -> bytes:
+    meta = {"name": "shop-db", "namespace": "default", "uid": "u", "resourceVersion": "3", "generation": generation}
+    ready = [{"type": "Ready", "status": "True", "reason": "Opened"}]
+    told = {"observedGeneration": 2, "version": "shop-db-1", "keys": ["a"], "conditions": ready, **status}
+    return msgspec.json.encode({"metadata": meta, "spec": {"values": {"a": "fl1:x"}}, "status": told})
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (encrypted_secret(), ""),
+        (encrypted_secret(3), "it has not been opened yet"),
+        (
+            encrypted_secret(conditions=[{"type": "Ready", "status": "False", "message": "a is damaged"}]),
+            "a is damaged",
+        ),
+        (encrypted_secret(conditions=[]), "it is not Ready"),
+        (encrypted_secret(version=""), "it names no version"),
+        (b'{"metadata": {"name": "shop-db", "namespace": "default", "generation": 1}}', "it has not been opened yet"),
+    ],
+)
+def test_of_an_encrypted_secret_only_what_its_newest_spec_came_to_counts(data: bytes, problem: str) -> None:
+    made = project_sealed(data)
+
+    assert made.problem.startswith(problem) and bool(made.problem) == bool(problem)
+    assert "fl1" not in repr(made)
 
 
 def test_a_config_map_that_nobody_has_read_yet_is_asked_for_and_nothing_is_known() -> None:

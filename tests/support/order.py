@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _CLUSTER = "e2e/cluster"  # has it to itself
-_FIRST = (_CLUSTER, "integration", "parity", "e2e/apps", "bench", "chart", "sim")
+_FIRST = (_CLUSTER, "integration", "parity", "chart", "sim", "e2e/apps")
 _STATELESS = ("unit", "sim", "conformance", "fairlead")
 
 

@@ -126,6 +126,7 @@ _ROWS = (
     Tool("local-path-provisioner", "github.com/rancher/local-path-provisioner", versions.LOCAL_PATH),
     # Without the pages it serves, which take another language to build.
     Tool("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", versions.PROMETHEUS),
+    Tool("kubeseal", "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", versions.KUBESEAL),
     Tool("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", versions.METRICS_SERVER),
 )
 TOOLS = {tool.name: tool for tool in _ROWS}

@@ -260,7 +260,10 @@ def accept(command: click.Command, words: list[str]) -> None:
     context = click.Context(command, info_name="fairlead")
     while isinstance(command, click.Group):
         command.parse_args(context, words)
-        verb, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+        rest = [*context._protected_args, *context.args]
+        if not rest and command.invoke_without_command:
+            return
+        verb, command, words = command.resolve_command(context, rest)
         assert command is not None, verb
         context = click.Context(command, info_name=verb, parent=context)
     command.make_context(str(command.name), words, parent=context.parent)

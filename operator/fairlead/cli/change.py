@@ -18,7 +18,7 @@ from fairlead.view.history import NoSuchRevision, undo_target
 from fairlead.view.images import short_images
 from fairlead.view.model import App, read
 
-_DRY = {"client": " (dry run)", "server": " (server dry run)", "none": ""}
+DRY = {"client": " (dry run)", "server": " (server dry run)", "none": ""}
 
 
 class Writing:
@@ -62,7 +62,7 @@ class Writing:
         elif self.output == "name":
             screen.say(f"app.fairlead.dev/{self.name}")
         else:
-            screen.say(f"app.fairlead.dev/{self.name} {told}{_DRY[self.dry_run]}")
+            screen.say(f"app.fairlead.dev/{self.name} {told}{DRY[self.dry_run]}")
 
 
 def merged(target: Any, patch: Any) -> Any:

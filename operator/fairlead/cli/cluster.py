@@ -399,6 +399,13 @@ class Cluster:
             "PATCH", resource.path(self.namespace, name), query, body=json.dumps(body).encode(), headers=headers
         )
 
+    def create(self, resource: Resource, body: JSON, *, dry_run: bool = False) -> JSON:
+        """A new object, in the namespace its metadata names. Conflict (AlreadyExists) where there is one of that name."""
+        query = _query(fieldManager=self.field_manager, fieldValidation="Strict", dryRun="All" if dry_run else "")
+        path = resource.path(body["metadata"].get("namespace") or self.namespace)
+        headers = {"Content-Type": "application/json"}
+        return self._json("POST", path, query, body=json.dumps(body).encode(), headers=headers)
+
     def log(self, pod: str, container: str, *, lines: int, previous: bool) -> str:
         """The end of a container's log."""
         query = _query(container=container, tailLines=lines, previous="true" if previous else "", limitBytes=20_000)

@@ -144,7 +144,7 @@ def change(function: F) -> F:
     return function
 
 
-class Verb(click.Command):
+class _Sections(click.Command):
     """A command whose help keeps its own flags and those about the cluster apart."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -165,6 +165,25 @@ class Verb(click.Command):
             program = ctx.find_root().info_name or "fairlead"
             with formatter.section(f"Cluster options (all of them: {program} options)"):
                 formatter.write_dl(cluster)
+
+
+class Verb(_Sections):
+    """A verb that does one thing."""
+
+
+class VerbGroup(_Sections, click.Group):
+    """A verb with verbs of its own. What was typed in place of one is not repeated: it may be a secret that slipped."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None:
+            ctx.fail(f"after its flags comes nothing, or one of: {', '.join(self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
 
 
 def _is_connection(param: click.Parameter) -> bool:

@@ -70,6 +70,10 @@ class Screen:
     def say(self, text: str) -> None:
         self.lines([Text(text)])
 
+    def text(self, text: str) -> None:
+        """Text as it is: manifests, for a file or a pipe. What is in it was made here."""
+        sys.stdout.write(text)
+
     def objects(self, value: Any, format: str) -> None:
         """Any JSON value as JSON or YAML, with what could steer a terminal escaped."""
         plain = msgspec.to_builtins(value)

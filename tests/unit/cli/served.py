@@ -204,6 +204,16 @@ class ServedCluster:
                     dry_run="dryRun" in request.query,
                 )
             )
+        if request.method == "POST":
+            return self._json(
+                await self._client.create(
+                    resource,
+                    namespace,
+                    json.dumps(body).encode(),
+                    manager=request.query.get("fieldManager", ""),
+                    dry_run="dryRun" in request.query,
+                )
+            )
         if name:
             return self._json(await self._client.get(resource, namespace, name))
         if "watch" in request.query:
@@ -252,7 +262,7 @@ class ServedCluster:
     def _authorize(
         self, request: web.Request, resource: Resource, namespace: str | None, name: str, subresource: str
     ) -> None:
-        verb = {"PATCH": "patch"}.get(request.method) or ("get" if name else "list")
+        verb = {"PATCH": "patch", "POST": "create"}.get(request.method) or ("get" if name else "list")
         verb = "watch" if "watch" in request.query else verb
         plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
         if (verb, plural) in self._forbidden:

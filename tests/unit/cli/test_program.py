@@ -12,6 +12,8 @@ from fairlead.cli import run as running
 from fairlead.cli.completion import complete_for_kubectl
 from fairlead.cli.failures import DEGRADED, ERROR, OK
 from fairlead.cli.main import CLOSED_PIPE, INTERRUPTED, called_as, program
+from fairlead.core.meta import API_VERSION
+from fairlead.kube.resources import SEALING_KEYS
 from fairlead.settings import SecretSettings, Settings, WorkloadSettings, describe
 from support.commands import REPOSITORY
 from unit.cli.conftest import Cli, Shop
@@ -30,6 +32,9 @@ VERBS = [
     "abort",
     "retry",
     "scale",
+    "seal",
+    "reseal",
+    "keys",
     "lint",
     "version",
     "completion",
@@ -37,6 +42,7 @@ VERBS = [
     "options",
 ]
 WITHOUT_A_CLUSTER = {"lint", "completion", "run", "options"}
+GROUPS = {"keys"}
 
 
 def test_help_names_every_verb_and_says_where_to_read_on(cli: Cli) -> None:
@@ -59,7 +65,7 @@ def test_every_verb_has_help(cli: Cli, verb: str) -> None:
     assert result.out.startswith(f"Usage: fairlead {verb}")
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WITHOUT_A_CLUSTER])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WITHOUT_A_CLUSTER | GROUPS])
 def test_verbs_that_ask_a_cluster_take_kubectls_flags(verb: str) -> None:
     command = program.get_command(program.make_context("fairlead", ["status"], resilient_parsing=True), verb)
     assert command is not None
@@ -117,6 +123,9 @@ def test_the_page_about_the_command_line_has_every_verb_and_every_exit_code(cli:
         (["status", "-n", "other", ""], []),
         (["status", "x"], []),
         (["pause", "shop", "--dry-run", "s"], ["server"]),
+        (["keys", "re"], ["recover", "retire"]),
+        (["keys", "retire", ""], ["0f" * 16]),
+        (["keys", "retire", "x"], []),
         (["completion", ""], ["bash", "zsh", "fish"]),
     ],
 )
@@ -127,6 +136,8 @@ def test_kubectl_gets_candidates_and_a_directive(
     words: list[str],
     candidates: list[str],
 ) -> None:
+    key = {"apiVersion": API_VERSION, "kind": "SealingKey", "metadata": {"name": "0f" * 16}}
+    shop.server.add(SEALING_KEYS, key, "")
     monkeypatch.setattr(sys, "argv", ["kubectl_complete-fairlead", *words])
     complete_for_kubectl()
     *found, directive = capsys.readouterr().out.splitlines()

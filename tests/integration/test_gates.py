@@ -150,6 +150,16 @@ REFUSED: dict[str, tuple[JSON, str]] = {
     "a clock with 25 hours": ({"checks": [{"window": {"start": "25:00"}}]}, "window.start must be a time"),
     "a zone that is a path": ({"checks": [{"window": {"timeZone": "../etc"}}]}, "window.timeZone must be a name"),
     "an interval of nothing": ({"intervalSeconds": 0, "checks": [{"pods": {}}]}, "spec.intervalSeconds"),
+    "a run of two sources": (
+        {"checks": [{"run": {"envFrom": [{"secretRef": {"name": "a"}, "configMapRef": {"name": "b"}}]}}]},
+        "exactly one of configMapRef and secretRef",
+    ),
+    "a run as root": ({"checks": [{"run": {"runAsUser": 0}}]}, "runAsUser"),
+    "trust 17: a run of a day": ({"checks": [{"run": {"timeoutSeconds": 86400}}]}, "timeoutSeconds"),
+    "a run with odd bounds": (
+        {"checks": [{"run": {"resources": {"limits": {"memory": "much"}}}}]},
+        "resources.limits.memory",
+    ),
     "trust 17: a time limit of an hour": ({"checks": [{"http": {"timeoutSeconds": 3600}}]}, "timeoutSeconds"),
 }
 
@@ -212,3 +222,93 @@ def test_an_app_whose_gates_cannot_be_meant_is_refused(plane: Lab, case: str) ->
     }
 
     assert words in refusal(plane, body)
+
+
+# ---------------------------------------------------------------- a program that judges
+
+RESTRICTED: JSON = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+SMOKE: JSON = {
+    "count": 1,
+    "errorLimit": 0,
+    "checks": [{"run": {"command": ["smoke"], "timeoutSeconds": 600}}],
+}
+
+
+def restricted(tag: str) -> JSON:
+    template = image(tag)
+    template["spec"]["containers"][0]["securityContext"] = RESTRICTED
+    return template
+
+
+def judging(team: Team) -> list[JSON]:
+    return team.pods("fairlead.dev/judges=shop")
+
+
+def end(team: Team, code: int, message: str) -> None:
+    """What a kubelet tells when the program has ended."""
+    eventually(lambda: [pod["status"]["phase"] for pod in judging(team)] == ["Running"], 60)
+    (pod,) = judging(team)
+    ended = {
+        "exitCode": code,
+        "message": message,
+        "startedAt": None,
+        "finishedAt": pod["metadata"]["creationTimestamp"],
+    }
+    status = {
+        "phase": "Failed" if code else "Succeeded",
+        "containerStatuses": [
+            {
+                "name": "check",
+                "image": "shop:2",
+                "imageID": "",
+                "ready": False,
+                "restartCount": 0,
+                "state": {"terminated": ended},
+            }
+        ],
+    }
+    patch = json.dumps({"status": status})
+    team.kubectl("patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
+
+
+def test_a_program_judges_a_release_in_a_restricted_namespace_when_the_quota_lets_it(team: Team) -> None:
+    team.lab.kubectl("label", "namespace", team.name, "pod-security.kubernetes.io/enforce=restricted")
+    gate(team, **SMOKE)
+    team.run(replicas=3, template=restricted("1"), rollout=CANARY)
+    team.kubectl("create", "quota", "small", "--hard=pods=4")
+    eventually(lambda: team.get("quota", "small")["status"].get("used", {}).get("pods") == "3", 30)
+    team.patch({"template": restricted("2")})
+    refused = "which the API server refuses"
+    eventually(lambda: any(refused in g.get("message", "") for g in team.shop()["status"].get("gates", ())), 60)
+
+    assert "exceeded quota" in team.shop()["status"]["gates"][0]["message"]
+    assert len(team.pods()) == 4, "what is refused of the gate's pod holds none of the App's"
+    assert not [p for p in team.shop()["status"].get("problems", ()) if "uota" in p["reason"]]
+    team.kubectl("delete", "quota", "small")
+    eventually(lambda: len(judging(team)) == 1, 60)
+    (pod,) = judging(team)
+
+    assert pod["spec"]["containers"][0]["image"] == "shop:2"
+    assert pod["metadata"]["ownerReferences"][0]["name"] == team.shop()["status"]["activeRevision"]
+    end(team, 0, "checked\n12 of 12 pages")
+    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 3, 60)
+    team.wait("condition=Ready")
+    (run,) = runs(team)
+    assert run["measurements"][-1]["message"] == f"{pod['metadata']['name']} ended with exit code 0: 12 of 12 pages"
+
+
+def test_a_program_that_finds_fault_takes_the_release_back_and_its_pod_is_kept_for_its_logs(team: Team) -> None:
+    gate(team, **SMOKE)
+    team.run(replicas=3, rollout=CANARY)
+    team.patch({"template": image("2")})
+    eventually(lambda: len(judging(team)) == 1, 60)
+    end(team, 3, "no basket")
+    team.wait("condition=RolledBack")
+
+    assert "ended with exit code 3: no basket" in team.condition("RolledBack")["message"]
+    assert len(judging(team)) == 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from fairlead.core.meta import JSON
-from fairlead.kube.resources import GATES
+from fairlead.core.meta import JSON, LABEL_JUDGES
+from fairlead.kube.fake import Stored
+from fairlead.kube.resources import GATES, PODS
+from sim.monitor import finished
 from sim.runner import Body, Scenario
 from sim.world import NAMESPACE, USER, World
 
@@ -53,6 +55,11 @@ def runs(world: World, number: int) -> dict[str, JSON]:
         for run in (revision.object.get("status") or {}).get("gates") or ()
         if run["release"] == number
     }
+
+
+def judging(world: World) -> list[Stored]:
+    """The pods that gates have run and that are still there."""
+    return [pod for pod in world.cluster.all(PODS, NAMESPACE) if LABEL_JUDGES in (pod.meta.get("labels") or {})]
 
 
 async def released(world: World, image: str, replicas: int = 4) -> None:
@@ -231,3 +238,41 @@ async def a_blue_green_release_is_judged_before_and_after_the_switch(world: Worl
     await world.until(lambda: "load AfterPromotion" in runs(world, 2), "measured after the switch", within=300)
     assert len(world.ready(image="shop:1")) == 2, "the way back needs no new pods"
     await released(world, "shop:2", 2)
+
+
+@story(ends="shop:1")
+async def a_program_that_finds_fault_takes_the_release_back(world: World) -> None:
+    gate(world, checks=[{"run": {"command": ["smoke"]}}], count=2)
+    world.apply(replicas=4, rollout=CANARY)
+    await world.complete()
+    world.image("shop:faulty")
+    await world.until(lambda: taken_back(world, "shop:1"), "taken back", within=300)
+    assert "ended with exit code 3: done" in world.condition("RolledBack")["message"]
+    await world.until(lambda: not judging(world), "its pod is collected", within=900)
+
+
+@story()
+async def a_program_that_cannot_be_pulled_holds_the_release_until_it_can(world: World) -> None:
+    gate(world, checks=[{"run": {"image": "smoke:bad", "timeoutSeconds": 20}}], count=1, errorLimit=0)
+    world.apply(replicas=4, rollout=CANARY)
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: world.condition("Progressing").get("reason") == "GateError", "held", within=200)
+    assert "ImagePullBackOff" in world.condition("Progressing")["message"]
+    assert len(world.ready(image="shop:1")) == 3, "nothing is taken back, nothing goes on"
+    gate(world, checks=[{"run": {"image": "smoke:1", "timeoutSeconds": 20}}], count=1, errorLimit=0)
+    await released(world, "shop:2")
+    assert len(judging(world)) == 2, "one for each measurement"
+
+
+@story(counted=False)
+async def a_newer_template_ends_the_program_that_judges_the_last_one(world: World) -> None:
+    gate(world, checks=[{"run": {"image": "smoke:unready", "timeoutSeconds": 600}}], count=1)
+    world.apply(replicas=4, rollout=CANARY)
+    await world.complete()
+    world.image("shop:2")
+    await world.until(lambda: len(judging(world)) == 1, "run")
+    gate(world, checks=[{"run": {}}], count=1)
+    world.image("shop:3")
+    await released(world, "shop:3")
+    await world.until(lambda: all(finished(pod) for pod in judging(world)), "what nobody awaits is ended")

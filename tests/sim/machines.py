@@ -37,6 +37,7 @@ class Behaviour(NamedTuple):
     pulls: bool = True
     crashes: bool = False
     exits: bool = False  # the pod ends by itself: it is evicted by its node
+    code: int = 0  # how it exits where it is run to its end (restartPolicy Never), `ready` seconds after its start
 
 
 IMAGES = {
@@ -45,6 +46,7 @@ IMAGES = {
     "crash": Behaviour(crashes=True),
     "unready": Behaviour(ready=float("inf")),
     "hog": Behaviour(exits=True),
+    "faulty": Behaviour(code=3),
 }
 
 
@@ -201,8 +203,23 @@ class Kubelets(Machine):
             self.loop.call_later(0.2, self._crash, namespace, name, uid, 1)
         elif how.exits:
             self.loop.call_later(0.2, self._evict, namespace, name, uid)
+        elif pod.object["spec"].get("restartPolicy") == "Never":
+            if how.ready != float("inf"):
+                self.loop.call_later(how.ready, self._end, namespace, name, uid, how.code)
         elif how.ready != float("inf"):
             self.loop.call_later(how.ready, self._ready, namespace, name, uid)
+
+    def _end(self, namespace: str, name: str, uid: str, code: int) -> None:
+        """The program of a pod that is run to its end has ended."""
+        phase = "Failed" if code else "Succeeded"
+        finished = timestamp(self.cluster.clock())
+        ended = {
+            "exitCode": code,
+            "reason": "Error" if code else "Completed",
+            "message": "done",
+            "finishedAt": finished,
+        }
+        self._report(namespace, name, uid, phase=phase, ready=False, state={"terminated": ended})
 
     def _judge(self, namespace: str, name: str, uid: str) -> None:
         """Ready is what containers and readinessGates come to."""

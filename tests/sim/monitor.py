@@ -9,7 +9,7 @@ from collections import Counter, deque
 from fairlead.core.conditions import parse_time
 from fairlead.core.meta import HEALTH_GATE, JSON, LABEL_APP, LABEL_REVISION, LABEL_SERVING, controller_of
 from fairlead.kube.fake import Commit, FakeCluster, Stored
-from fairlead.kube.resources import APPS, CONFIG_MAPS, NAMESPACES, PODS
+from fairlead.kube.resources import APPS, CONFIG_MAPS, NAMESPACES, PODS, REVISIONS
 from sim.machines import config_maps_of, is_ready
 
 LAG = 0.25
@@ -128,6 +128,9 @@ class Monitor:
             self.wrong(commit, "a second pod of that name")
         self._names.add(ref)
         owner = controller_of(commit.new.meta)
+        if owner is not None and owner.kind == "Revision":  # what a gate runs: for the App whose Revision it judges
+            judged = self.cluster.find(REVISIONS, commit.namespace, owner.name)
+            owner = controller_of(judged.meta) if judged else None
         ended = self._ended.get(owner.uid) if owner else 0.0
         if owner is None:
             self.wrong(commit, "created without an owner")

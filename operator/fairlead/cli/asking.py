@@ -9,7 +9,7 @@ import urllib3
 
 from fairlead.cli.session import Session
 from fairlead.core.podstate import Pod, project_pod
-from fairlead.gates.model import Answer, Ask, AskHttp, AskPods, HttpAnswer, PodsAnswer, Subject
+from fairlead.gates.model import Answer, AskHttp, AskPods, HttpAnswer, PodsAnswer, Probe, Subject
 from fairlead.gates.probe import ASKED_LIMIT, BODY_LIMIT
 from fairlead.kube.errors import ApiError
 from fairlead.kube.resources import PODS
@@ -23,7 +23,7 @@ class Asker:
         self._subject = subject
         self._url = url
 
-    def ask(self, ask: Ask) -> Answer:
+    def ask(self, ask: Probe) -> Answer:
         if isinstance(ask, AskPods):
             return PodsAnswer(tuple(self._pods()))
         if self._url is not None:

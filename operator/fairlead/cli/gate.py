@@ -18,7 +18,8 @@ from fairlead.cli.options import AppName, Verb, connection, output
 from fairlead.cli.session import Session, session_of
 from fairlead.core.meta import JSON
 from fairlead.gates.counting import joined
-from fairlead.gates.model import Check, GateSpec, Result, Subject
+from fairlead.gates.model import AskRun, Check, GateSpec, Result, Subject
+from fairlead.gates.runs import in_words
 from fairlead.plugins import registry
 
 _STYLES = {"Passed": "green", "Failed": "bold red", "Inconclusive": "yellow", "Error": "yellow"}
@@ -57,7 +58,8 @@ def test(
     ctx: click.Context, filename: str, name: str | None, only: str | None, url: str | None, output: str | None
 ) -> int:
     """Measure every check of a gate once, and print what it found. Pods and Services are asked through the API server's
-    proxy, with your rights; other addresses from this machine, whatever the operator's own allow list says.
+    proxy, with your rights; other addresses from this machine, whatever the operator's own allow list says. What a check would
+    run is told, and not run: it may change something.
 
     Exit code 0: all passed. 2: something failed, or is inconclusive. 1: something could not be measured.
 
@@ -102,6 +104,8 @@ def _one(check: Check, parameters: JSON, subject: Subject, asker: Asker) -> Resu
         if wait is not None:
             return Result("Inconclusive", "Waits", f"it waits for {wait.message}")
         ask = check.asks(parameters, subject)
+        if isinstance(ask, AskRun):
+            return Result("Inconclusive", "NotRun", f"a release would run {in_words(ask)}; nothing is run from here")
         return check.judge(parameters, asker.ask(ask) if ask is not None else None)
     except msgspec.ValidationError as error:
         return Result("Error", "Unreadable", f"it cannot be read: {error}; see: fairlead lint")
@@ -143,7 +147,24 @@ def _subject(session: Session, name: str | None) -> Subject:
     active = next((revision for revision in revisions if revision.name == app.status.active_revision), None)
     if active is None:
         raise Failed(f"App {name} runs no revision yet: there is nothing to be judged")
-    return Subject(app.metadata.namespace, name, app.metadata.uid, active.spec.template_hash, app.status.revision or 0)
+    return Subject(
+        app.metadata.namespace,
+        name,
+        app.metadata.uid,
+        active.spec.template_hash,
+        app.status.revision or 0,
+        image=first_image(active.spec.template),
+    )
+
+
+def first_image(template: JSON) -> str:
+    """The image of a template's first container.
+
+    >>> first_image({"spec": {"containers": [{"name": "web", "image": "shop:2"}]}})
+    'shop:2'
+    """
+    containers: list[JSON] = (template.get("spec") or {}).get("containers") or []
+    return str(containers[0].get("image") or "") if containers else ""
 
 
 def _lines(measured: dict[str, list[tuple[str, Result]]]) -> Iterator[Text]:

@@ -17,7 +17,8 @@ class Create(msgspec.Struct, frozen=True):
     """Create one object. `body` is the encoded object, its name already in it; `name` is what expectations wait for.
 
     AlreadyExists is resolved by a live read: the same controlling owner's uid (`owner_uid`) means it is done. Without an owner
-    the name alone says what the object is (a key's id), and whoever was first has done it.
+    the name alone says what the object is (a key's id), and whoever was first has done it. `purpose`: of one that is none of
+    many alike, as an App's pods are; then a refusal of it says nothing of the others.
     """
 
     kind: str
@@ -25,6 +26,7 @@ class Create(msgspec.Struct, frozen=True):
     name: str
     body: bytes
     owner_uid: str = ""
+    purpose: str = ""
 
 
 class Apply(msgspec.Struct, frozen=True):

@@ -17,7 +17,14 @@ import msgspec
 from fairlead.core import gated as gates
 from fairlead.core.conditions import parse_time
 from fairlead.core.gated import Gated
-from fairlead.core.meta import ANNOTATION_RESTARTED_AT, API_VERSION, LABEL_APP, LABEL_REVISION, LABEL_SERVING
+from fairlead.core.meta import (
+    ANNOTATION_RESTARTED_AT,
+    API_VERSION,
+    LABEL_APP,
+    LABEL_JUDGES,
+    LABEL_REVISION,
+    LABEL_SERVING,
+)
 
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 
@@ -50,6 +57,7 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     container: str = ""  # the container the problem is about
     exit_code: int | None = None
     gated: Gated | None = None  # with readinessGates of ours only
+    judges: str = ""  # label fairlead.dev/judges: the App whose release it is run to judge; it is none of its pods
 
     @property
     def active(self) -> bool:
@@ -166,13 +174,13 @@ _STARTING = {"", "ContainerCreating", "PodInitializing"}
 
 
 def project_pod(data: bytes) -> Pod | None:
-    """A pod's JSON to a `Pod`; None for a pod that neither an App owns nor our label marks."""
+    """A pod's JSON to a `Pod`; None for a pod that neither an App owns nor a label of ours marks."""
     raw = _decoder.decode(data)
     meta = raw.metadata
     labels = meta.labels or {}
     owner = next((ref for ref in meta.owner_references or () if ref.controller), None)
     ours = owner is not None and owner.kind == "App" and owner.api_version == API_VERSION
-    if not ours and LABEL_APP not in labels:
+    if not ours and LABEL_APP not in labels and LABEL_JUDGES not in labels:
         return None
     status = raw.status
     ready = next((c for c in status.conditions or () if c.type == "Ready"), None)
@@ -207,6 +215,7 @@ def project_pod(data: bytes) -> Pod | None:
         container=intern(container),
         exit_code=code,
         gated=gated,
+        judges=intern(labels.get(LABEL_JUDGES, "")),
     )
 
 

@@ -68,7 +68,8 @@ class Job:
 
 
 class Executor:
-    """Order: creates, applies and patches of everything but pods, one after the other (a Revision before its pods);
+    """Order: creates, applies and patches of everything but pods, one after the other (a Revision before its pods; so are
+    single pods with a purpose of their own);
     then pod creates, pod changes and all deletes, side by side, each in its own lane. Only the pods that a plan names
     after a pod's deletion wait: each takes the place of one that was deleted, or an operator that dies in between
     would leave more pods than the surge allows."""
@@ -95,7 +96,7 @@ class Executor:
         creates, replacements = _pod_creates(job.actions)
         deletes = [a for a in job.actions if isinstance(a, Delete)]
         changes = [a for a in job.actions if a.kind == POD and not isinstance(a, Create | Delete)]
-        first = [a for a in job.actions if a.kind != POD and not isinstance(a, Delete)]
+        first = [a for a in job.actions if not isinstance(a, Delete) and (a.kind != POD or _apart(a))]
         for action in first:
             await self._one(job, action)
         if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
@@ -175,7 +176,7 @@ class Executor:
         """Whether the action is done."""
         verb, kind, name = verb_of(action), kind_of(action), action.name
         if self._failures.holds(job.key, verb, kind, name, job.generation):
-            job.blocked = job.blocked or (isinstance(action, Create) and kind != POD)
+            job.blocked = job.blocked or (isinstance(action, Create) and action.kind != POD)
             return False
         try:
             done = await self._perform(job, action)
@@ -188,7 +189,7 @@ class Executor:
         if done:
             job.outcome.succeeded += 1
             job.done[(verb, kind, name)] = None
-        elif isinstance(action, Create) and kind != POD:
+        elif isinstance(action, Create) and action.kind != POD:
             job.blocked = True
         return done
 
@@ -467,7 +468,7 @@ def _pod_creates(actions: Sequence[Action]) -> tuple[list[Create], list[Create]]
     for action in actions:
         if action.kind == POD and isinstance(action, Delete):
             current = after
-        elif action.kind == POD and isinstance(action, Create):
+        elif action.kind == POD and isinstance(action, Create) and not _apart(action):
             current.append(action)
     return before, after
 
@@ -480,18 +481,32 @@ def _giving_way(actions: Sequence[Action]) -> frozenset[Delete]:
     >>> [delete.name for delete in _giving_way([one, Create("Pod", "default", "new", b"{}"), two])]
     ['one']
     """
-    creates = [index for index, action in enumerate(actions) if action.kind == POD and isinstance(action, Create)]
+    creates = [
+        index
+        for index, action in enumerate(actions)
+        if action.kind == POD and isinstance(action, Create) and not _apart(action)
+    ]
     before = actions[: creates[-1]] if creates else ()
     return frozenset(action for action in before if action.kind == POD and isinstance(action, Delete))
 
 
+def _apart(action: Action) -> bool:
+    """A create of something that is none of many alike."""
+    return isinstance(action, Create) and bool(action.purpose)
+
+
 def kind_of(action: Action) -> str:
-    """What RBAC and refusals speak of: who may write pods may not write their status.
+    """What RBAC and refusals speak of: who may write pods may not write their status. A pod with a purpose of its own may be
+    refused for what it is, and the App's pods be taken.
 
     >>> kind_of(Patch("Pod", "default", "one", b"{}", "status")), kind_of(Patch("Pod", "default", "one", b"{}"))
     ('Pod/status', 'Pod')
     """
-    return f"{action.kind}/{action.subresource}" if isinstance(action, Patch) and action.subresource else action.kind
+    match action:
+        case Patch(subresource=part) | Create(purpose=part) if part:
+            return f"{action.kind}/{part}"
+        case _:
+            return action.kind
 
 
 def verb_of(action: Action) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Source, View
 from fairlead.gates.counting import joined, recorded
-from fairlead.gates.model import Checks, Gate, Result, Subject, project_gate
+from fairlead.gates.model import Answer, AskRun, Checks, Gate, Ran, Result, Subject, project_gate
 from fairlead.gates.plan import GatesObserved, Measure, kinds, named, plan
-from fairlead.gates.probe import Prober
+from fairlead.gates.probe import Prober, read_run
 from fairlead.kube.client import Client
 from fairlead.kube.resources import GATES
 from fairlead.rollout.model import App
+
+OWNER = "owner"  # the index of Revisions by their App's uid
+JUDGING = "judging"  # the index of pods that gates have run, by their Revision's
 
 
 class GatesPart:
@@ -38,7 +41,14 @@ class GatesPart:
             if (gate := view.get("Gate", key.namespace, name)) is not None:
                 gates[name] = gate
         active = app.status.get("activeRevision") or ""
-        return GatesObserved(app, gates, view.get("Revision", key.namespace, active) if active else None)
+        revisions = view.by("Revision", OWNER, app.uid)
+        return GatesObserved(
+            app,
+            gates,
+            view.get("Revision", key.namespace, active) if active else None,
+            pods=tuple(pod for revision in revisions for pod in view.by("Pod", JUDGING, revision.uid)),
+            failures=failures,
+        )
 
     def plan(self, observed: GatesObserved, now: float) -> Plan:
         return plan(observed, now, self._checks)
@@ -59,15 +69,25 @@ class Measurer:
         self._prober = prober
 
     async def run(self, task: Measure, client: Client) -> Result:
-        return await self.measure(task.spec.checks, task.subject, client)
+        return await self.measure(task.spec.checks, task.subject, client, task.ran)
 
-    async def measure(self, checks: tuple[JSON, ...], subject: Subject, client: Client) -> Result:
-        """All checks are asked at the same time, and judged in their order."""
+    async def measure(
+        self, checks: tuple[JSON, ...], subject: Subject, client: Client, ran: Sequence[Ran] = ()
+    ) -> Result:
+        """All checks are asked at the same time, and judged in their order. `ran`: the pods of those that were run, in the
+        same order."""
         asked = [(check, spec, check.asks(spec, subject)) for check, spec in kinds(checks, self._checks)]
+        runs = iter(ran)
+        pods = [next(runs, None) if isinstance(wanted, AskRun) else None for _, _, wanted in asked]
 
         async def ask(index: int) -> Result:
             check, spec, wanted = asked[index]
-            answer = await self._prober.ask(wanted, subject, client) if wanted is not None else None
+            answer: Answer = None
+            if isinstance(wanted, AskRun):
+                pod = pods[index]
+                answer = await read_run(pod, subject.namespace, client) if pod else None
+            elif wanted is not None:
+                answer = await self._prober.ask(wanted, subject, client)
             return check.judge(spec, answer)
 
         return joined(await asyncio.gather(*map(ask, range(len(asked)))))

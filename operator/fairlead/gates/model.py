@@ -95,6 +95,7 @@ class Subject(msgspec.Struct, frozen=True):
     number: int
     approved: bool = False
     pod: Pod | None = None
+    image: str = ""  # of the revision's first container
 
     @property
     def selector(self) -> str:
@@ -120,7 +121,15 @@ class AskHttp(msgspec.Struct, frozen=True):
     default: str = ""  # the setting that names the address, where none is given
 
 
-Ask = AskPods | AskHttp
+class AskRun(msgspec.Struct, frozen=True):
+    """A pod that is run to its end, once for each measurement. timeout: seconds from its making."""
+
+    spec: JSON
+    timeout: float
+
+
+Probe = AskPods | AskHttp  # what a Prober is asked
+Ask = Probe | AskRun
 
 
 class PodsAnswer(msgspec.Struct, frozen=True):
@@ -139,7 +148,23 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-Answer = PodsAnswer | tuple[HttpAnswer, ...] | None
+class RunAnswer(msgspec.Struct, frozen=True):
+    """How the pod that was run ended: its program's exit code and last words; or (`error`) why that is not known."""
+
+    pod: str
+    code: int = 0
+    message: str = ""
+    error: str = ""
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """A pod whose end is the answer, by its name; or (`error`) why nothing more is awaited of it."""
+
+    pod: str
+    error: str = ""
+
+
+Answer = PodsAnswer | RunAnswer | tuple[HttpAnswer, ...] | None
 
 
 class Result(msgspec.Struct, frozen=True):

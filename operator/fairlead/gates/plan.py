@@ -10,40 +10,49 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from fairlead.core.actions import Errand, Plan, merge_requeue
+from fairlead.core.actions import Action, Errand, Failure, Plan, merge_requeue
 from fairlead.core.conditions import Condition, parse_time, timestamp
 from fairlead.core.meta import JSON
+from fairlead.core.podstate import Pod
 from fairlead.gates.model import (
     BACKGROUND,
+    Ask,
     Check,
     Checks,
     Gate,
     GateSpec,
+    Ran,
     Run,
     Subject,
     Wait,
     measured_at,
     runs_of,
 )
+from fairlead.gates.runs import Judgement, collected, trial
 from fairlead.rollout.model import App, Revision, approved_gates, progress_of
 
 
 class GatesObserved(msgspec.Struct, frozen=True):
-    """All that decides about an App's gates: those that it names and that there are, and the Revision that is released."""
+    """All that decides about an App's gates: those that it names and that there are, the Revision that is released, and the
+    pods that gates have run for any of the App's Revisions."""
 
     app: App
     gates: Mapping[str, Gate] = {}
     revision: Revision | None = None
+    pods: tuple[Pod, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 class Measure(msgspec.Struct, frozen=True):
-    """The errand of one measurement: the run's, when it has been measured `taken` times."""
+    """The errand of one measurement: the run's, when it has been measured `taken` times. `ran`: the pods that were run for
+    it, in the order of the checks that asked for them."""
 
     subject: Subject
     name: str
     moment: str
     taken: int
     spec: GateSpec
+    ran: tuple[Ran, ...] = ()
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -75,25 +84,42 @@ def plan(observed: GatesObserved, now: float, checks: Checks) -> Plan:
     if app.deleting or app.invalid:
         return Plan()
     if revision is None:
-        return Plan(status={"conditions": conditions} if conditions else None)
+        gone, later = collected(observed.pods, frozenset(), now)
+        return Plan(tuple(gone), status={"conditions": conditions} if conditions else None, requeue_after=later)
     runs = runs_of(revision.status, revision_number(app))
+    pods = {pod.name: pod for pod in observed.pods if pod.owner_uid == revision.uid}
+    actions: list[Action] = []
+    awaited_pods: list[str] = []
     said, errands, waits = [], [], []
     for one in judged(app, observed.gates, revision):
         run = runs.get((one.name, one.moment)) or Run(one.name, one.moment, revision_number(app))
         subject = subject_of(app, revision, one.name)
         wait = Wait(one.problem) if one.problem else None if run.over else awaited(one.spec, subject, checks, now)
+        due = due_at(run, one)
+        ran: tuple[Ran, ...] = ()
+        if not wait and not run.over and due <= now and settled(app):
+            judgement = Judgement(subject, revision.name, revision.uid, one.name, one.moment, run.taken)
+            tried = trial(judgement, asks_of(one.spec, subject, checks), pods, observed.failures, now)
+            actions += tried.creates
+            awaited_pods += tried.names
+            wait, ran = tried.wait, tried.ran
         said.append(report(run, one, wait))
         if wait or run.over:
             waits.append(max(0.0, wait.until - now) if wait and wait.until is not None else None)
             continue
-        due = due_at(run, one)
         waits.append(max(0.0, due - now) if due > now else None)
-        if due <= now and app.status.get("observedGeneration") == app.generation:
-            errands.append(errand(revision, Measure(subject, one.name, one.moment, run.taken, one.spec)))
+        if due <= now and settled(app):
+            errands.append(errand(revision, Measure(subject, one.name, one.moment, run.taken, one.spec, ran)))
+    gone, later = collected(observed.pods, frozenset(awaited_pods), now)
     status: JSON = {"conditions": conditions} if conditions else {}
     if said:
         status["gates"] = said
-    return Plan(status=status or None, errands=tuple(errands), requeue_after=merge_requeue(*waits))
+    return Plan((*actions, *gone), status or None, errands=tuple(errands), requeue_after=merge_requeue(*waits, later))
+
+
+def settled(app: App) -> bool:
+    """The status speaks of the spec as it is: what is to be measured may have changed with it."""
+    return bool(app.status.get("observedGeneration") == app.generation)
 
 
 def judged(app: App, gates: Mapping[str, Gate], revision: Revision) -> Iterator[Judged]:
@@ -187,6 +213,12 @@ def kinds(written: Iterable[JSON], checks: Checks) -> Iterator[tuple[Check, JSON
                 yield checks[kind], parameters or {}
 
 
+def asks_of(spec: GateSpec, subject: Subject, checks: Checks) -> list[Ask]:
+    """What the checks of a gate want to know, in their order."""
+    asks = (check.asks(parameters, subject) for check, parameters in kinds(spec.checks, checks))
+    return [ask for ask in asks if ask is not None]
+
+
 def due_at(run: Run, one: Judged) -> float:
     """When the next measurement is due: the delay after the beginning, then the interval after the last.
 
@@ -218,7 +250,33 @@ def report(run: Run, one: Judged, wait: Wait | None) -> JSON:
 def subject_of(app: App, revision: Revision, gate: str) -> Subject:
     number = revision_number(app)
     approved = gate in approved_gates(app.asked.approve, number)
-    return Subject(app.namespace, app.name, app.uid, revision.hash, number, approved)
+    return Subject(app.namespace, app.name, app.uid, revision.hash, number, approved, image=image_of(revision))
+
+
+class _Container(msgspec.Struct):
+    image: str = ""
+
+
+class _PodSpec(msgspec.Struct):
+    containers: list[_Container] = []
+
+
+class _Template(msgspec.Struct):
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+
+
+_template = msgspec.json.Decoder(_Template)
+
+
+def image_of(revision: Revision) -> str:
+    """The image of a revision's first container.
+
+    >>> from fairlead.rollout.testing import make_revision
+    >>> image_of(make_revision())
+    'shop:1'
+    """
+    containers = _template.decode(revision.template).spec.containers
+    return containers[0].image if containers else ""
 
 
 def revision_number(app: App) -> int:

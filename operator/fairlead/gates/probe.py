@@ -19,7 +19,18 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from fairlead import __version__
 from fairlead.core.podstate import Pod, project_pod
 from fairlead.gates.guard import Guard, as_address
-from fairlead.gates.model import Answer, Ask, AskHttp, AskPods, HttpAnswer, PodsAnswer, Subject
+from fairlead.gates.model import (
+    Answer,
+    AskHttp,
+    AskPods,
+    HttpAnswer,
+    PodsAnswer,
+    Probe,
+    Ran,
+    RunAnswer,
+    Subject,
+)
+from fairlead.gates.runs import answer_of
 from fairlead.kube.client import Client
 from fairlead.kube.errors import NotFound
 from fairlead.kube.resources import PODS, SERVICES
@@ -33,7 +44,7 @@ _DOMAIN = ".svc.cluster.local"
 class Prober(Protocol):
     """Who carries out what checks ask for."""
 
-    async def ask(self, ask: Ask, subject: Subject, client: Client) -> Answer:
+    async def ask(self, ask: Probe, subject: Subject, client: Client) -> Answer:
         """The answer; what cannot be had is told in it. ApiError where the API server does not answer."""
         ...
 
@@ -45,7 +56,7 @@ class NetworkProber:
         self._guard = guard
         self._settings = {"prometheus": prometheus.rstrip("/")}
 
-    async def ask(self, ask: Ask, subject: Subject, client: Client) -> Answer:
+    async def ask(self, ask: Probe, subject: Subject, client: Client) -> Answer:
         if isinstance(ask, AskPods):
             return PodsAnswer(tuple(pod for pod, _ in await read_pods(subject, client)))
         try:
@@ -137,6 +148,16 @@ async def read_pods(subject: Subject, client: Client) -> list[tuple[Pod, msgspec
         if pod is not None and pod.active and pod.owner_uid == subject.app_uid:
             found.append((pod, raw))
     return sorted(found, key=lambda pair: pair[0].name)
+
+
+async def read_run(ran: Ran, namespace: str, client: Client) -> RunAnswer:
+    """How a pod that was run has ended, as the API server has it."""
+    if ran.error:
+        return RunAnswer(ran.pod, error=ran.error)
+    try:
+        return answer_of(msgspec.json.decode(await client.get(PODS, namespace, ran.pod)))
+    except NotFound:
+        return RunAnswer(ran.pod, error="it was deleted before it could be read")
 
 
 def api_servers(server: str, environ: Mapping[str, str]) -> list[tuple[str, int]]:

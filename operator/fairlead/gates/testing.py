@@ -13,6 +13,7 @@ from fairlead.gates.checks.approval import ApprovalCheck
 from fairlead.gates.checks.http import HttpCheck
 from fairlead.gates.checks.pods import PodsCheck
 from fairlead.gates.checks.prometheus import PrometheusCheck
+from fairlead.gates.checks.run import RunCheck
 from fairlead.gates.checks.window import WindowCheck
 from fairlead.gates.model import Checks, GateEntry
 from fairlead.rollout.model import App
@@ -27,6 +28,7 @@ def make_checks() -> Checks:
         "prometheus": PrometheusCheck(),
         "approval": ApprovalCheck(),
         "window": WindowCheck(),
+        "run": RunCheck(),
     }
 
 

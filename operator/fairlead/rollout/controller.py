@@ -22,6 +22,7 @@ from fairlead.rollout.pods import Shaper
 
 OWNER = "owner"  # index: the controlling App's uid
 GROUP = "group"  # index: Apps by (namespace, spec.rollout.releaseGroup)
+JUDGING = "judging"  # index: pods that gates have run, by the uid of the Revision they judge
 LABELLED = "labelled"  # index: objects with an App's label that this App does not own, by (namespace, label)
 
 
@@ -110,6 +111,7 @@ def sources() -> tuple[Source, ...]:
             keys=_parents,
             indexes={
                 OWNER: lambda pod: pod.owner_uid if pod.owner_kind == "App" else None,
+                JUDGING: lambda pod: pod.owner_uid if pod.judges and pod.owner_kind == "Revision" else None,
                 LABELLED: lambda pod: (pod.namespace, pod.app) if pod.app and not _owned_by_its_app(pod) else None,
             },
         ),
@@ -148,8 +150,10 @@ def _owned_by_its_app(pod: Pod) -> bool:
 
 
 def _parents(child: Pod | Revision) -> Iterable[Key]:
-    """The App that owns it and the App whose label it carries: an orphan concerns the latter."""
+    """The App that owns it and the App whose label it carries: an orphan concerns the latter. What is no App's pod may be run
+    to judge one."""
     owner = child.owner_name if getattr(child, "owner_kind", "App") == "App" else ""
     if owner == child.app:  # as good as always, and asked twice per pod event
+        owner = owner or getattr(child, "judges", "")
         return (Key(child.namespace, owner),) if owner else ()
     return [Key(child.namespace, name) for name in sorted((owner, child.app)) if name]

@@ -169,3 +169,18 @@ def test_a_file_without_gates_is_told(shop: Shop, cli: Cli, tmp_path: Path) -> N
     file.write_text("kind: Service\n")
 
     assert "there is no gate in it that has checks" in cli("gate", "test", "-f", str(file)).err
+
+
+def test_what_a_check_would_run_is_told_and_not_run(shop: Shop, cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    file.write_text("""
+kind: Gate
+metadata: {name: smoke}
+spec: {checks: [{run: {command: [smoke, --all], timeoutSeconds: 60}}]}
+""")
+    result = cli("gate", "test", "-f", str(file), "--app", "shop")
+
+    what = "a pod of registry.example/shop:1 with the command smoke --all, as user 65534, for 60 s at most"
+    assert result.lines == ["gate smoke", f"  Inconclusive  run: a release would run {what}; nothing is run from here"]
+    assert result.code == 2
+    assert {request.method for request in shop.server.requests} == {"GET"}

@@ -4,6 +4,7 @@ cases    one App of 1000 pods, then 200 Apps of 5: create, roll to a new image, 
 crowd    10,000 pods: memory, rest, the way back after a restart
 latency  from a pod event to the write that answers it, at 1000 events a second
 releases a canary 10/50/100 of 1000 pods beside a plain roll; from a promotion to the last label of the switch
+secrets  4000 EncryptedSecrets: from the start of the process until all are open, the way back after a restart, one value's cost
 
 Each contender gets a fresh lab (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, 50 KWOK nodes). They take
 turns, in another order each round; figures are medians. Compare within one run only: walls depend on the machine and on
@@ -24,7 +25,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import contenders, labs, latency, machine, page, process, replay, reporting, writes
+from bench import contenders, labs, latency, machine, page, process, replay, reporting, sealed, writes
 from bench.contenders import Contender
 from bench.crowd import Crowd, Restart
 from bench.measuring import Course
@@ -40,7 +41,7 @@ from substrate.lab import State
 from substrate.progress import Failure, Progress, seconds
 
 PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
-PARTS = ("cases", "crowd", "latency", "releases")
+PARTS = ("cases", "crowd", "latency", "releases", "secrets")
 
 Lines = tuple[bytes, ...]
 Measured = Callable[[Course, HttpClient, Contender], Awaitable[Turn]]
@@ -70,6 +71,8 @@ class Wish:
     """How long latency is measured."""
     idle: float
     """Seconds for which rest is looked at."""
+    sealed: int
+    """EncryptedSecrets."""
     rounds: int
     only: tuple[str, ...]
     cores: int
@@ -77,8 +80,8 @@ class Wish:
     folder: Path
 
 
-FULL = Wish(PARTS, 1000, 10_000, 1000, 10.0, 60.0, _ROUNDS, _USUAL, 2, (), paths.REPOSITORY / "build")
-QUICK = replace(FULL, pods=200, crowd=500, rate=200, seconds=1.0, idle=1.0, rounds=1)
+FULL = Wish(PARTS, 1000, 10_000, 1000, 10.0, 60.0, 4000, _ROUNDS, _USUAL, 2, (), paths.REPOSITORY / "build")
+QUICK = replace(FULL, pods=200, crowd=500, rate=200, seconds=1.0, idle=1.0, sealed=50, rounds=1)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -191,6 +194,10 @@ def _turns(wish: Wish) -> Iterator[Turn]:
                 turn = _releases(name, wish)
                 _say(f"releases: {reporting.in_words(turn)}")
                 yield turn
+    if "secrets" in wish.parts and OURS in wish.only:
+        turn = _sealed(wish)
+        _say(f"secrets: {reporting.in_words(turn)}")
+        yield turn
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
@@ -252,6 +259,20 @@ def _releases(name: str, wish: Wish) -> Turn:
             return uvloop.run(_on(state, name, wish, {}, measured))[0]
         with process.running(state, wish.folder / "bench-operator.log", wish.profiler) as pid:
             return uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))[0]
+
+
+def _sealed(wish: Wish) -> Turn:
+    """Thousands of EncryptedSecrets in a lab of their own."""
+
+    async def measured(operator: process.Operator) -> dict[str, float]:
+        client = _connected(state)
+        try:
+            return await sealed.measure(client, operator, wish.sealed)
+        finally:
+            await client.close()
+
+    with _lab(OURS) as state, process.installed(state, wish.folder / "bench-secrets.log", "secrets") as operator:
+        return Turn(OURS, wish.pods, (), uvloop.run(measured(operator)))
 
 
 def _kcm(state: State) -> Restart:
@@ -325,6 +346,7 @@ def _about(wish: Wish, turns: Sequence[Turn], took: float) -> dict[str, object]:
         "each": _EACH,
         "crowd": wish.crowd,
         "rate": wish.rate,
+        "sealed": wish.sealed,
         "idle": round(wish.idle),
         "rounds": wish.rounds,
         "seconds": round(took),

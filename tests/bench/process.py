@@ -21,7 +21,6 @@ from substrate.lab import State
 from substrate.progress import Failure
 
 _NAMESPACE = "fairlead-system"
-_ACCOUNT = "fairlead-workloads"
 _CHART = paths.REPOSITORY / "charts" / "fairlead"
 _TEMPLATES = ("serviceaccount", "rbac", "flowschema")
 _READY_WITHIN = 30.0
@@ -30,9 +29,11 @@ _READY_WITHIN = 30.0
 class Operator:
     """One operator process after another, each started with what a kubeconfig lets it do."""
 
-    def __init__(self, kubeconfig: Path, log: Path) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, process: str = "workloads") -> None:
+        """`process`: what `fairlead run` is told, workloads or secrets."""
         self._kubeconfig = kubeconfig
         self._log = log
+        self._name = process
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -44,12 +45,14 @@ class Operator:
             "KUBECONFIG": str(self._kubeconfig),
             "POD_NAME": "bench",
             "POD_NAMESPACE": _NAMESPACE,
-            "FAIRLEAD_LEASE_NAME": _ACCOUNT,
+            "FAIRLEAD_LEASE_NAME": _account(self._name),
             "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
             "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{_free_port()}",
         }
         with self._log.open("ab") as out:
-            self._process = subprocess.Popen(_command(), stdout=out, stderr=subprocess.STDOUT, env=environment)
+            self._process = subprocess.Popen(
+                _command(self._name), stdout=out, stderr=subprocess.STDOUT, env=environment
+            )
         return self._process.pid
 
     def wait_ready(self) -> None:
@@ -70,11 +73,11 @@ class Operator:
 
 
 @contextmanager
-def installed(state: State, log: Path) -> Iterator[Operator]:
+def installed(state: State, log: Path, process: str = "workloads") -> Iterator[Operator]:
     """Fairlead's kinds and rights in a lab, and an operator that is yet to be started; it ends with the context."""
     _install(state)
     log.write_bytes(b"")
-    operator = Operator(_kubeconfig(state), log)
+    operator = Operator(_kubeconfig(state, process), log, process)
     try:
         yield operator
     finally:
@@ -102,8 +105,13 @@ def _beside(profiler: Sequence[str], pid: int) -> Iterator[None]:
         running.send_signal(signal.SIGINT)  # what a person at its terminal would send: it writes what it has
 
 
-def _command() -> list[str]:
-    return [sys.executable, "-m", "fairlead", "run", "workloads"]
+def _command(process: str) -> list[str]:
+    return [sys.executable, "-m", "fairlead", "run", process]
+
+
+def _account(process: str) -> str:
+    """The chart's service account, and Lease."""
+    return f"fairlead-{process}"
 
 
 def _install(state: State) -> None:
@@ -112,7 +120,7 @@ def _install(state: State) -> None:
     shown = [part for name in _TEMPLATES for part in ("--show-only", f"templates/{name}.yaml")]
     manifest = run(
         tools.TOOLS["helm"].link, "template", "fairlead", _CHART, "--namespace", _NAMESPACE,
-        "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
+        "--set", "secrets.enabled=true", "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
     )  # fmt: skip
     tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
     _wait_served(state)
@@ -129,12 +137,12 @@ def _wait_served(state: State) -> None:
     api.close()
 
 
-def _kubeconfig(state: State) -> Path:
+def _kubeconfig(state: State, process: str) -> Path:
     """A kubeconfig of the service account: the operator is held to its roles and waits in its own queues."""
-    token = _kubectl(state, "create", "token", _ACCOUNT, "-n", _NAMESPACE).strip()
+    token = _kubectl(state, "create", "token", _account(process), "-n", _NAMESPACE).strip()
     config = json.loads(Path(state.kubeconfig).read_text())
     config["users"] = [{"name": "admin", "user": {"token": token}}]
-    file = Path(state.directory) / "workloads.kubeconfig"
+    file = Path(state.directory) / f"{process}.kubeconfig"
     file.touch(mode=0o600)
     file.write_text(json.dumps(config))
     return file

@@ -59,6 +59,10 @@ SINGLES = {
     "event_rate": ("per s", "pod events meanwhile"),
     "canary": ("s", "a canary 10/50/100 without pauses; upstream: a plain roll"),
     "promotion": ("ms", "promotion to all the traffic moved, ten pods"),
+    "secrets_start": ("s", "start to all EncryptedSecrets open"),
+    "secrets_restart": ("s", "restart to a lost Secret made again, all others in place"),
+    "seal_cost": ("µs", "one value sealed"),
+    "open_cost": ("µs", "one value opened"),
 }
 
 TITLES = {
@@ -100,6 +104,7 @@ GOALS = {
     "event_to_write_p99": Goal("ours", 50, 0),
     "idle_cpu": Goal("ours", 1.0),
     "restart": Goal("ours", 5, 1),
+    "secrets_start": Goal("ours", 60, 0),
 }
 
 # Bare pods are made by the benchmark itself, which watches them too.

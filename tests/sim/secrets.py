@@ -321,6 +321,7 @@ async def a_key_secret_with_rubbish_in_it_spoils_no_other(world: World) -> None:
     body = restored_rubbish()
     world.cluster.apply(SECRETS, OPS, body["metadata"]["name"], body, USER, force=True)
     await world.rest()
+    assert [key.meta["name"] for key in keys(world)] == [good.meta["name"]], "rubbish is not published"
     assert [key.meta["name"] for key in keys(world, "Active")] == [good.meta["name"]]
 
 

@@ -6,6 +6,7 @@ own namespace. Everything else about a Secret that is not ours is read live, one
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from fairlead.secrets.plan import SecretObserved, plan, summarise
 from fairlead.secrets.ring import KeyObserved, Known, RingObserved, Unpublished
 from fairlead.secrets.stored import KeySecret, project
 from fairlead.secrets.suites import PrivateKey, PublicKey, default_suite, generate
+
+log = logging.getLogger(__name__)
 
 ALL = "all"  # index: every record of the kind
 KEYS = "keys"  # index: Secrets of private keys, by namespace
@@ -212,6 +215,7 @@ class RingPart:
         self._terms = terms
         self._known = known
         self._spare = generate(default_suite())
+        self._told: set[str] = set()  # uids of Secrets that hold no key: no SealingKey may be there to say it
         self._wrapped: dict[str, tuple[JSON, ...]] = {}  # by kid: sealing gives another text each time
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> RingObserved:
@@ -220,6 +224,7 @@ class RingPart:
             self._spare = generate(default_suite())
         published = {known.kid for known in keys}
         own = [secret for secret in secrets if not secret.minting]
+        self._tell(secrets)
         return RingObserved(
             namespace=self._terms.namespace,
             keys=keys,
@@ -236,6 +241,12 @@ class RingPart:
 
     def plan(self, observed: RingObserved, now: float) -> Plan:
         return ring.plan(observed, now)
+
+    def _tell(self, secrets: Iterable[KeySecret]) -> None:
+        for secret in secrets:
+            if secret.problem and secret.uid not in self._told:
+                self._told.add(secret.uid)
+                log.warning("Secret %s/%s is no private key: %s", secret.namespace, secret.name, secret.problem)
 
     def _recovery(self, secret: KeySecret) -> tuple[JSON, ...]:
         if secret.private is not None and secret.kid not in self._wrapped:

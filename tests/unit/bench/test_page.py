@@ -13,6 +13,7 @@ RUN: dict[str, Any] = {
     "parents": 200,
     "each": 5,
     "crowd": 10_000,
+    "sealed": 4000,
     "rate": 1000,
     "idle": 60,
     "rounds": 3,

@@ -68,7 +68,9 @@ def sections(path: str, schema: Schema) -> Iterator[str]:
     """A section for this object and for every object in it."""
     yield f"## {path}"
     yield schema.get("description", "")
-    if path == TEMPLATE and "properties" in schema:
+    if path == TEMPLATE and "spec" in schema.get(
+        "properties", {}
+    ):  # an EncryptedSecret has a template too, of a Secret
         yield from template(schema)
         return
     yield table(schema)

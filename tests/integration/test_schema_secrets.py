@@ -88,6 +88,15 @@ def test_trust_64_a_pasted_secret_is_refused_and_not_repeated(api: Lab) -> None:
             assert CANARY not in str(lint_errors(body))
 
 
+def test_trust_64_a_pasted_secret_of_another_type_is_not_repeated_either(api: Lab) -> None:
+    for values in (CANARY, {"password": 8675309}, {"password": [CANARY]}):
+        body = encrypted_secret(values=values)
+        said = refusal(api, body) + str(lint_errors(body))
+
+        assert CANARY not in said
+        assert "8675309" not in said
+
+
 def test_trust_65_types_that_make_credentials_are_refused(api: Lab) -> None:
     for forbidden in (
         "kubernetes.io/service-account-token",

@@ -79,6 +79,14 @@ def test_a_reference_page_is_what_its_definition_makes(kind: str) -> None:
     assert page.read_text() == gen_docs.page(crd(kind)), "run hack/gen_docs.py"
 
 
+def test_only_a_pods_template_is_left_to_the_pages_of_kubernetes() -> None:
+    pages = {kind: gen_docs.page(crd(kind)) for kind in ("App", "EncryptedSecret")}
+
+    assert "PodTemplateSpec" in pages["App"]
+    assert "PodTemplateSpec" not in pages["EncryptedSecret"]
+    assert "| `type` | string |" in pages["EncryptedSecret"]
+
+
 def test_the_sources_name_the_version_of_kubernetes_they_were_taken_from() -> None:
     committed = json.loads((REPOSITORY / "hack" / "gen" / "podtemplate.openapi.json").read_text())
 

@@ -107,6 +107,28 @@ def test_trust_2_not_a_number_is_no_number_of_replicas() -> None:
 
 
 @pytest.mark.parametrize(
+    "values", [{"password": "canary-1"}, {"password": 8675309}, "canary-1", {"password": ["canary-1"]}]
+)
+def test_trust_64_a_secret_that_somebody_forgot_to_seal_is_refused_and_not_repeated(values: Any) -> None:
+    head = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "EncryptedSecret", "metadata": {"name": "db"}}
+    for made in ({"values": values}, {"recipients": [{"name": "staging", "values": values}]}):
+        found = remarks(json.dumps({**head, "spec": made}))
+        assert found and all(" error " in remark for remark in found)
+        assert not [remark for remark in found if "canary" in remark or "8675309" in remark]
+
+
+def test_an_encrypted_secret_and_a_sealing_key_are_linted_by_their_own_definitions() -> None:
+    sealed = f"fl1:x:{'0' * 32}:{'A' * 100}"
+    secret = {"kind": "EncryptedSecret", "metadata": {"name": "db"}, "spec": {"values": {"password": sealed}}}
+    key = {"kind": "SealingKey", "metadata": {"name": "0" * 32}, "spec": {"suite": "x", "publicKey": "A" * 43 + "="}}
+    for body in (secret, key):
+        made = {"apiVersion": "fairlead.dev/v1alpha1", **body}
+        assert remarks(json.dumps(made)) == []
+        made["spec"]["valeus"] = 1
+        assert "there is no field 'valeus' here" in remarks(json.dumps(made))[0]
+
+
+@pytest.mark.parametrize(
     ("template", "found"),
     [
         ({"spec": {"containers": []}}, "spec.template.spec.containers: must have at least 1 items, not 0"),

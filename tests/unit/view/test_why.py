@@ -242,6 +242,14 @@ def test_a_diff_names_the_keys_of_configuration_that_changed_and_who_changed_the
     assert lines == ["-by:kubectl-edit", "+by:argocd", "-B:k2", "+B:z9"]
 
 
+def test_a_diff_names_the_versions_of_a_secret_and_nothing_of_what_they_hold() -> None:
+    pin = {"name": "db", "env": True, "source": "shop-db", "secret": "shop-db-tslp7k2525"}
+    one = read({"metadata": {"name": "a"}, "spec": {"config": [pin]}}, Revision)
+    two = read({"metadata": {"name": "b"}, "spec": {"config": [pin | {"secret": "shop-db-sntrzmbcdd"}]}}, Revision)
+    lines = [line.replace(" ", "") for line in diff(one, two)[2:] if line[0] in "+-"]
+    assert lines == ["-secret:shop-db-tslp7k2525", "+secret:shop-db-sntrzmbcdd"]
+
+
 def test_a_missing_config_map_is_named_with_the_way_out_and_what_runs() -> None:
     words = "spec.config[s].configMap: there is no ConfigMap settings in namespace shop; create it"
     said = [

@@ -140,7 +140,20 @@ def _type(validator: Any, type: str, value: Any, schema: Schema) -> Found:
     if value is None and schema.get("nullable"):
         return
     if not validator.is_type(value, type):
+        if _secret(schema):
+            yield ValidationError(f"must be {_article(type)}; what stands there is not shown, for it may be a secret")
+            return
         yield ValidationError(f"must be {_article(type)}, not {describe(value)}{_repair(value, type)}")
+
+
+def _secret(schema: Schema) -> bool:
+    """Whether what is wrong there must not be repeated: a password, or a map of them.
+
+    >>> _secret({"type": "string", "format": "password"}), _secret({"additionalProperties": {"format": "password"}}), _secret({})
+    (True, True, False)
+    """
+    extra = schema.get("additionalProperties")
+    return "password" in (schema.get("format"), extra.get("format") if isinstance(extra, dict) else None)
 
 
 def _article(type: str) -> str:

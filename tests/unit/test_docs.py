@@ -157,6 +157,14 @@ def headings(page: Path) -> list[str]:
     return markdown.headings(page.read_text())
 
 
+def test_decisions_are_numbered_in_a_row() -> None:
+    """Two that are written at the same time tend to take the same number."""
+    decisions = sorted((DOCS / "adr").glob("*.md"))
+    titles = [path.read_text().partition("\n")[0] for path in decisions]
+    assert [path.name[:4] for path in decisions] == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    assert [title.split(".")[0] for title in titles] == [f"# {number}" for number in range(1, len(decisions) + 1)]
+
+
 def test_every_page_can_be_reached_from_the_index() -> None:
     """A link to a folder reaches the pages in it."""
     reached: set[Path] = set()

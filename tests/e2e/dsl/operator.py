@@ -12,7 +12,7 @@ JSON = dict[str, Any]
 
 NAMESPACE = "fairlead-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:fairlead-workloads"
-CRDS = ("apps.fairlead.dev", "revisions.fairlead.dev", "gates.fairlead.dev")
+CRDS = tuple(f"{kind}.fairlead.dev" for kind in ("apps", "revisions", "gates", "encryptedsecrets", "sealingkeys"))
 _SELECTOR = "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=workloads"
 _LEASE = "fairlead-workloads"
 

@@ -22,6 +22,7 @@ from fairlead import __version__
 from fairlead.engine.controller import Controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.health import Health
+from fairlead.gates import credentials
 from fairlead.gates.guard import parse
 from fairlead.gates.probe import NetworkProber, api_servers
 from fairlead.kube.config import Access, ConfigError, Login, login
@@ -52,7 +53,8 @@ def _workloads(settings: WorkloadSettings, access: Access) -> list[Controller]:
     from fairlead.app import app_controller
 
     guard = parse(settings.gate_allow, api_servers(access.server, os.environ))
-    return [app_controller(NetworkProber(guard, settings.gate_prometheus))]
+    known = credentials.parse(settings.gate_credentials)
+    return [app_controller(NetworkProber(guard, settings.gate_prometheus, known))]
 
 
 def _secrets(settings: SecretSettings, access: Access) -> list[Controller]:

@@ -12,9 +12,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from fairlead.engine.settings import EngineSettings, LeaseSettings
-from fairlead.gates import guard
+from fairlead.gates import credentials, guard
 
 if TYPE_CHECKING:  # cryptography takes a moment to load, which no other verb has to wait for
     from fairlead.secrets.suites import PublicKey
@@ -122,6 +123,10 @@ class WorkloadSettings(Settings):
         "Whom gates may ask besides an App's own Services and pods: host, host:port, *.domain, or a network such as 10.0.0.0/8.",
     )
     gate_prometheus: str = _setting("", "Address of the Prometheus that gates ask where they name none. Empty: none.")
+    gate_credentials: tuple[str, ...] = _setting(
+        (),
+        "What gates say to servers that want to know who asks: ORIGIN=FILE for a bearer token, ORIGIN=HEADER:FILE for another header, such as https://prom.example=/run/prom/token. It is sent to that scheme, host and port alone.",
+    )
 
     def check(self) -> None:
         Settings.check(self)
@@ -131,6 +136,7 @@ class WorkloadSettings(Settings):
             raise SettingsError(f"--gate-allow: {error}") from None
         if self.gate_prometheus and not self.gate_prometheus.startswith(("http://", "https://")):
             raise SettingsError(f"--gate-prometheus: {self.gate_prometheus!r} is no http or https URL")
+        _check_credentials(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +233,18 @@ def _parse(setting: Setting, given: Any) -> Any:
 
 
 _WORDS = {bool: "true or false", int: "whole number", float: "number of seconds", str: "text", tuple: "list"}
+
+
+def _check_credentials(settings: WorkloadSettings) -> None:
+    """Each can be read, and is for a server that gates may ask: one that is never sent was meant for another."""
+    try:
+        known = credentials.parse(settings.gate_credentials)
+    except ValueError as error:
+        raise SettingsError(f"--gate-credentials: {error}") from None
+    allowed, own = guard.parse(settings.gate_allow), known.of(settings.gate_prometheus)
+    for origin, credential in known.by_origin.items():
+        parts = urlsplit(origin)
+        if credential != own and allowed.refuses_name(parts.hostname or "", parts.port or 0):
+            raise SettingsError(
+                f"--gate-credentials: {origin} is nobody whom gates may ask: name its host in --gate-allow, or take it away"
+            )

@@ -8,6 +8,7 @@ import yaml
 
 import fairlead
 from fairlead import settings
+from fairlead.gates.credentials import parse
 from support.commands import REPOSITORY, execute
 from support.helm import CHART, Manifest, helm, render
 
@@ -185,6 +186,29 @@ def test_replicas_keep_apart_unless_told_otherwise() -> None:
 def test_the_image_is_what_is_asked_for_and_the_test_uses_the_same(image: dict[str, str], expected: str) -> None:
     for pod in pod_specs(render({"image": image})):
         assert [each["image"] for each in pod["containers"]] == [expected]
+
+
+def test_a_gates_credential_is_mounted_into_the_operator_alone_and_told_as_a_setting() -> None:
+    entries = [
+        {"origin": "https://prom.example:9091", "secret": "prom", "key": "token"},
+        {"origin": "https://metrics.example", "secret": "metrics", "key": "key", "header": "X-Api-Key"},
+    ]
+    values = {"gates": {"allow": ["*.example"], "credentials": entries}}
+    pod, (main,) = operator_pod(values), operator_pod(values)["containers"]
+    told = next(each["value"] for each in main["env"] if each["name"] == "FAIRLEAD_GATE_CREDENTIALS")
+    files = [credential.file for credential in parse(told.split(",")).by_origin.values()]
+    mounts = {mount["name"]: mount["mountPath"] for mount in main["volumeMounts"]}
+    volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+
+    assert [f"{mounts[name]}/{secret['items'][0]['path']}" for name, secret in volumes.items()] == files
+    assert [(secret["secretName"], secret["items"][0]["key"]) for secret in volumes.values()] == [
+        ("prom", "token"),
+        ("metrics", "key"),
+    ]
+    assert all(secret["optional"] for secret in volumes.values()), (
+        "a missing Secret must not keep the operator from running"
+    )
+    assert not any("secret" in volume for volume in operator_pod()["volumes"])
 
 
 def test_every_setting_it_is_given_is_one_it_knows() -> None:

@@ -51,6 +51,10 @@ def test_a_misspelt_value_is_named(values: dict[str, Any], named: str) -> None:
         ({"flowSchema": {"matchingPrecedence": 1}}, "/flowSchema/matchingPrecedence"),
         ({"networkPolicy": {"apiServer": {"ports": []}}}, "/networkPolicy/apiServer/ports"),
         ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.1"]}}}, "/networkPolicy/apiServer/cidrs/0"),
+        (
+            {"gates": {"credentials": [{"origin": "prom.example", "secret": "s", "key": "k"}]}},
+            "/gates/credentials/0/origin",
+        ),
         ({"serviceMonitor": {"interval": "30"}}, "/serviceMonitor/interval"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else value,

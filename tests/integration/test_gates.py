@@ -15,6 +15,7 @@ from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import JSON, Team, image
 
+TOKEN = "t0ken-of-the-operators-own"
 STEPS = [{"weight": 25}, {"gate": "errors"}, {"weight": 50}]
 CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
 QUERY = {"query": 'errors{app="$(app)",revision="$(revision)"}', "success": {"max": 0.01}, "failure": {"min": 0.05}}
@@ -28,10 +29,13 @@ def backend() -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
-def plane(backend: Backend) -> Iterator[Lab]:
+def plane(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    token = tmp_path_factory.mktemp("credentials") / "value"
+    token.write_text(TOKEN)
+    asking = {"gate_prometheus": backend.address, "gate_credentials": f"{backend.address}={token}"}
     with whole_lab("gates") as lab:
         install(lab)
-        with Operator(lab, gate_allow="127.0.0.0/8", gate_prometheus=backend.address):
+        with Operator(lab, gate_allow="127.0.0.0/8", **asking):
             yield lab
 
 
@@ -39,6 +43,7 @@ def plane(backend: Backend) -> Iterator[Lab]:
 def _well(backend: Backend) -> None:
     backend.value = "0"
     backend.asked.clear()
+    backend.told.clear()
 
 
 def gate(team: Team, **spec: object) -> None:
@@ -66,6 +71,7 @@ def test_a_canary_is_measured_and_goes_on_and_its_revision_keeps_what_was_measur
     assert (run["name"], run["moment"], run["phase"], run["taken"]) == ("errors", "Step2", "Passed", 2)
     assert run["measurements"][-1]["value"] == "1/1 ready, 0"
     assert len(backend.asked) == 2
+    assert backend.told == [f"Bearer {TOKEN}"] * 2 and TOKEN not in json.dumps(team.get("fapp,frev,events"))
     revision = team.shop()["status"]["activeRevision"].rpartition("-")[2]
     assert f"revision%3D%22{revision}%22" in backend.asked[0]
 

@@ -14,12 +14,14 @@ class Backend:
         self.value: str | None = "0"
         self.special: dict[str, str] = {}
         self.asked: list[str] = []
+        self.told: list[str | None] = []  # each request's Authorization
         backend = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 query = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 backend.asked.append(query)
+                backend.told.append(self.headers["Authorization"])
                 value = next((said for part, said in backend.special.items() if part in query), backend.value)
                 series = [] if value is None else [{"metric": {}, "value": [1, value]}]
                 body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": series}}).encode()

@@ -39,6 +39,12 @@ def test_outside_a_pod_the_lease_is_in_the_contexts_namespace() -> None:
         ("FAIRLEAD_LEADER_ELECTION", "perhaps", "no true or false"),
         ("FAIRLEAD_LOG_LEVEL", "loud", "none of debug, info"),
         ("FAIRLEAD_LOG_FORMAT", "xml", "neither text nor json"),
+        ("FAIRLEAD_GATE_CREDENTIALS", "https://prom.example", "is neither ORIGIN=FILE nor ORIGIN=HEADER:FILE"),
+        (
+            "FAIRLEAD_GATE_CREDENTIALS",
+            "https://prom.example=/run/token",
+            "https://prom.example:443 is nobody whom gates may",
+        ),
         ("FAIRLEAD_LEASE_DURATION", "5", "--lease-duration must be above"),
         ("FAIRLEAD_LEASE_DURATION", "soon", "no number of seconds"),
     ],
@@ -85,3 +91,13 @@ def test_the_private_keys_are_in_the_pods_own_namespace_which_is_watched_too_whe
 def test_nonsense_about_keys_is_told_before_anything_starts(variable: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(SecretSettings, {}, {variable: value})
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [{"gate_allow": "*.example:443"}, {"gate_prometheus": "https://prom.example/"}],
+    ids=["allowed", "its own"],
+)
+def test_a_credential_is_for_a_server_that_gates_may_ask(allowed: dict[str, str]) -> None:
+    given = allowed | {"gate_credentials": "https://prom.example=/run/token"}
+    assert load(WorkloadSettings, given, {}).gate_credentials == ("https://prom.example=/run/token",)

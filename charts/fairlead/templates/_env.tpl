@@ -6,6 +6,14 @@
 {{- with .Values.gates.prometheus }}
 - {name: FAIRLEAD_GATE_PROMETHEUS, value: {{ . | quote }}}
 {{- end }}
+{{- with .Values.gates.credentials }}
+{{- $entries := list }}
+{{- range $index, $one := . }}
+{{- $header := ternary (printf "%s:" (toString $one.header)) "" (not (empty $one.header)) }}
+{{- $entries = append $entries (printf "%s=%s/etc/fairlead/credentials/%d/value" $one.origin $header $index) }}
+{{- end }}
+- {name: FAIRLEAD_GATE_CREDENTIALS, value: {{ join "," $entries | quote }}}
+{{- end }}
 {{- end }}
 
 {{- define "fairlead.secrets.env" -}}

@@ -1,6 +1,7 @@
 """The one place where gates measure: reads pods and Services from the API server, and asks over HTTP what the guard allows.
 
-Nothing is sent but the request itself: no credentials, no cookies. Redirects are answers. Time and size are bounded.
+Nothing is sent but the request itself, no cookies, and a credential only to the origin the operator's owner gave it for.
+Redirects are answers. Time and size are bounded.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from fairlead import __version__
 from fairlead.core.podstate import Pod, project_pod
+from fairlead.gates.credentials import MOST_BYTES, SETTING, Credential, Credentials, hidden
 from fairlead.gates.guard import Guard, as_address
 from fairlead.gates.model import (
     Answer,
@@ -50,10 +53,11 @@ class Prober(Protocol):
 
 
 class NetworkProber:
-    """The real one. `prometheus`: the operator's own address of it, "" for none."""
+    """The real one. `prometheus`: the operator's own address of it, "" for none. `credentials`: what it says of itself."""
 
-    def __init__(self, guard: Guard, prometheus: str = "") -> None:
+    def __init__(self, guard: Guard, prometheus: str = "", credentials: Credentials = Credentials()) -> None:
         self._guard = guard
+        self._credentials = credentials
         self._settings = {"prometheus": prometheus.rstrip("/")}
 
     async def ask(self, ask: Probe, subject: Subject, client: Client) -> Answer:
@@ -98,7 +102,7 @@ class NetworkProber:
             return await _own_service(ask, own, port, rest or "/", subject, client, scheme=parts.scheme)
         if not trusted and (why := self._guard.refuses_name(host, port)):
             raise _Refused(host, why)
-        return _Target(f"{host}:{port}", url, host, port)
+        return _Target(f"{host}:{port}", url, host, port, credential=self._credentials.of(url))
 
     # ------------------------------------------------------------ asking
 
@@ -107,6 +111,11 @@ class NetworkProber:
         literal = as_address(target.host)
         if target.why or (literal is not None and (target := self._checked(target, literal)).why):
             return HttpAnswer(target.where, error=target.why)
+        try:
+            content = _content_of(target.credential)
+            sent = dict([target.credential.sent(content)]) if target.credential else {}
+        except (OSError, ValueError) as error:
+            return HttpAnswer(target.where, error=_unusable(error))
         connector = aiohttp.TCPConnector(
             resolver=_Resolver(self._guard), use_dns_cache=False, force_close=True, ssl=target.verify
         )
@@ -123,10 +132,11 @@ class NetworkProber:
                     "POST" if ask.form else "GET",
                     target.url,
                     data=dict(ask.form) if ask.form else None,
-                    headers={"Host": target.name} if target.name else None,
+                    headers=sent | ({"Host": target.name} if target.name else {}),
                     allow_redirects=False,
                 ) as response:
                     body = await _bounded(response)
+                    body = hidden(body, content) if target.credential else body
                     return HttpAnswer(target.where, response.status, body, loop.time() - began)
         except TimeoutError:
             return HttpAnswer(target.where, error=f"no answer within {ask.timeout:g} s")
@@ -185,6 +195,7 @@ class _Target(msgspec.Struct, frozen=True):
     name: str = ""
     verify: bool = True
     why: str = ""
+    credential: Credential | None = None
 
 
 class _Refused(Exception):
@@ -292,6 +303,20 @@ def _service_name(host: str, namespace: str) -> str:
     if rest == namespace:
         return name
     return name if not rest and "." not in host else ""
+
+
+def _content_of(credential: Credential | None) -> bytes:
+    """The file as it is now: a kubelet puts a new one there when the Secret changes. It is small, and in memory."""
+    if credential is None:
+        return b""
+    with Path(credential.file).open("rb") as file:
+        return file.read(MOST_BYTES + 2)
+
+
+def _unusable(error: Exception) -> str:
+    """Why a credential cannot be sent: never what it is, nor where the operator has it."""
+    why = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+    return f"the operator's credential for it cannot be used: {why}; see its setting {SETTING}"
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

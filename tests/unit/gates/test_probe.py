@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from fairlead.kube.resources import NAMESPACES
 from fairlead.rollout.testing import make_pods
 
 SUBJECT = Subject("shop", "web", "app-uid", "v2", 2)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LOOPBACK = parse(["127.0.0.0/8"])
 
 
@@ -42,8 +43,8 @@ async def answer(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[int]:
-    runner = web.AppRunner(_app(), shutdown_timeout=0, handler_cancellation=True)
+async def server(answers: Handler = answer) -> AsyncIterator[int]:
+    runner = web.AppRunner(_app(answers), shutdown_timeout=0, handler_cancellation=True)
     await runner.setup()
     listening = socket.create_server(("127.0.0.1", 0))
     await web.SockSite(runner, listening).start()
@@ -53,9 +54,9 @@ async def server() -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-def _app() -> web.Application:
+def _app(answers: Handler) -> web.Application:
     made = web.Application()
-    made.router.add_route("*", "/{path:.*}", answer)
+    made.router.add_route("*", "/{path:.*}", answers)
     return made
 
 

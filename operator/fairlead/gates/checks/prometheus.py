@@ -83,6 +83,9 @@ class PrometheusCheck:
         said = answer[0]
         if said.error:
             return Result("Error", "NoAnswer", f"{said.where}: {said.error}")
+        if said.status in (401, 403):
+            words = f"{said.where} answered {said.status}: it wants a credential from the operator, or another one (chart value gates.credentials)"
+            return Result("Error", "NotAllowed", words)
         try:
             value = value_of(said.body)
         except ValueError as error:

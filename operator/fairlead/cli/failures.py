@@ -45,6 +45,11 @@ class Degraded(Failed):
     exit_code = DEGRADED
 
 
+def warn(text: str) -> None:
+    """Something worth a thought that stops nothing."""
+    print(f"warning: {text}", file=sys.stderr)
+
+
 META_ACCESS = "fairlead.access"  # where a verb's context keeps which cluster it talks to
 
 

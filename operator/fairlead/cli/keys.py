@@ -14,11 +14,10 @@ from click.shell_completion import CompletionItem
 
 from fairlead.cli.change import DRY, merged, without_managed_fields
 from fairlead.cli.completing import sealing_key_names
-from fairlead.cli.failures import Failed
+from fairlead.cli.failures import Failed, warn
 from fairlead.cli.options import Verb, VerbGroup, change, connection, output
 from fairlead.cli.render import columns, header
 from fairlead.cli.screen import Screen
-from fairlead.cli.seal import warn
 from fairlead.cli.sealing import backup, files
 from fairlead.cli.sealing.making import rendered
 from fairlead.cli.sealing.published import COMPROMISED, RETIRED, Published, newest, published, sealer
@@ -59,7 +58,7 @@ def keys() -> None:
     is in the operator's namespace alone, and sealed to your recovery keys if you have made any."""
 
 
-@keys.command("list", cls=Verb)
+@keys.command("list", cls=Verb, short_help="List the keys: state, age, what still uses each.")
 @output("json", "yaml")
 @connection
 @click.pass_context
@@ -82,7 +81,7 @@ def _row(key: Published, recovery: int, now: float) -> list[str]:
     return [key.kid, key.suite, key.state or key.wish, age(key.created, now), objects, str(recovery)]
 
 
-@keys.command(cls=Verb)
+@keys.command(cls=Verb, short_help="Print the key that seals, or a backup.")
 @click.argument("kid", required=False, shell_complete=kids)
 @click.option("--all", "everything", is_flag=True, help="All keys, for seal --verify without a cluster.")
 @click.option("--private", is_flag=True, help="A backup: the private keys too, sealed to recovery keys.")
@@ -219,7 +218,7 @@ class Target(NamedTuple):
         return True
 
 
-@keys.command("import", cls=Verb)
+@keys.command("import", cls=Verb, short_help="Bring a backup's keys into this cluster, to open.")
 @click.argument("file")
 @recovery_option
 @dry_run
@@ -235,7 +234,7 @@ def import_(ctx: click.Context, file: str, recovery: str, dry_run: str, operator
         target.publish(_manifest(raw, private, "DecryptOnly"))
 
 
-@keys.command(cls=Verb)
+@keys.command(cls=Verb, short_help="Make lost private keys again, by a recovery key.")
 @click.option(
     "-f", "--filename", metavar="FILE", help="SealingKeys of a file (git, a backup) instead of the cluster's."
 )
@@ -307,7 +306,7 @@ class Wish(NamedTuple):
             screen.say(f"sealingkey.fairlead.dev/{kid} {told}{DRY[self.dry_run]}")
 
 
-@keys.command(cls=Verb)
+@keys.command(cls=Verb, short_help="Have a new key made now.")
 @click.argument("kid", required=False, shell_complete=kids)
 @click.option("--compromised", is_flag=True, help="Somebody may have this key (the one that seals, or KID).")
 @change
@@ -340,7 +339,7 @@ def rotate(
         )
 
 
-@keys.command(cls=Verb)
+@keys.command(cls=Verb, short_help="Let a key go that nothing uses any more.")
 @click.argument("kid", shell_complete=kids)
 @change
 @connection
@@ -363,7 +362,7 @@ def retire(ctx: click.Context, kid: str, dry_run: str, field_manager: str, outpu
     Wish(session, dry_run, output).write(raw, RETIRED, "retires")
 
 
-@keys.command(cls=Verb)
+@keys.command(cls=Verb, short_help="Make a recovery key.")
 @click.option(
     "--recovery", "file", required=True, metavar="FILE", help="Where the private half goes; the public one: FILE.pub."
 )

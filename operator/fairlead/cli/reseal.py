@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import click
 
-from fairlead.cli.failures import Failed
+from fairlead.cli.failures import Failed, warn
 from fairlead.cli.options import Verb, connection
-from fairlead.cli.seal import edited, warn
 from fairlead.cli.sealing import files, ledger, live
 from fairlead.cli.sealing.backup import opened, recovery_key, sealing_keys_in
+from fairlead.cli.sealing.into import edited
 from fairlead.cli.sealing.making import checked_envelope
 from fairlead.cli.sealing.manifest import Found, found_in
 from fairlead.cli.sealing.sealers import Sealers, in_cluster, sealers, text_of

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fairlead.cli.failures import Failed
+from fairlead.cli.failures import Failed, warn
 from fairlead.cli.kubeconfig import ConfigError
 from fairlead.cli.options import Verb, VerbGroup, connection, connection_values, output
-from fairlead.cli.sealing import files, ledger, live, manifest, values
-from fairlead.cli.sealing.making import checked_envelope, rendered, sealed
+from fairlead.cli.sealing import files, into, ledger, live, values
+from fairlead.cli.sealing.making import rendered, sealed
 from fairlead.cli.sealing.manifest import Found
 from fairlead.cli.sealing.sealers import Sealers, sealers, text_of
-from fairlead.cli.sealing.splice import CannotEdit, Edit, spliced
 from fairlead.cli.sealing.values import Plain
 from fairlead.cli.session import Session, session_of
-from fairlead.secrets.envelope import Scope, parse
+from fairlead.secrets.envelope import Scope
 
 ARGV = (
     "--from-literal: the value stays in your shell's history, and others on this machine can see it while this runs; "
@@ -157,112 +156,28 @@ def _context_namespace(session: Session, scope: Scope) -> str:
 
 def _put_into(session: Session, asked: Asked, file: str, book: ledger.Ledger) -> None:
     text = text_of(file)
-    found = _chosen(file, text, asked.name)
-    given = _fitting(found, file, asked)
+    found = into.chosen(file, text, asked.name)
+    into.fits(file, found, asked.scope, Plain(namespace=_flag_namespace()))
     keys = _sealers(session, asked.key_file, asked.recipients)
+    given = _values_for(file, found, asked)
     known = live.values_behind(session, found.namespace, found.name) if asked.key_file is None else {}
 
     def same(envelope: str, value: bytes) -> bool:
         behind = known.get(envelope)
         return book.holds(envelope, value) if behind is None else behind == value
 
-    edits, changed = merged(found, given, keys, same, file)
-    for key in changed:
-        book.note(next(edit.value for edit in edits if edit.path == ("spec", "values", key)), given[key])
-    if edits:
-        files.replace(Path(file), edited(file, text, found, edits))
-    click.echo(f"{file}: {_told(changed, len(given))}", err=True)
+    work = into.merged(file, found, given, keys, same)
+    if work.edits:
+        files.replace(Path(file), into.edited(file, text, found, work.edits))
+    for key, envelope in work.sealed.items():
+        book.note(envelope, given[key])
+    click.echo(f"{file}: {_told(list(work.sealed), len(given))}", err=True)
 
 
-def merged(
-    found: Found, given: Mapping[str, bytes], keys: Sealers, same: Callable[[str, bytes], bool], file: str
-) -> tuple[list[Edit], list[str]]:
-    """What to write into the file, and the keys whose values are other ones now. A value that is the same as the one behind the
-    envelope that is there is not sealed again, so that git shows no change where there is none."""
-    own, edits, changed = found.values, [], []
-    for key, value in given.items():
-        envelope = own.get(key)
-        if envelope is None or not same(checked_envelope(file, key, envelope), value):
-            _refuse_another_clusters(file, key, envelope, keys)
-            edits.append(Edit(("spec", "values", key), keys.seal(found.place(key), value)))
-            changed.append(key)
-    edits += _for_recipients(found, given, keys, changed, file)
-    return edits, changed
-
-
-def _refuse_another_clusters(file: str, key: str, envelope: str | None, keys: Sealers) -> None:
-    """The wrong context is a common slip, and would take the value away from the cluster whose it is."""
-    if envelope is not None and keys.known is not None and parse(envelope).kid not in keys.known:
-        raise Failed(
-            f"{file}: {key} is sealed to a key that this cluster does not have: choose the context of its cluster; to seal for this one all "
-            "the same: fairlead keys export > key.yaml, and --key key.yaml"
-        )
-
-
-def _for_recipients(
-    found: Found, given: Mapping[str, bytes], keys: Sealers, changed: list[str], file: str
-) -> Iterable[Edit]:
-    lost = [name for name in found.recipients if changed and name not in keys.others]
-    if lost:
-        raise Failed(
-            f"{file}: it is sealed for {', '.join(lost)} too, where the old value would stay: add --recipient {lost[0]}=FILE with the key "
-            "of that cluster (there: fairlead keys export)"
-        )
-    fresh = []
-    for name in keys.others:
-        there = found.recipient(name)
-        if there is None:
-            fresh.append(
-                {"name": name, "values": {key: keys.seal_for(name, found.place(key), given[key]) for key in given}}
-            )
-            continue
-        index, values = there
-        for key in given:
-            if key in changed or key not in values:
-                sealed = keys.seal_for(name, found.place(key), given[key])
-                yield Edit(("spec", "recipients", index, "values", key), sealed)
-    if fresh and found.recipients:
-        count = len(found.recipients)
-        yield from (Edit(("spec", "recipients", count + offset), entry) for offset, entry in enumerate(fresh))
-    elif fresh:
-        yield Edit(("spec", "recipients"), fresh)
-
-
-def edited(file: str, text: str, found: Found, edits: list[Edit]) -> str:
-    try:
-        result = spliced(text, found.position, edits)
-    except CannotEdit:
-        raise Failed(
-            f"{file}: EncryptedSecret {found.name} is laid out in a way that cannot be changed in place (aliases, an empty mapping): "
-            "write spec.values plainly, one line for each key"
-        ) from None
-    raw = next(one.raw for one in manifest.found_in(file, result) if one.position == found.position)
-    manifest.check_size(raw)
-    return result
-
-
-def _chosen(file: str, text: str, name: str) -> Found:
-    found = [one for one in manifest.found_in(file, text) if name in ("", one.name)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise Failed(f"{file}: there is no EncryptedSecret {name}".rstrip() + " in it")
-    raise Failed(
-        f"{file}: there are {len(found)} EncryptedSecrets in it ({', '.join(one.name for one in found)}): say which with --name"
-    )
-
-
-def _fitting(found: Found, file: str, asked: Asked) -> dict[str, bytes]:
-    """The values, where all that is said of their place is what the file says."""
+def _values_for(file: str, found: Found, asked: Asked) -> dict[str, bytes]:
     plains = list(_given(asked))
-    if asked.scope not in (None, found.scope):
-        raise Failed(f"{file}: its scope is {found.scope} and cannot be changed: make a new one under another name")
     for plain in plains:
-        for what, said, there in (("name", plain.name, found.name), ("namespace", plain.namespace, found.namespace)):
-            if said and there and said != there:
-                raise Failed(f"{file}: it is for {what} {there}, and the Secret for {said}")
-    if not found.namespace and found.scope != Scope.CLUSTER:
-        raise Failed(f"{file}: EncryptedSecret {found.name} names no namespace: write metadata.namespace into it")
+        into.fits(file, found, asked.scope, plain)
     return values.together(pair for plain in plains for pair in plain.values.items())
 
 
@@ -309,14 +224,10 @@ def _renamed(plain: Plain, asked: Asked) -> Plain:
     return replace(plain, name=asked.name or plain.name, type=asked.type or plain.type)
 
 
-def warn(text: str) -> None:
-    click.echo(f"warning: {text}", err=True)
-
-
 # ---------------------------------------------------------------- from sealed-secrets
 
 
-@seal.command("import-kubeseal", cls=Verb)
+@seal.command("import-kubeseal", cls=Verb, short_help="Make EncryptedSecrets of SealedSecrets.")
 @click.argument("names", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--private-key",

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fairlead.kube.resources import ENCRYPTED_SECRETS
 from fairlead.secrets import keys as forms
 from fairlead.secrets.suites import PrivateKey
 from unit.cli import sealed
 from unit.cli.conftest import Cli
+from unit.cli.objects import condition
 from unit.cli.sealed import CANARY, NOW, OTHER, Quiet, encrypted, key_file, key_manifest, objects_of, opened
 from unit.cli.served import ServedCluster
 
@@ -88,6 +90,17 @@ def test_a_file_that_is_not_what_is_applied_is_left_as_it_is(
     result = quiet("reseal", str(file))
     assert result.code == 1 and "the values of password, user are not known here: apply the file as it is" in result.err
     assert file.read_bytes() == before
+
+
+def test_the_secret_of_a_spec_that_did_not_open_is_that_of_an_older_one_and_not_taken(
+    quiet: Quiet, server: ServedCluster, old: PrivateKey, new: PrivateKey, file: Path
+) -> None:
+    sealed.published(server, key_manifest(old, created=NOW - 60), key_manifest(new))
+    sealed.applied(server, objects_of(file.read_text())[0], password="older", user="older")
+    stuck = {"observedGeneration": 1, "version": "db-v1", "conditions": [condition("Ready", "False", "CannotOpen")]}
+    server.set_status(ENCRYPTED_SECRETS, "db", stuck, "shop")
+
+    assert quiet("reseal", str(file)).code == 1
 
 
 def test_what_is_sealed_for_another_cluster_is_left_to_it(

@@ -387,6 +387,7 @@ def test_a_recipient_is_added_and_from_then_on_kept_in_step(
     [
         (("--scope", "Cluster"), "its scope is Strict and cannot be changed"),
         (("--name", "other"), "there is no EncryptedSecret other in it"),
+        (("-n", "other"), "it is for the namespace shop, and the values are for other"),
     ],
 )
 def test_what_does_not_fit_the_file_changes_nothing(

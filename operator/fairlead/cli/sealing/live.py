@@ -32,6 +32,9 @@ def current_version(encrypted: JSON) -> str:
     >>> ready = [{"type": "Ready", "status": "True", "reason": "Sealed", "message": ""}]
     >>> current_version({"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "version": "db-x", "conditions": ready}})
     'db-x'
+    >>> stuck = [{**ready[0], "status": "False"}]  # the version is then that of an older spec
+    >>> current_version({"metadata": {"generation": 2}, "status": {"observedGeneration": 2, "version": "db-x", "conditions": stuck}})
+    ''
     >>> current_version({"metadata": {"generation": 3}, "status": {"observedGeneration": 2, "version": "db-x", "conditions": ready}})
     ''
     """

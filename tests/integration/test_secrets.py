@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.cli.main import run
 from fairlead.core.meta import JSON
 from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.keys import secret_name
@@ -152,6 +153,52 @@ def test_trust_69_what_is_deleted_goes_and_comes_back_from_the_same_file(plane: 
     assert content(team) == {"password": "one"}
     apply(team, values)
     holds(team, password="one")
+
+
+def test_from_the_command_line_a_value_is_sealed_renewed_and_backed_up(
+    plane: Lab, team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program of a person with all rights: seal, apply, seal nothing twice, rotate, reseal, retire, lose a key and import it."""
+    old, file, home = active(plane), tmp_path / "db.yaml", iter(range(100))
+
+    def fairlead(*arguments: str) -> str:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / f"a-machine-of-its-own-{next(home)}"))
+        capsys.readouterr()
+        assert run([*arguments, "--kubeconfig", str(plane.kubeconfig)], "fairlead") == 0, capsys.readouterr().err
+        return "".join(capsys.readouterr())
+
+    literals = ("--from-literal", "password=one", "--from-literal", "user=shop")
+    file.write_text(fairlead("seal", "--name", "db", "-n", team.name, *literals).partition("warning:")[0])
+    team.kubectl("apply", "-f", str(file))
+    holds(team, password="one", user="shop")
+    before = file.read_text()
+    assert "2 values unchanged" in fairlead("seal", "--into", str(file), *literals)
+    assert file.read_text() == before
+
+    fairlead("keys", "rotate")
+    eventually(lambda: active(plane).kid != old.kid)
+    assert f"2 values sealed to {active(plane).kid}" in fairlead("reseal", str(file))
+    team.kubectl("apply", "-f", str(file))
+    eventually(lambda: old.kid not in team.get("encryptedsecret", "db")["status"]["kids"])
+    assert "form and keys are right" in fairlead("seal", "--verify", str(file))
+    eventually(lambda: f"{old.kid}   xw      DecryptOnly" in fairlead("keys", "list"))
+
+    recovery, backup = str(tmp_path / "recovery.key"), tmp_path / "backup.yaml"
+    assert run(["keys", "generate", "--recovery", recovery], "fairlead") == 0
+    backup.write_text(fairlead("keys", "export", "--private", "--to", f"{recovery}.pub", "--yes"))
+    plane.kubectl("delete", "secret", "-n", OPS, "-l", "fairlead.dev/secret=sealing-key-next")
+    plane.kubectl("delete", "secret", "-n", OPS, secret_name(old.kid))
+    fairlead("keys", "import", str(backup), "--recovery-key", recovery)
+    restored = plane.get("secret", "-n", OPS, secret_name(old.kid))
+    assert restored["immutable"] is True
+    plane.kubectl("delete", "fkey", old.kid)  # with its Secret there it is published again, also by the one who imports
+    fairlead("keys", "import", str(backup), "--recovery-key", recovery)
+    eventually(lambda: old.kid in [key["metadata"]["name"] for key in keys(plane)])
+    eventually(lambda: f"{old.kid}   xw      DecryptOnly" in fairlead("keys", "list"))
+    eventually(lambda: plane.get("fkey", old.kid)["status"].get("objects") == 0)
+    fairlead("keys", "retire", old.kid)
+    plane.kubectl("wait", "--for=jsonpath={.status.state}=Retired", f"fkey/{old.kid}")
+    assert content(team) == {"password": "one", "user": "shop"}
 
 
 def test_trust_61_63_a_compromised_key_gets_a_successor_and_a_lost_one_is_told_and_comes_back(

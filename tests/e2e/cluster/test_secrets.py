@@ -30,6 +30,9 @@ def opener(operator: Operator) -> Iterator[Cluster]:
     cluster.helm("upgrade", "fairlead", CHART, *where, "--set", "secrets.enabled=true")
     yield cluster
     operator.install()
+    gone = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=secrets"]
+    cluster.kubectl("wait", "--for=delete", *gone, "--timeout=60s", timeout=90)
+    cluster.kubectl("delete", "lease", "fairlead-secrets", "-n", NAMESPACE, "--ignore-not-found")
     cluster.kubectl("delete", "fkey", "--all")
     cluster.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret")
 
@@ -64,7 +67,7 @@ def shop() -> JSON:
 
 
 def seen_in(scene: Scene, pods: list[JSON]) -> set[str]:
-    command = ["-c", "look", "--", "printenv", "PASSWORD"]
+    command = ["-c", "look", "--", "sh", "-c", "echo $PASSWORD"]
     return {scene.kubectl("exec", pod["metadata"]["name"], *command).strip() for pod in pods}
 
 
@@ -100,7 +103,9 @@ def test_a_sealed_secret_is_rolled_out_and_back_and_its_lost_keys_are_restored(
     keys = ["secrets", "-n", NAMESPACE, "-l", "fairlead.dev/sealing-key"]
     backup = opener.kubectl("get", *keys, "-o", "json")
     before = {pod["metadata"]["uid"] for pod in then.pods_ready(1)}
-    opener.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret")
+    # First what keys were minted by in the last ten minutes, or they would come back by themselves.
+    opener.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret=sealing-key-next")
+    opener.kubectl("delete", *keys)
     eventually(lambda: reasons(opener) == {"KeyRingIncomplete"})
     scene.kubectl("delete", "secret", "db")
     eventually(lambda: "KeyMissing" in scene.kubectl("get", "encryptedsecret", "db", "-o", "jsonpath={.status}"))

@@ -29,7 +29,7 @@ def sealed(suite: str = "x", place: Place = PLACE, value: bytes = CANARY) -> Env
 
 # ---------------------------------------------------------------- round trips
 
-names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=40)
+names = st.text("ab/-.é\0", max_size=40)
 
 
 @both_suites

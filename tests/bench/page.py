@@ -43,7 +43,7 @@ _SECTIONS = {
     "What the controller costs": ("cpu_", "memory", "memory_crowd", "idle_cpu", "restart", "event_cpu", "write_cpu"),
     "From a pod event to the write that answers it": ("event_to_write_p50", "event_to_write_p99", "event_rate"),
     "Releases by steps": ("canary", "promotion"),
-    "EncryptedSecrets": ("secrets_start", "secrets_restart", "seal_cost", "open_cost"),
+    "EncryptedSecrets": ("secrets_start", "secrets_cpu", "secrets_restart", "seal_cost", "open_cost"),
     "What it costs everybody else": ("writes_", "server_cpu_", "scheduler_cpu_", "kcm_cpu_"),
 }
 

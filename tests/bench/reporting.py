@@ -60,6 +60,7 @@ SINGLES = {
     "canary": ("s", "a canary 10/50/100 without pauses; upstream: a plain roll"),
     "promotion": ("ms", "promotion to all the traffic moved, ten pods"),
     "secrets_start": ("s", "start to all EncryptedSecrets open"),
+    "secrets_cpu": ("µs each", "controller CPU meanwhile, by EncryptedSecret"),
     "secrets_restart": ("s", "restart to a lost Secret made again, all others in place"),
     "seal_cost": ("µs", "one value sealed"),
     "open_cost": ("µs", "one value opened"),

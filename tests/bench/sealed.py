@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from bench import usage
 from bench.contenders import Call, side_by_side
 from bench.process import Operator
 from bench.workload import NAMESPACE
@@ -35,16 +36,18 @@ async def measure(client: Client, operator: Operator, count: int) -> dict[str, f
         "resourceVersion"
     ]
     began = loop.time()
-    operator.start()
+    pids = {"fairlead": operator.start()}
+    before = usage.read(pids, loop.time())
     await _opened(client, version, count)
     first = loop.time() - began
+    spent = usage.spent(before, usage.read(pids, loop.time()))["fairlead"]
     await asyncio.to_thread(operator.stop)
     await client.delete(SECRETS, NAMESPACE, "sealed-0")
     began = loop.time()
     operator.start()
     await _there(client, "sealed-0")
     again = loop.time() - began
-    return {"secrets_start": first, "secrets_restart": again, **costs()}
+    return {"secrets_start": first, "secrets_cpu": spent / count * 1e6, "secrets_restart": again, **costs()}
 
 
 def costs() -> dict[str, float]:

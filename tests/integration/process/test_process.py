@@ -121,6 +121,7 @@ async def test_it_runs_apps_and_ends_cleanly_on_sigterm(tmp_path: Path, front: F
             "/apis/policy/v1/poddisruptionbudgets",
             "/api/v1/configmaps",
             "/apis/fairlead.dev/v1alpha1/gates",
+            "/apis/fairlead.dev/v1alpha1/encryptedsecrets",
             "/apis/gateway.networking.k8s.io/v1/httproutes",
         }
         kopfs = {request.path for request in front.requests if "fairlead" not in request.headers["User-Agent"]}

@@ -19,6 +19,7 @@ from typing import Any, Generic
 import kopf
 
 from fairlead import __version__
+from fairlead.engine.clock import SteadyClock
 from fairlead.engine.controller import Controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.health import Health
@@ -160,7 +161,7 @@ class Process(Generic[S]):
         engine = self._engine = Engine(
             Discreet(client),
             controllers,
-            clock=time.time,
+            clock=SteadyClock(time.time, time.monotonic),
             identity=settings.identity,
             namespaces=settings.watched(access.namespace),
             lease=settings.lease(access.namespace),

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from fairlead.engine.clock import SteadyClock
 from fairlead.engine.controller import Controller
 from fairlead.engine.engine import Engine
 from fairlead.engine.leader import LeadershipLost
@@ -65,7 +66,7 @@ class Process:
         self.engine = Engine(
             Discreet(self.client),
             self._controllers(),
-            clock=self.clock,
+            clock=SteadyClock(self.clock, asyncio.get_running_loop().time),
             identity=self.identity,
             lease=self.lease,
             settings=self._settings,

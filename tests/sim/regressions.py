@@ -18,6 +18,8 @@ class Run(NamedTuple):
 RUNS = [
     # The pause of a refused write ended during a pass that had begun before: nobody came back for the write.
     Run("a quota is exceeded then lifted", "slow requests", 47),
+    # An hour ahead for a second and a half, the release had missed its deadline and was taken back.
+    Run("a bad image is fixed", "a clock that jumps", 0),
 ]
 
 # name: (script, weather, seed)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from fairlead.core.actions import Action, Create, Delete, Event, Failure, Patch, Plan, Read, merge_requeue
-from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
+from fairlead.core.conditions import Condition, find, parse_time, timestamp
 from fairlead.core.meta import GROUP, JSON, MANAGED_BY, owner_reference, stable_hash
 from fairlead.secrets.envelope import Envelope, EnvelopeError, Place, parse, render
 from fairlead.secrets.fingerprints import fingerprint
@@ -30,6 +30,7 @@ from fairlead.secrets.model import (
 )
 from fairlead.secrets.sealing import CannotOpen, Opened, unseal
 from fairlead.secrets.suites import PrivateKey
+from fairlead.secrets.written import written
 
 ANNOTATION_OF = f"{GROUP}/encrypted-secret-uid"  # on our Secrets: whose they are, also where nobody owns them (Retain)
 ANNOTATION_VERSION = f"{GROUP}/secret-version"  # on the Secret `name`: the version it has
@@ -614,12 +615,4 @@ def _news(before: JSON, said: Condition, made: Contents | None) -> Iterable[Even
 def summarise(record: EncryptedSecret, status: JSON, now: float) -> JSON:
     """The status as it is written: conditions with their times, and all in a few words."""
     said: Condition = status["conditions"][0]
-    conditions = [said]
-    if said.status == "False":
-        conditions.append(Condition("Stalled", "True", said.reason, said.message))
-    return {
-        **status,
-        "observedGeneration": record.generation,
-        "summary": "Ready" if said.reason == "Opened" else said.reason,
-        "conditions": stamp(conditions, record.status.get("conditions") or (), record.generation, now),
-    }
+    return written(record, status, "Ready" if said.reason == "Opened" else said.reason, now)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from fairlead.core.actions import Action, Create, Delete, Event, Plan, merge_requeue
-from fairlead.core.conditions import Condition, find, stamp
+from fairlead.core.conditions import Condition, find
 from fairlead.core.meta import JSON, Key
 from fairlead.secrets.keys import key_secret, next_secret, sealing_key, secret_name
 from fairlead.secrets.model import KeyState, SealingKey
 from fairlead.secrets.stored import KeySecret
 from fairlead.secrets.suites import PrivateKey
+from fairlead.secrets.written import written
 
 # The Secret by which a key was minted outlives every request that may still be under way, sent by one who had not seen the key.
 MINTING_SECONDS = 600.0
@@ -297,12 +298,5 @@ def told(key: Known, state: KeyState, said: Condition, before: JSON) -> Iterable
 def summarise(record: SealingKey, status: JSON, now: float) -> JSON:
     """The status as it is written: conditions with their times, and all in a few words."""
     said: Condition = status["conditions"][0]
-    conditions = [said]
-    if said.status == "False":
-        conditions.append(Condition("Stalled", "True", said.reason, said.message))
-    return {
-        **status,
-        "observedGeneration": record.generation,
-        "summary": status["state"] if said.status == "True" else f"{status['state']}: {said.reason}",
-        "conditions": stamp(conditions, record.status.get("conditions") or (), record.generation, now),
-    }
+    summary = status["state"] if said.status == "True" else f"{status['state']}: {said.reason}"
+    return written(record, status, summary, now)

@@ -32,7 +32,7 @@ test: .venv/ready ## as CI runs it: static checks, then every test but those of 
 	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
-	@$(PYTEST) --doctest-modules operator/fairlead $(CHECKED)
+	@FAIRLEAD_SIM=brief $(PYTEST) --hypothesis-profile=brief --doctest-modules operator/fairlead $(CHECKED)
 
 # Before the tests and not among them: a compiler on both cores makes everything else late.
 programs: .venv/ready

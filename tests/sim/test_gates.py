@@ -1,7 +1,7 @@
 """Releases that are judged by gates: clean, and with the operator killed after a write. What gates have counted is part of the
 end that must be the same: a new operator measures neither more nor less.
 
-FAIRLEAD_SIM=all kills it after every write of every story.
+How often it is killed: sim/extent.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import random
 
 import pytest
 
+from sim.extent import EXHAUSTIVE, some
 from sim.gates import STORIES
 from sim.runner import Scenario, clean, compare, crash_after, crash_before, run
-from sim.test_faults import EXHAUSTIVE
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=str)
@@ -22,7 +22,7 @@ def test_the_story_holds(story: Scenario) -> None:
     assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
 
 
-@pytest.mark.parametrize("story", STORIES.values(), ids=str)
+@pytest.mark.parametrize("story", some(list(STORIES.values()), of=1), ids=str)
 def test_the_end_is_the_same_when_the_operator_is_killed(story: Scenario) -> None:
     calm = clean(story)
     count = len(calm.writes)

@@ -1,7 +1,7 @@
 """Pods with health gates: clean, and with a fault at a write. In memory is only how often a pod was asked, so a new operator goes on
 from what the pods' conditions say.
 
-FAIRLEAD_SIM=all puts every fault at every write of every story.
+How many faults: sim/extent.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import random
 
 import pytest
 
+from sim.extent import EXHAUSTIVE, some
 from sim.health import STORIES
 from sim.runner import TROUBLES, Scenario, clean, compare, run
-from sim.test_faults import EXHAUSTIVE
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=str)
@@ -22,7 +22,7 @@ def test_the_story_holds(story: Scenario) -> None:
     assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
 
 
-@pytest.mark.parametrize("story", STORIES.values(), ids=str)
+@pytest.mark.parametrize("story", some(list(STORIES.values()), of=1), ids=str)
 def test_the_end_is_the_same_with_a_fault_at_a_write(story: Scenario) -> None:
     calm = clean(story)
     choice = random.Random(story.name)

@@ -1,12 +1,13 @@
 """Releases by the weights of a route, and the operator killed at a write of each.
 
-FAIRLEAD_SIM=all kills it after every one of them.
+How often it is killed: sim/extent.py.
 """
 
 from __future__ import annotations
 
 import pytest
 
+from sim.extent import some
 from sim.routes import ROUTES
 from sim.runner import Scenario, clean, crash_after
 from sim.test_faults import ends_the_same
@@ -18,6 +19,6 @@ def test_it_ends_well(scenario: Scenario) -> None:
     assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
 
 
-@pytest.mark.parametrize("scenario", list(ROUTES.values())[:5], ids=str)
+@pytest.mark.parametrize("scenario", some(list(ROUTES.values()), of=2), ids=str)
 def test_it_ends_the_same_when_the_operator_is_killed_after_a_write(scenario: Scenario) -> None:
     ends_the_same(scenario, "killed", crash_after)

@@ -1,27 +1,26 @@
 """Anything a person or a machine may do, in any order, in any weather: the App ends as it was asked to be, in peace.
 
-Hypothesis makes the stories and shrinks what fails to the shortest one. FAIRLEAD_SIM=all plays many more, and others
-each time; what failed once is kept in `regressions`.
+Hypothesis makes the stories and shrinks what fails to the shortest one; how many: sim/extent.py. What failed once is kept
+in `regressions`.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from sim.extent import BRIEF, EXHAUSTIVE
 from sim.regressions import RUNS, STORIES, Run
 from sim.runner import clean, compare, run
 from sim.scenarios import SCENARIOS
 from sim.weather import named
 from sim.wild import AnyWeather, FairWeather, Leaders, Life, replay
 
-EXHAUSTIVE = os.environ.get("FAIRLEAD_SIM") == "all"
 MANNER = settings(
-    max_examples=2000 if EXHAUSTIVE else 10,
+    max_examples=2000 if EXHAUSTIVE else 3 if BRIEF else 10,
     stateful_step_count=20 if EXHAUSTIVE else 6,
     derandomize=not EXHAUSTIVE,
     database=None,

@@ -170,7 +170,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return Fleet(any_group("v9"), old, replicas, replicas, 0, course=course)
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings().max_examples)
 @given(fleets())
 def test_a_step_leaves_as_much_traffic_as_there_was_or_all_that_is_needed(before: Fleet) -> None:
     after = BlueGreen().step(before)

@@ -152,7 +152,7 @@ def test_old_pods_that_only_a_health_gate_holds_are_kept_as_those_whose_probe_fa
     assert clear_broken(Fleet(Group("v2", 2, 0), (old,), replicas=4, surge=0, unavailable=3)).sizes["v1"] == 3
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(fleets())
 def test_a_rolling_step_keeps_every_promise(fleet: Fleet) -> None:
     after = Rolling().step(fleet)
@@ -167,7 +167,7 @@ def test_a_rolling_step_keeps_every_promise(fleet: Fleet) -> None:
     assert Rolling().step(after).sizes == after.sizes, "a step is complete: nothing moves before a pod does"
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(fleets(), st.integers(1, 60))
 def test_scaling_spreads_to_the_bound_and_never_below_zero(fleet: Fleet, recorded: int) -> None:
     after = scale(fleet, recorded)
@@ -179,7 +179,7 @@ def test_scaling_spreads_to_the_bound_and_never_below_zero(fleet: Fleet, recorde
         assert 0 in after.sizes.values()
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 6), st.integers(0, 6), st.data())
 def test_every_roll_ends_when_pods_come_up(
     replicas: int, old: int, surge: int, unavailable: int, data: st.DataObject
@@ -322,7 +322,7 @@ def test_a_canary_whose_pods_are_apart_from_its_weight(case: str) -> None:
     assert (after.sizes, after.target.serve, after.course.passed, after.course.held) == (sizes, traffic, passed, held)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.integers(1, 60), st.integers(1, 99), st.integers(0, 3), st.integers(1, 5))
 def test_both_sides_keep_the_least_that_is_asked_for_as_far_as_there_are_pods(
     replicas: int, weight: int, surge: int, least: int
@@ -341,7 +341,7 @@ def test_a_canary_step(case: str) -> None:
     assert (after.sizes, after.course.passed, after.course.held) == (sizes, passed, held)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(fleets(), st.lists(st.integers(0, 100).map(lambda w: Step(weight=w)), min_size=1, max_size=4))
 def test_a_canary_step_keeps_every_promise(fleet: Fleet, steps: list[Step]) -> None:
     fleet = msgspec.structs.replace(fleet, course=Course(tuple(steps)))
@@ -353,7 +353,7 @@ def test_a_canary_step_keeps_every_promise(fleet: Fleet, steps: list[Step]) -> N
     assert Canary().step(after).sizes == after.sizes, "a step is complete: nothing moves before a pod does"
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     st.integers(1, 20),
     st.integers(0, 6),

@@ -33,7 +33,7 @@ from fairlead.gates.model import (
     RunAnswer,
     Subject,
 )
-from fairlead.gates.runs import answer_of
+from fairlead.gates.runs import NOT_ENDED, answer_of
 from fairlead.kube.client import Client
 from fairlead.kube.errors import NotFound
 from fairlead.kube.resources import PODS, SERVICES
@@ -161,13 +161,13 @@ async def read_pods(subject: Subject, client: Client) -> list[tuple[Pod, msgspec
 
 
 async def read_run(ran: Ran, namespace: str, client: Client) -> RunAnswer:
-    """How a pod that was run has ended, as the API server has it."""
-    if ran.error:
-        return RunAnswer(ran.pod, error=ran.error)
+    """How a pod that was run has ended, as the API server has it. Also one that is called overdue, or was refused: it may have
+    ended, or been made, where the watch does not show it yet."""
     try:
-        return answer_of(msgspec.json.decode(await client.get(PODS, namespace, ran.pod)))
+        answer = answer_of(msgspec.json.decode(await client.get(PODS, namespace, ran.pod)))
     except NotFound:
-        return RunAnswer(ran.pod, error="it was deleted before it could be read")
+        return RunAnswer(ran.pod, error=ran.error or "it was deleted before it could be read")
+    return RunAnswer(ran.pod, error=ran.error) if ran.error and answer.error == NOT_ENDED else answer
 
 
 def api_servers(server: str, environ: Mapping[str, str]) -> list[tuple[str, int]]:

@@ -20,6 +20,7 @@ from fairlead.gates.model import TEXT_LIMIT, Ask, AskRun, Ran, RunAnswer, Subjec
 PURPOSE = "gate"  # of the pods: what is refused of them concerns no other
 KEPT_PODS = 5  # ended pods of an App's gates that are kept for a look at their logs
 KEPT_SECONDS = 600.0  # and for how long
+NOT_ENDED = "it has not ended"
 GRACE_SECONDS = 60.0  # one that nobody awaits may be new: its measurement's count is not known here yet
 
 # A container that ended so was not judged by its own program.
@@ -205,7 +206,7 @@ def answer_of(pod: JSON) -> RunAnswer:
     if status.get("phase") == "Succeeded":
         return RunAnswer(name, message=_last_line(ended))
     if status.get("phase") != "Failed":
-        return RunAnswer(name, error="it has not ended")
+        return RunAnswer(name, error=NOT_ENDED)
     if outside := next(_from_outside(status), ""):
         return RunAnswer(name, error=outside[:TEXT_LIMIT])
     if not ended:

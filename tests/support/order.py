@@ -11,6 +11,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _CLUSTER = "e2e/cluster"  # has it to itself
+_WHOLE = (_CLUSTER, "parity")  # each with one cluster or control plane for all of its files
 _FIRST = (_CLUSTER, "integration", "parity", "chart", "sim", "e2e/apps")
 _STATELESS = ("unit", "sim", "conformance", "fairlead")
 
@@ -39,6 +40,8 @@ def chain(nodeid: str) -> str:
     ('e2e/cluster', 'tests/e2e/apps/test_config.py')
     >>> chain("tests/integration/test_apps.py::test_x"), chain("tests/integration/faults/test_watch.py::test_x")
     ('tests/integration/test_apps.py', 'tests/integration/faults')
+    >>> chain("tests/parity/test_disruption.py::test_x")
+    'parity'
     >>> chain("tests/sim/test_faults.py::test_x[an app is created-a crash]"), chain("tests/sim/test_scenarios.py::test_y[an app is created]")
     ('sim an app is created', 'sim an app is created')
     >>> chain("tests/unit/test_docs.py::test_x")
@@ -49,7 +52,7 @@ def chain(nodeid: str) -> str:
         return f"sim {nodeid.partition('[')[2].partition('-')[0].rstrip(']')}"
     if layer in _STATELESS:
         return nodeid
-    if layer == _CLUSTER:
+    if layer in _WHOLE:
         return layer
     depth = 4 if layer.startswith("e2e/") else 3
     return "/".join(nodeid.partition("::")[0].split("/")[:depth])

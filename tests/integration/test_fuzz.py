@@ -36,7 +36,7 @@ from support.lab import Lab
 from support.operator import Operator
 
 JSON = dict[str, Any]
-SPECS = int(os.environ.get("FAIRLEAD_FUZZ", "200"))
+SPECS = int(os.environ.get("FAIRLEAD_FUZZ", "120"))
 SEED = int(os.environ.get("FAIRLEAD_FUZZ_SEED", "1"))
 SPECS_PER_APP = 5 if SPECS < 1000 else 25
 APPS_AT_ONCE = 80

@@ -124,8 +124,9 @@ def test_trust_60_an_output_that_is_deleted_edited_or_stripped_of_its_label_come
     holds(team, password="one")
     team.kubectl("label", "secret", "db", "fairlead.dev/secret-")
     eventually(lambda: team.get("secret", "db")["metadata"]["labels"].get("fairlead.dev/secret") == "current")
-    events = [event["reason"] for event in team.get("events")["items"]]
-    assert {"SecretRecreated", "SecretReverted"} <= set(events)
+    eventually(
+        lambda: {"SecretRecreated", "SecretReverted"} <= {event["reason"] for event in team.get("events")["items"]}
+    )
 
 
 def test_trust_59_a_secret_of_somebody_else_is_left_alone_until_both_agree(plane: Lab, team: Team) -> None:

@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 _CLUSTER = "e2e/cluster"  # has it to itself
 _WHOLE = (_CLUSTER, "parity")  # each with one cluster or control plane for all of its files
-_FIRST = (_CLUSTER, "integration", "parity", "chart", "sim", "e2e/apps")
+_FIRST = (_CLUSTER, "integration", "parity", "chart", "sim", "unit", "conformance", "fairlead", "e2e/apps")
 _STATELESS = ("unit", "sim", "conformance", "fairlead")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from e2e.dsl.cluster import Cluster
 from support.commands import REPOSITORY, execute
+from support.watch import Objects, is_ready
 
 JSON = dict[str, Any]
 
@@ -65,7 +66,10 @@ class Traffic:
         argv += [f"--rate={rate}", f"--kept-rate={kept_rate}", url]
         manifest = execute([sys.executable, str(_CLIENT), *argv]).stdout
         self._cluster.kubectl("apply", "-n", self._namespace, "-f", "-", stdin=manifest)
-        self._wait("Ready")
+        if not self._comes_up():
+            self._cluster.kubectl("delete", "pod", self._name, "-n", self._namespace, "--now")
+            self._cluster.kubectl("apply", "-n", self._namespace, "-f", "-", stdin=manifest)
+            assert self._comes_up(), "the client's container does not start"
         self.until_answered(1)
 
     def until_answered(self, count: int, within: float = 30) -> None:
@@ -98,16 +102,16 @@ class Traffic:
         """Each lost or very slow request so far, with its time."""
         return [line for line in map(json.loads, self._log(-1).splitlines()) if "after" in line]
 
-    def _wait(self, condition: str) -> None:
-        self._cluster.kubectl(
-            "wait",
-            f"--for=condition={condition}",
-            f"pod/{self._name}",
-            "-n",
-            self._namespace,
-            "--timeout=60s",
-            timeout=70,
-        )
+    def _comes_up(self) -> bool:
+        """Whether its container is ready, or could not be started: a busy node's runtime may fail at that ("unable to
+        freeze"), and says nothing of the App."""
+
+        def decided(pods: Objects) -> str:
+            if not pods:
+                return ""
+            return "ready" if is_ready(pods[0]) else "failed" if pods[0]["status"].get("phase") == "Failed" else ""
+
+        return self._cluster.until("pods", decided, 60, namespace=self._namespace, name=self._name) == "ready"
 
     def _log(self, lines: int) -> str:
         return self._cluster.kubectl("logs", self._name, "-n", self._namespace, f"--tail={lines}", check=False)

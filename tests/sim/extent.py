@@ -26,3 +26,10 @@ def some(stories: Sequence[T], *, of: int) -> list[T]:
     if EXHAUSTIVE:
         return list(stories)
     return list(stories[:: 4 * of if BRIEF else of])
+
+
+def pairs(stories: Sequence[T], troubles: Sequence[str], sample: Sequence[str]) -> list[tuple[T, str]]:
+    """Each story that is played with a fault, with all troubles when exhaustive, else with one of the sample, in turn."""
+    if EXHAUSTIVE:
+        return [(story, trouble) for story in stories for trouble in troubles]
+    return [(story, sample[turn % len(sample)]) for turn, story in enumerate(some(stories, of=1))]

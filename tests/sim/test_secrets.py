@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import pytest
 
-from sim.extent import EXHAUSTIVE, some
+from sim.extent import pairs
 from sim.runner import TROUBLES, Scenario, clean
 from sim.secrets import STORIES
 from sim.test_faults import ends_the_same
 
-FAULTED = some([story for story in STORIES.values() if story.faulted], of=1)
-TRIED = list(TROUBLES) if EXHAUSTIVE else ["a crash after it", "a stale view after it", "a lost answer"]
-PAIRS = [
-    (story, trouble)
-    for turn, story in enumerate(FAULTED)
-    for trouble in (TRIED if EXHAUSTIVE else [TRIED[turn % len(TRIED)]])
-]
+SAMPLE = ["a crash after it", "a stale view after it", "a lost answer"]
+PAIRS = pairs([story for story in STORIES.values() if story.faulted], list(TROUBLES), SAMPLE)
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=str)

@@ -6,7 +6,6 @@ All ConfigMaps are watched, by their metadata alone; those that an App names are
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 import msgspec
@@ -25,6 +24,7 @@ from fairlead.config.plan import plan
 from fairlead.core.actions import Failure, Plan, refused_with
 from fairlead.core.meta import Key
 from fairlead.engine.controller import Source, View
+from fairlead.engine.listeners import Listeners
 from fairlead.kube.resources import CONFIG_MAPS, ENCRYPTED_SECRETS
 from fairlead.rollout.model import App, Revision
 
@@ -35,14 +35,12 @@ OWNER = "owner"  # the index of Revisions and pods by their App's uid
 
 
 class ConfigPart:
-    """The copies of an App's configuration. It knows which App waits to hear of which ConfigMap or EncryptedSecret: every App
-    says so each time it is looked at, so nothing is lost with the process."""
+    """The copies of an App's configuration. It knows which App waits to hear of which ConfigMap or EncryptedSecret."""
 
     name = "config"
 
     def __init__(self) -> None:
-        self._readers: dict[Named, set[Key]] = defaultdict(set)
-        self._named: dict[Key, frozenset[Named]] = {}
+        self._readers = Listeners[Named]()
 
     def wanted(self, view: View, app: App) -> Wanted:
         """What spec.config comes to by what is known now."""
@@ -61,7 +59,7 @@ class ConfigPart:
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> ConfigObserved | None:
         app: App | None = view.get("App", key.namespace, key.name)
-        self._listen(key, app)
+        self._readers.says(key, _named(app) if app else ())
         if app is None:
             return None
         copies = [copy for copy in view.by(KIND, COPIES, tuple(key)) if copy.owner_uid in (app.uid, "")]
@@ -103,29 +101,13 @@ class ConfigPart:
         return config_maps, Source(resource=ENCRYPTED_SECRETS, project=project_sealed, keys=self._pinning)
 
     def _pinning(self, sealed: Sealed) -> Iterable[Key]:
-        return tuple(self._readers.get((SEALED, sealed.namespace, sealed.name), ()))
+        return self._readers.of((SEALED, sealed.namespace, sealed.name))
 
     def _concerned(self, config_map: ConfigMap) -> Iterable[Key]:
-        asked = self._readers.get((KIND, config_map.namespace, config_map.name), ())
+        asked = self._readers.of((KIND, config_map.namespace, config_map.name))
         if config_map.app:
             return {*asked, Key(config_map.namespace, config_map.app)}
-        return tuple(asked)
-
-    def _listen(self, key: Key, app: App | None) -> None:
-        named = frozenset(_named(app)) if app else frozenset()
-        before = self._named.get(key, frozenset())
-        if named == before:
-            return
-        for one in before - named:
-            self._readers[one].discard(key)
-            if not self._readers[one]:
-                del self._readers[one]
-        for one in named - before:
-            self._readers[one].add(key)
-        if named:
-            self._named[key] = named
-        else:
-            self._named.pop(key, None)
+        return asked
 
 
 def _named(app: App) -> Iterable[Named]:

@@ -4,10 +4,10 @@ of the object into its words, and from here they go into logs, statuses and Even
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
-from fairlead.kube.client import Client, Lines, PatchType
+from fairlead.kube.client import Client, Lines
 from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, TooManyRequests
 from fairlead.kube.resources import SECRETS, Resource
 
@@ -36,76 +36,21 @@ class Discreet:
     def watch(self, resource: Resource, namespace: str | None = None, **more: Any) -> AsyncIterator[Lines]:
         return self._client.watch(resource, namespace, **more)
 
-    async def create(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        body: bytes,
-        *,
-        subresource: str = "",
-        name: str = "",
-        manager: str = "",
-        dry_run: bool = False,
-    ) -> bytes:
-        return await _quietly(
-            resource,
-            lambda: self._client.create(
-                resource, namespace, body, subresource=subresource, name=name, manager=manager, dry_run=dry_run
-            ),
-        )
+    async def create(self, resource: Resource, *what: Any, **how: Any) -> bytes:
+        return await _quietly(resource, self._client.create(resource, *what, **how))
 
-    async def patch(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: bytes,
-        *,
-        type: PatchType,
-        subresource: str = "",
-        manager: str = "",
-        force: bool = False,
-        dry_run: bool = False,
-    ) -> bytes:
-        return await _quietly(
-            resource,
-            lambda: self._client.patch(
-                resource,
-                namespace,
-                name,
-                body,
-                type=type,
-                subresource=subresource,
-                manager=manager,
-                force=force,
-                dry_run=dry_run,
-            ),
-        )
+    async def patch(self, resource: Resource, *what: Any, **how: Any) -> bytes:
+        return await _quietly(resource, self._client.patch(resource, *what, **how))
 
-    async def replace(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        body: bytes,
-        *,
-        subresource: str = "",
-        manager: str = "",
-        dry_run: bool = False,
-    ) -> bytes:
-        return await _quietly(
-            resource,
-            lambda: self._client.replace(
-                resource, namespace, name, body, subresource=subresource, manager=manager, dry_run=dry_run
-            ),
-        )
+    async def replace(self, resource: Resource, *what: Any, **how: Any) -> bytes:
+        return await _quietly(resource, self._client.replace(resource, *what, **how))
 
 
-async def _quietly(resource: Resource, request: Callable[[], Awaitable[bytes]]) -> bytes:
+async def _quietly(resource: Resource, request: Awaitable[bytes]) -> bytes:
     if resource != SECRETS:
-        return await request()
+        return await request
     try:
-        return await request()
+        return await request
     except ApiError as error:
         # "from None": a traceback would show the words that are withheld.
         raise discreet(error) from None

@@ -16,6 +16,7 @@ import msgspec
 from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Source, View
+from fairlead.engine.listeners import Listeners
 from fairlead.kube.resources import ENCRYPTED_SECRETS, REVISIONS, SEALING_KEYS, SECRETS
 from fairlead.secrets import ring
 from fairlead.secrets.envelope import Scope
@@ -280,15 +281,13 @@ class EncryptedSecretPart:
     def __init__(self, terms: Terms, known: KeyRing) -> None:
         self._terms = terms
         self._known = known
-        # Who is sealed to which key: a key knows none of them. Filled as each is looked at, which all are at the start.
-        self._sealed: defaultdict[str, set[Key]] = defaultdict(set)
+        self._sealed = Listeners[str]()  # who is sealed to which key: a key knows none of them
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> SecretObserved | None:
         record: EncryptedSecret | None = view.get("EncryptedSecret", key.namespace, key.name)
+        self._sealed.says(key, record.kids if record else ())
         if record is None:
             return None
-        for kid in record.kids:
-            self._sealed[kid].add(key)
         live = view.content("Secret", key.namespace, key.name)
         return SecretObserved(
             record=record,
@@ -310,8 +309,8 @@ class EncryptedSecretPart:
         return plan(observed, now)
 
     def sealed_to(self, kid: str) -> Iterable[Key]:
-        """The EncryptedSecrets that were seen to have a value sealed to a key."""
-        return sorted(self._sealed.get(kid, ()))
+        """The EncryptedSecrets that have a value sealed to a key."""
+        return self._sealed.of(kid)
 
     def concerned(self, secret: SecretMeta | KeySecret) -> Iterable[Key]:
         """Who looks at a Secret: for a key all that are sealed to it, else the EncryptedSecret whose name it has, or has but

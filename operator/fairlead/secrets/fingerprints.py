@@ -15,8 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fairlead.core.conditions import parse_time
-from fairlead.core.meta import JSON
-from fairlead.secrets.model import SecretMeta, owner_uid
+from fairlead.secrets.model import Meta, SecretMeta, owner_uid
 
 _KEY = os.urandom(32)
 
@@ -36,16 +35,9 @@ def fingerprint(data: Mapping[str, bytes]) -> bytes:
     return keyed.digest()
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = "0"
-    creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
+class _Meta(Meta, rename="camel"):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    owner_references: list[JSON] | None = None
 
 
 class _Secret(msgspec.Struct):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import API_VERSION, GROUP, JSON, MANAGED_BY
 from fairlead.secrets.envelope import EnvelopeError, Place, Scope, parse
+from fairlead.secrets.model import SEALING_KEY_TYPE
 from fairlead.secrets.sealing import CannotOpen, seal, unseal
 from fairlead.secrets.suites import BadKey, PrivateKey, PublicKey
 
@@ -23,7 +24,6 @@ ROLE_VERSION = "version"  # and an immutable copy
 
 LABEL_SEALING_KEY = f"{GROUP}/sealing-key"  # on the Secret of a private key: the kid
 ANNOTATION_CREATED_AT = f"{GROUP}/created-at"  # when the key was minted: a restored Secret is younger than its key
-TYPE_SEALING_KEY = f"{GROUP}/sealing-key"
 KEY_PRIVATE = "private-key"  # the data key
 
 
@@ -91,7 +91,7 @@ def _secret(name: str, private: PrivateKey, namespace: str, created: float, labe
             "labels": {**labels, "app.kubernetes.io/managed-by": MANAGED_BY},
             "annotations": {ANNOTATION_CREATED_AT: timestamp(created)},
         },
-        "type": TYPE_SEALING_KEY,
+        "type": SEALING_KEY_TYPE,
         "immutable": True,
         "data": {KEY_PRIVATE: base64.b64encode(key_text(private).encode()).decode()},
     }

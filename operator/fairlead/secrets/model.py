@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -14,15 +14,14 @@ KIND = "EncryptedSecret"
 LABEL_ENCRYPTED_SECRET = (
     f"{GROUP}/encrypted-secret"  # on the Secrets that come of one: its name, shortened to a label's 63
 )
-LABEL_VERSION = f"{GROUP}/secret-version"  # on the immutable ones: "true"
-LABEL_SEALING_KEY = f"{GROUP}/sealing-key"  # on a private key's Secret: its kid
 ANNOTATION_ADOPT = f"{GROUP}/adopt-by"  # on a Secret: the EncryptedSecret that may take it over
 SEALING_KEY_TYPE = f"{GROUP}/sealing-key"  # type of a private key's Secret
-MAX_NAME = 242  # of an EncryptedSecret: its versions have eleven characters more
 
 # Writing a Secret of one of these types makes credentials out of nothing (for any service account; for joining the cluster), or
 # a key that others would seal to.
 FORBIDDEN_TYPES = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", SEALING_KEY_TYPE)
+
+S = TypeVar("S")
 
 KeyState = Literal["Active", "DecryptOnly", "Compromised", "Retired"]
 
@@ -149,7 +148,9 @@ class SecretMeta(msgspec.Struct, frozen=True):
 # ---------------------------------------------------------------- projection
 
 
-class _Meta(msgspec.Struct, rename="camel"):
+class Meta(msgspec.Struct, rename="camel"):
+    """What this room reads of any object's metadata."""
+
     name: str
     namespace: str = ""
     uid: str = ""
@@ -161,7 +162,7 @@ class _Meta(msgspec.Struct, rename="camel"):
 
 
 class _Object(msgspec.Struct):
-    metadata: _Meta
+    metadata: Meta
     spec: msgspec.Raw = msgspec.Raw(b"{}")
     status: JSON = {}
 
@@ -176,11 +177,7 @@ def project_encrypted_secret(data: bytes) -> EncryptedSecret:
     """An EncryptedSecret's JSON. A spec that cannot be read (stored before a schema forbade it) is kept as `invalid`: in fixed
     words, for what does not fit may be a secret."""
     raw = _object.decode(data)
-    meta, spec, invalid = raw.metadata, Spec(), ""
-    try:
-        spec = _spec.decode(raw.spec)
-    except msgspec.ValidationError:
-        invalid = UNREADABLE
+    meta, (spec, invalid) = raw.metadata, _read(_spec, raw.spec, Spec())
     return EncryptedSecret(
         namespace=meta.namespace,
         name=meta.name,
@@ -193,6 +190,14 @@ def project_encrypted_secret(data: bytes) -> EncryptedSecret:
         invalid=invalid,
         kids=kids(spec),
     )
+
+
+def _read(decoder: msgspec.json.Decoder[S], raw: msgspec.Raw, otherwise: S) -> tuple[S, str]:
+    """The spec, and "" or why it cannot be read."""
+    try:
+        return decoder.decode(raw), ""
+    except msgspec.ValidationError:
+        return otherwise, UNREADABLE
 
 
 def kids(spec: Spec) -> frozenset[str]:
@@ -209,11 +214,7 @@ def kids(spec: Spec) -> frozenset[str]:
 def project_sealing_key(data: bytes) -> SealingKey:
     """A SealingKey's JSON."""
     raw = _object.decode(data)
-    meta, spec, invalid = raw.metadata, KeySpec(), ""
-    try:
-        spec = _key_spec.decode(raw.spec)
-    except msgspec.ValidationError:
-        invalid = UNREADABLE
+    meta, (spec, invalid) = raw.metadata, _read(_key_spec, raw.spec, KeySpec())
     return SealingKey(
         name=meta.name,
         uid=meta.uid,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fairlead.core.meta import Key
+from fairlead.secrets.model import Meta
 
 
 class PinningRevision(msgspec.Struct, frozen=True):
@@ -19,13 +20,6 @@ class PinningRevision(msgspec.Struct, frozen=True):
     secrets: tuple[str, ...]
 
 
-class _Meta(msgspec.Struct, rename="camel"):
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = "0"
-
-
 class _Pin(msgspec.Struct):
     secret: str = ""
 
@@ -35,7 +29,7 @@ class _Spec(msgspec.Struct):
 
 
 class _Revision(msgspec.Struct):
-    metadata: _Meta
+    metadata: Meta
     spec: _Spec = msgspec.field(default_factory=_Spec)
 
 

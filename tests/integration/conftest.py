@@ -11,16 +11,17 @@ from support.lab import Lab, LabFactory
 from support.team import Team, gathered
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    """etcd and kube-apiserver, shared by the session: tests keep to a namespace of their own."""
+    """etcd and kube-apiserver, shared by this folder: tests keep to a namespace of their own. Down with the last of them, for
+    an API server that nobody asks still takes a twentieth of a core from what runs next."""
     with Lab("pytest") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api(lab: Lab) -> Lab:
-    """The session's lab with our kinds installed."""
+    """The folder's lab with our kinds installed."""
     install(lab)
     return lab
 
@@ -42,7 +43,7 @@ def team(plane: Lab) -> Iterator[Team]:
 
 @pytest.fixture
 def lab_factory() -> Iterator[LabFactory]:
-    """Labs for one test, side by side with the session's."""
+    """Labs for one test, side by side with the folder's."""
     made: list[Lab] = []
 
     def make(**options: Any) -> Lab:

@@ -21,7 +21,7 @@ STAGES = Path(__file__).with_name("stages.yaml")
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane() -> Iterator[Lab]:
     """Shared by this folder; tests keep to namespaces of their own."""
     with Lab(

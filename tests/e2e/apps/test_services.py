@@ -7,25 +7,39 @@ from support.watch import Objects
 
 PORTS = [{"name": "http", "port": 80, "targetPort": "http"}]
 
+# Asked anew until the node's proxy has heard of the Service: before that a connection to its address goes astray, and stays
+# astray, for the kernel decides on a connection's first packet where all of it goes.
 _ASK = """
-import json, socket, sys, urllib.request
+import json, socket, sys, time, urllib.request
 out = {}
+latest = time.monotonic() + 45
+def answer(url):
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=3) as answer:
+                return answer.read().decode()
+        except OSError:
+            if time.monotonic() > latest:
+                raise
+            time.sleep(0.2)
 for name in sys.argv[1:]:
     if name.startswith("http"):
-        with urllib.request.urlopen(name, timeout=10) as answer:
-            out[name] = answer.read().decode()
+        out[name] = answer(name)
     else:
         out[name] = sorted({entry[4][0] for entry in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)})
 print(json.dumps(out))
 """
+
+_CURL = ("curl", "-sS", "-m", "3", "--retry", "15", "--retry-all-errors")
 
 
 def ask(scene: Scene, *names: str) -> dict[str, str | list[str]]:
     """From a pod: what URLs answer, and what addresses names have."""
     command = ["--command", "--", "python3", "-c", _ASK, *names]
     scene.kubectl("run", "ask", f"--image={scene.image}", "--restart=Never", *command)
-    scene.cluster.until("pods", _ended, 60, namespace=scene.namespace, name="ask")
+    scene.cluster.until("pods", _ended, 90, namespace=scene.namespace, name="ask")
     said = scene.kubectl("logs", "ask")
+    assert scene.get("pod", "ask")["status"]["phase"] == "Succeeded", said
     answers: dict[str, str | list[str]] = json.loads(said.splitlines()[-1])
     return answers
 
@@ -67,7 +81,7 @@ def test_a_node_port_answers_on_every_node(given: Given, scene: Scene) -> None:
     for node in nodes.values():
         address = next(one["address"] for one in node["status"]["addresses"] if one["type"] == "InternalIP")
         asking = next(name for name in nodes if name != node["metadata"]["name"])
-        assert scene.cluster.on_node(asking, "curl", "-sS", "-m", "10", f"http://{address}:{port}/hostname") == pod
+        assert scene.cluster.on_node(asking, *_CURL, f"http://{address}:{port}/hostname") == pod
 
 
 def test_the_name_of_a_headless_app_is_the_addresses_of_its_pods(

@@ -12,7 +12,7 @@ from support.lab import Lab, whole_lab
 from support.operator import Operator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane() -> Iterator[Lab]:
     """Shared by this folder; tests keep to namespaces of their own."""
     with whole_lab("rollouts") as lab:

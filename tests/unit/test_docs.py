@@ -19,6 +19,7 @@ from fairlead.metrics.series import TABLE
 from fairlead.settings import SecretSettings, WorkloadSettings, describe
 from fairlead.view.advice import CATALOGUE
 from gen import markdown, pages, reasons
+from gen.reasons import PACKAGE
 from support.commands import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -69,6 +70,25 @@ def test_troubleshooting_has_no_section_for_what_nobody_says_any_more() -> None:
     sections = {word for word in pages.sections() if re.fullmatch(r"([A-Z]\w*){2,}|Pending|Paused|Completed", word)}
 
     assert sections <= reasons.words() | CATALOGUE.keys()
+
+
+def test_every_reason_of_the_sealed_kinds_is_explained_on_their_pages() -> None:
+    told = {
+        word
+        for path in (PACKAGE / "secrets").glob("*.py")
+        for word in re.findall(
+            r'(?:Condition\("Ready", "\w+", |(?:Problem|EnvelopeError)\((?:\w+, )?)\s*"([A-Z]\w+)"', folded(path)
+        )
+    }
+    pages = (DOCS / "secrets.md").read_text() + (DOCS / "keys.md").read_text()
+
+    assert len(told) > 20
+    assert not {word for word in told if f"`{word}`" not in pages}
+
+
+def folded(path: Path) -> str:
+    """A source with its line breaks and indents gone."""
+    return re.sub(r"\(\s+", "(", re.sub(r",\s+", ", ", path.read_text()))
 
 
 def explained() -> set[str]:

@@ -26,8 +26,7 @@ CONFIG = [{"name": "db", "env": True, "encryptedSecret": "db"}]
 def opener(operator: Operator) -> Iterator[Cluster]:
     """The cluster with the second identity in it; as it was afterwards."""
     cluster = operator.cluster
-    where = ["--namespace", NAMESPACE, "--reset-then-reuse-values", "--wait", "--timeout=180s"]
-    cluster.helm("upgrade", "fairlead", CHART, *where, "--set", "secrets.enabled=true")
+    enable(cluster)
     yield cluster
     operator.install()
     gone = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=secrets"]
@@ -35,6 +34,11 @@ def opener(operator: Operator) -> Iterator[Cluster]:
     cluster.kubectl("delete", "lease", "fairlead-secrets", "-n", NAMESPACE, "--ignore-not-found")
     cluster.kubectl("delete", "fkey", "--all")
     cluster.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret")
+
+
+def enable(cluster: Cluster) -> None:
+    where = ["--namespace", NAMESPACE, "--reset-then-reuse-values", "--wait", "--timeout=180s"]
+    cluster.helm("upgrade", "fairlead", CHART, *where, "--set", "secrets.enabled=true")
 
 
 def active(cluster: Cluster) -> PublicKey:
@@ -80,8 +84,8 @@ def reasons(cluster: Cluster) -> set[str]:
     }
 
 
-def test_a_sealed_secret_is_rolled_out_and_back_and_its_lost_keys_are_restored(
-    opener: Cluster, given: Given, when: When, then: Then, scene: Scene
+def test_a_sealed_secret_is_rolled_out_and_back_and_its_keys_are_restored_after_their_namespace_was_deleted(
+    opener: Cluster, operator: Operator, given: Given, when: When, then: Then, scene: Scene
 ) -> None:
     first = active(opener)
     opener.apply(sealed(first, scene.namespace, "one"), namespace=scene.namespace)
@@ -100,12 +104,11 @@ def test_a_sealed_secret_is_rolled_out_and_back_and_its_lost_keys_are_restored(
     then.ready()
     assert seen_in(scene, then.pods_ready(1)) == {"one"}
 
-    keys = ["secrets", "-n", NAMESPACE, "-l", "fairlead.dev/sealing-key"]
-    backup = opener.kubectl("get", *keys, "-o", "json")
+    backup = opener.kubectl("get", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/sealing-key", "-o", "json")
     before = {pod["metadata"]["uid"] for pod in then.pods_ready(1)}
-    # First what keys were minted by in the last ten minutes, or they would come back by themselves.
-    opener.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret=sealing-key-next")
-    opener.kubectl("delete", *keys)
+    opener.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+    operator.install()
+    enable(opener)
     eventually(lambda: reasons(opener) == {"KeyRingIncomplete"})
     scene.kubectl("delete", "secret", "db")
     eventually(lambda: "KeyMissing" in scene.kubectl("get", "encryptedsecret", "db", "-o", "jsonpath={.status}"))

@@ -11,15 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from fairlead.cli.failures import Failed
 from fairlead.cli.linting.documents import Unreadable, documents
-from fairlead.cli.sealing import files, kubeseal
-from fairlead.cli.sealing.kubeseal import CannotImport, Unsealed
+from fairlead.cli.sealing import files
 from fairlead.cli.sealing.ledger import Ledger
 from fairlead.cli.sealing.making import rendered, sealed
 from fairlead.cli.sealing.sealers import Sealers, text_of
 from fairlead.cli.sealing.values import Plain, checked
 from fairlead.core.meta import JSON
+from fairlead.secrets import kubeseal
 from fairlead.secrets.envelope import Scope
 from fairlead.secrets.keys import LABEL_SECRET
+from fairlead.secrets.kubeseal import SealedSecretError, Unsealed
 from fairlead.secrets.model import ANNOTATION_ADOPT
 
 ADOPT = (
@@ -51,12 +52,8 @@ def unsealed(name: str, keys: list[RSAPrivateKey], namespace: str) -> Iterator[U
         subject = (raw.get("metadata") or {}).get("name") or "?"
         try:
             yield kubeseal.opened(raw, namespace, keys)
-        except CannotImport as error:
+        except SealedSecretError as error:
             raise Failed(f"{name}: SealedSecret {subject}: {error.reason}: {error.message}") from None
-        except (AttributeError, TypeError):
-            raise Failed(
-                f"{name}: SealedSecret {subject}: Malformed: it has not the fields of a SealedSecret"
-            ) from None
 
 
 def converted(one: Unsealed, keys: Sealers, book: Ledger) -> JSON:

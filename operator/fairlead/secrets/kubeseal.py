@@ -1,4 +1,4 @@
-"""SealedSecrets of sealed-secrets (bitnami.com/v1alpha1), opened with its backup keys by its wire format.
+"""SealedSecrets of sealed-secrets (bitnami.com/v1alpha1), opened with its keys by its wire format. Pure.
 
 Each value of spec.encryptedData is base64 of: two bytes, big-endian, n; n bytes RSA-OAEP (SHA-256 for hash and MGF1) around a
 session key; the rest AES-256-GCM under it, with a nonce of zeros (the key is used once) and no additional data. What binds it to
@@ -34,8 +34,8 @@ _PEM = re.compile(rb"-----BEGIN (?:RSA )?PRIVATE KEY-----.+?-----END (?:RSA )?PR
 _REFERENCE = re.compile(r"""\{\{\s*(?:\.([A-Za-z_][A-Za-z0-9_]*)|index\s+\.\s+"([-._a-zA-Z0-9]+)")\s*\}\}""")
 
 
-class CannotImport(Exception):
-    """What keeps a SealedSecret from being taken over: a reason and words that hold no value."""
+class SealedSecretError(Exception):
+    """What keeps a SealedSecret from being opened: a reason and words that hold no value."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -85,16 +85,23 @@ def keys_in_secrets(objects: Iterable[Any]) -> Iterator[RSAPrivateKey]:
 
 
 def opened(raw: JSON, namespace: str, keys: Sequence[RSAPrivateKey]) -> Unsealed:
-    """A SealedSecret with all its values; `namespace` is for one that names none. CannotImport otherwise."""
+    """A SealedSecret with all its values; `namespace` is for one that names none. SealedSecretError otherwise."""
+    try:
+        return _opened(raw, namespace, keys)
+    except (AttributeError, TypeError):
+        raise SealedSecretError("Malformed", "it has not the fields of a SealedSecret") from None
+
+
+def _opened(raw: JSON, namespace: str, keys: Sequence[RSAPrivateKey]) -> Unsealed:
     metadata, spec = raw.get("metadata") or {}, raw.get("spec") or {}
     name, where = str(metadata.get("name") or ""), str(metadata.get("namespace") or namespace)
     scope = scope_of(metadata.get("annotations") or {})
     template = spec.get("template") or {}
     about = template.get("metadata") or {}
     label = label_of(scope, where, name)
-    values = {key: _opened(key, text, keys, label) for key, text in (spec.get("encryptedData") or {}).items()}
+    values = {key: _value(key, text, keys, label) for key, text in (spec.get("encryptedData") or {}).items()}
     if not values and spec.get("data"):
-        values = _legacy(_opened("data", spec["data"], keys, label))
+        values = _legacy(_value("data", spec["data"], keys, label))
     return Unsealed(
         name,
         where,
@@ -133,20 +140,20 @@ def label_of(scope: Scope, namespace: str, name: str) -> bytes:
     return {Scope.STRICT: f"{namespace}/{name}", Scope.NAMESPACE: namespace, Scope.CLUSTER: ""}[scope].encode()
 
 
-def _opened(key: str, text: Any, keys: Sequence[RSAPrivateKey], label: bytes) -> bytes:
+def _value(key: str, text: Any, keys: Sequence[RSAPrivateKey], label: bytes) -> bytes:
     try:
         blob = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError):
-        raise CannotImport("Malformed", f"{key} is damaged: it is no base64") from None
+        raise SealedSecretError("Malformed", f"{key} is damaged: it is no base64") from None
     size = int.from_bytes(blob[:2], "big")
     wrapped, sealed = blob[2 : 2 + size], blob[2 + size :]
     if len(wrapped) != size or len(sealed) < 16:
-        raise CannotImport("Malformed", f"{key} is damaged: it ends too early")
+        raise SealedSecretError("Malformed", f"{key} is damaged: it ends too early")
     for private in keys:
         value = _tried(private, wrapped, sealed, label)
         if value is not None:
             return value
-    raise CannotImport(
+    raise SealedSecretError(
         "CannotOpen",
         f"{key} is opened by none of these {len(keys)} keys: the key it was sealed with is not among them, or it was sealed for "
         "another name, namespace or scope",
@@ -169,7 +176,7 @@ def _legacy(plain: bytes) -> dict[str, bytes]:
         data = json.loads(plain).get("data") or {}
         return {str(key): base64.b64decode(value, validate=True) for key, value in data.items()}
     except (ValueError, TypeError, AttributeError):
-        raise CannotImport("Malformed", "spec.data holds no Secret") from None
+        raise SealedSecretError("Malformed", "spec.data holds no Secret") from None
 
 
 def _kept(found: Any) -> dict[str, str]:
@@ -180,7 +187,7 @@ def _kept(found: Any) -> dict[str, str]:
 
 def rewritten(file: str, text: str, keys: Iterable[str]) -> str:
     """A template's text with `{{ .key }}` and `{{ index . "key" }}` as `${key}`, and `${` as `$${`. Everything else that Go's
-    templates can do is CannotImport with the reason UnsupportedTemplate.
+    templates can do is SealedSecretError with the reason UnsupportedTemplate.
 
     >>> rewritten("my.cnf", 'user={{ .user }} pass={{ index . "db-pass" }} home=${HOME}', ["user", "db-pass"])
     'user=${user} pass=${db-pass} home=$${HOME}'
@@ -188,7 +195,7 @@ def rewritten(file: str, text: str, keys: Iterable[str]) -> str:
     used = {found[1] or found[2] for found in _REFERENCE.finditer(text)}
     result = _REFERENCE.sub(lambda found: "${" + (found[1] or found[2]) + "}", text.replace("${", "$${"))
     if "{{" in result or not used <= set(keys):
-        raise CannotImport(
+        raise SealedSecretError(
             "UnsupportedTemplate",
             f'spec.template.data[{file}]: only {{{{ .key }}}} and {{{{ index . "key" }}}} of keys it has can be taken over: write the file '
             "by hand as spec.template.data of an EncryptedSecret",

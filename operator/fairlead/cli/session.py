@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from fairlead.cli import failures
-from fairlead.cli.cluster import Cluster, load_access
+from fairlead.cli.access import load_access
+from fairlead.cli.cluster import Cluster
 from fairlead.cli.kubeconfig import Overrides
 from fairlead.cli.options import connection_values
 from fairlead.cli.screen import Screen

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fairlead.cli.cluster import Credentials, environment_proxy, load_access, run_plugin
+from fairlead.cli.access import Credentials, environment_proxy, load_access, run_plugin
 from fairlead.cli.kubeconfig import Access, ConfigError, Exec, Overrides, merge, parse, resolve
 from fairlead.core.meta import JSON
 from unit.cli.conftest import Cli, Shop
@@ -178,7 +178,7 @@ def test_a_token_on_the_command_line_needs_no_plugin(tmp_path: Path) -> None:
 def test_in_a_pod_without_a_kubeconfig_the_service_account_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairlead.cli.cluster.SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr("fairlead.cli.access.SERVICE_ACCOUNT", tmp_path)
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "namespace").write_text("team\n")
     environ = {"HOME": "/nowhere", "KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}

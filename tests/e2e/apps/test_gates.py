@@ -92,3 +92,34 @@ def test_a_canary_whose_answers_prometheus_finds_wrong_takes_itself_back_and_a_g
     revision = scene.get("frev", scene.app()["status"]["activeRevision"])
     (run,) = revision["status"]["gates"]
     assert (run["phase"], run["passes"]) == ("Passed", 3)
+
+
+def tested(last: str, code: int) -> JSON:
+    """Judged by a program that asks the App itself, says something, and ends."""
+    asks = f"wget -qO- -T 5 http://$FAIRLEAD_APP/hostname && echo && echo {last} && exit {code}"
+    run = {"image": apps.BUSYBOX, "command": ["sh", "-c", asks], "timeoutSeconds": 60}
+    rollout = {
+        "strategy": "Canary",
+        "steps": [{"weight": 50}, {"gate": "smoke"}],
+        "gates": [{"name": "smoke", "checks": [{"run": run}]}],
+    }
+    return apps.web(replicas=2, rollout=rollout)
+
+
+def test_a_program_takes_a_release_back_by_its_exit_code_and_lets_the_next_one_go_on(
+    given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(tested("no basket", 3))
+
+    when.released(2)
+    back = then.condition("RolledBack", "True", "ReleaseFailed")
+    (judge,) = scene.get("pods", "-l", "fairlead.dev/judges=shop")["items"]
+    words = scene.kubectl("logs", judge["metadata"]["name"]).splitlines()
+    when.applied(apps.version(tested("12 of 12 pages", 0), 3))
+    then.ready()
+
+    assert "ended with exit code 3: no basket" in back["message"], back
+    assert words[0].startswith("shop-") and words[-1] == "no basket", words
+    revision = scene.get("frev", scene.app()["status"]["activeRevision"])
+    (run,) = revision["status"]["gates"]
+    assert run["measurements"][-1]["message"].endswith("ended with exit code 0: 12 of 12 pages"), run

@@ -65,6 +65,8 @@ class Source(msgspec.Struct, frozen=True):
     content: the whole object's JSON -> what is kept of it, where a plan asks for it to be read in full.
     optional: the kind may not be there; then it is as if there were no object of it (`View.unavailable` says why), and it is
              looked for again from time to time.
+    within:  the one namespace where it is looked for, "" for all in which the process works.
+    known_as: what the store calls these objects where their kind is looked at in a second way, "" for their kind.
     """
 
     resource: Resource
@@ -75,6 +77,13 @@ class Source(msgspec.Struct, frozen=True):
     metadata_only: bool = False
     content: Callable[[bytes], Any] | None = None
     optional: bool = False
+    within: str = ""
+    known_as: str = ""
+
+    @property
+    def table(self) -> str:
+        """The name that `View` finds its records by."""
+        return self.known_as or self.resource.kind
 
 
 class Part(Protocol):

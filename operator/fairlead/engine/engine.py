@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import kopf
+import msgspec
 
 from fairlead.core.meta import Key
 from fairlead.engine import intake
@@ -218,36 +219,30 @@ class Engine:
         merged: dict[str, Source] = {}
         for reconciler in self.reconcilers:
             for source in reconciler.controller.sources:
-                known = merged.get(source.resource.kind)
+                known = merged.get(source.table)
                 if known is None:
-                    merged[source.resource.kind] = source
+                    merged[source.table] = source
                     continue
                 if (known.project, known.label_selector, known.metadata_only) != (
                     source.project,
                     source.label_selector,
                     source.metadata_only,
                 ):
-                    raise ValueError(f"two controllers look at {source.resource.kind} in different ways")
-                merged[source.resource.kind] = Source(
-                    source.resource,
-                    source.project,
-                    known.keys,
-                    {**known.indexes, **source.indexes},
-                    source.label_selector,
-                    source.metadata_only,
-                    source.content,
-                    source.optional,
+                    raise ValueError(f"two controllers look at {source.table} in different ways")
+                merged[source.table] = msgspec.structs.replace(
+                    source, keys=known.keys, indexes={**known.indexes, **source.indexes}
                 )
         return list(merged.values())
 
     def _informers(self, source: Source) -> list[Informer]:
         table = self.store.open(source)
-        kind = source.resource.kind
+        kind = source.table
         observe = intake.Intake(self._registry).observer(source.resource)
         feed = _Feed(table, self.store, self.reconcilers, self._routes(kind, observed=observe is not None), self.synced)
         self.metrics.store_objects.labels(kind).set_function(lambda: len(table))
         hooks = Hooks(observe, feed.progressed, feed.listed, feed.restored)
-        scopes = self._namespaces if source.resource.namespaced else ("",)
+        everywhere = self._namespaces if source.resource.namespaced else ("",)
+        scopes = (source.within,) if source.within else everywhere
         return [
             Informer(
                 self.client, source, scope, table, hooks, settings=self.settings, rng=self.rng, metrics=self.metrics
@@ -265,7 +260,7 @@ class Engine:
             )
             for reconciler in self.reconcilers
             for source in reconciler.controller.sources
-            if source.resource.kind == kind
+            if source.table == kind
         ]
 
 

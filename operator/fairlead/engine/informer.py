@@ -112,7 +112,7 @@ class Informer:
         self._failures = 0
         self._doubts = 0
         self._asked_to_wait = 0.0  # seconds, by the last 429 or 503
-        self._kind = source.resource.kind
+        self._kind = source.table
         self._metrics = metrics
         self._events = metrics.watch_events.labels(self._kind)
         metrics.watch_age.labels(self._kind, namespace).set_function(self.age)

@@ -71,7 +71,7 @@ class Table:
     def __init__(self, source: Source) -> None:
         indexes = source.indexes
         self.source = source
-        self.kind = source.resource.kind
+        self.kind = source.table
         self.listener: Listener = _no_listener
         self.missing = ""  # why an optional kind cannot be listed at all, "" where it can
         self._records: dict[Slot, Any] = {}
@@ -236,7 +236,7 @@ class Store:
         self.contents = Contents()
 
     def open(self, source: Source) -> Table:
-        kind = source.resource.kind
+        kind = source.table
         if kind in self.tables:
             raise ValueError(f"{kind} already has a table")
         self.tables[kind] = Table(source)

@@ -71,6 +71,7 @@ def _secrets(settings: SecretSettings, access: Access) -> list[Controller]:
             recovery=settings.recovery(),
             cluster_scope=settings.cluster_scope,
             protected=settings.protected_namespaces,
+            sealed_secrets=settings.sealed_secrets_namespace,
         )
     )
 

@@ -155,6 +155,11 @@ class SecretSettings(Settings):
         False,
         "Open values that were sealed for every namespace. Whoever may make an EncryptedSecret can then read them.",
     )
+    sealed_secrets_namespace: str = _setting(
+        "",
+        "Make Secrets of SealedSecrets (bitnami.com) too, with the keys of sealed-secrets that are in this namespace. "
+        "Empty: leave SealedSecrets alone.",
+    )
     protected_namespaces: tuple[str, ...] = _setting(
         ("kube-system",), "Namespaces where no Secret is written, besides that of the private keys."
     )

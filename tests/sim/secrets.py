@@ -12,7 +12,7 @@ import msgspec
 from fairlead.core.conditions import find
 from fairlead.core.meta import JSON
 from fairlead.kube.fake import Commit, Stored, schema
-from fairlead.kube.resources import ENCRYPTED_SECRETS, NAMESPACES, REVISIONS, SEALING_KEYS, SECRETS
+from fairlead.kube.resources import ENCRYPTED_SECRETS, NAMESPACES, REVISIONS, SEALED_SECRETS, SEALING_KEYS, SECRETS
 from fairlead.secrets.controller import Terms, controllers
 from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.keys import (
@@ -45,7 +45,8 @@ def story(faulted: bool = True, terms: Terms | None = None) -> Callable[[Body], 
         for crd in ("encryptedsecret", "sealingkey"):
             kind = {"encryptedsecret": ENCRYPTED_SECRETS, "sealingkey": SEALING_KEYS}[crd].kind
             world.cluster.schemas[kind] = schema.load(CRDS / f"{crd}.yaml")
-        world.cluster.create(NAMESPACES, None, {"metadata": {"name": OPS}})
+        for namespace in {OPS, told.sealed_secrets} - {""}:
+            world.cluster.create(NAMESPACES, None, {"metadata": {"name": namespace}})
         world.identity = WHO
         world.controllers = lambda: controllers(told)
         Watchman(world)
@@ -137,16 +138,22 @@ def keys(world: World, state: str = "") -> list[Stored]:
 
 
 def reason(stored: Stored | None) -> str:
-    """Why it is or is not ready."""
-    status = (stored.object.get("status") or {}) if stored else {}
-    return str((find(status.get("conditions") or (), "Ready") or {}).get("reason", ""))
+    """Why it is or is not ready, or synced."""
+    conditions = ((stored.object.get("status") or {}) if stored else {}).get("conditions") or ()
+    said = find(conditions, "Ready") or find(conditions, "Synced") or {}
+    return str(said.get("reason", ""))
 
 
 def settled(world: World) -> bool:
-    """Every key and every EncryptedSecret has a word on its newest spec."""
+    """Every key and every sealed object has a word on its newest spec."""
+    objects = [
+        *world.cluster.all(SEALING_KEYS),
+        *world.cluster.all(ENCRYPTED_SECRETS, NAMESPACE),
+        *world.cluster.all(SEALED_SECRETS, NAMESPACE),
+    ]
     return all(
         (one.object.get("status") or {}).get("observedGeneration") == one.meta["generation"] and reason(one)
-        for one in (*world.cluster.all(SEALING_KEYS), *world.cluster.all(ENCRYPTED_SECRETS, NAMESPACE))
+        for one in objects
     )
 
 
@@ -199,6 +206,7 @@ def apply(world: World, values: dict[str, str], name: str = "db", **spec: object
 _KID = re.compile(r"\b[0-9a-f]{32}\b")
 _VERSION = re.compile(r"\b(db|mail)-[a-z0-9]{10}\b")
 _HIDDEN = {"lastTransitionTime", "createdAt", "publicKey", "sealed", "values", "uid", "oldestSealedAt", KEY_PRIVATE}
+_HIDDEN |= {"lastUpdateTime", "encryptedData"}
 _META = ("name", "namespace", "labels", "ownerReferences")
 
 
@@ -208,6 +216,7 @@ def seen(world: World) -> JSON:
     found: JSON = {}
     for resource, namespace in (
         (ENCRYPTED_SECRETS, NAMESPACE),
+        (SEALED_SECRETS, NAMESPACE),
         (SEALING_KEYS, None),
         (SECRETS, NAMESPACE),
         (SECRETS, OPS),

@@ -9,7 +9,7 @@ import pytest
 
 from sim.extent import pairs
 from sim.runner import TROUBLES, Scenario, clean
-from sim.secrets import STORIES
+from sim.sealed_secrets import STORIES
 from sim.test_faults import ends_the_same
 
 SAMPLE = ["a crash after it", "a stale view after it", "a lost answer"]

@@ -77,7 +77,8 @@ def test_every_reason_of_the_sealed_kinds_is_explained_on_their_pages() -> None:
         word
         for path in (PACKAGE / "secrets").glob("*.py")
         for word in re.findall(
-            r'(?:Condition\("Ready", "\w+", |(?:Problem|EnvelopeError)\((?:\w+, )?)\s*"([A-Z]\w+)"', folded(path)
+            r'(?:Condition\("(?:Ready|Synced)", "\w+", |(?:Problem|Obstacle|EnvelopeError|SealedSecretError)\((?:\w+, )?)\s*"([A-Z]\w+)"',
+            folded(path),
         )
     }
     pages = (DOCS / "secrets.md").read_text() + (DOCS / "keys.md").read_text()

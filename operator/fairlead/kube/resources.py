@@ -51,6 +51,7 @@ REVISIONS = Resource(GROUP, VERSION, "revisions", "Revision")
 GATES = Resource(GROUP, VERSION, "gates", "Gate")
 ENCRYPTED_SECRETS = Resource(GROUP, VERSION, "encryptedsecrets", "EncryptedSecret")
 SEALING_KEYS = Resource(GROUP, VERSION, "sealingkeys", "SealingKey", namespaced=False)
+SEALED_SECRETS = Resource("bitnami.com", "v1alpha1", "sealedsecrets", "SealedSecret")
 
 BY_KIND: dict[str, Resource] = {
     resource.kind: resource
@@ -72,5 +73,6 @@ BY_KIND: dict[str, Resource] = {
         GATES,
         ENCRYPTED_SECRETS,
         SEALING_KEYS,
+        SEALED_SECRETS,
     )
 }

@@ -17,13 +17,13 @@ from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Source, View
 from fairlead.engine.listeners import Listeners
-from fairlead.kube.resources import ENCRYPTED_SECRETS, REVISIONS, SEALING_KEYS, SECRETS
-from fairlead.secrets import ring
-from fairlead.secrets.envelope import Scope
+from fairlead.kube.resources import ENCRYPTED_SECRETS, REVISIONS, SEALED_SECRETS, SEALING_KEYS, SECRETS
+from fairlead.secrets import reader, ring
 from fairlead.secrets.fingerprints import project_secret
 from fairlead.secrets.keys import LABEL_SECRET, wrapped
+from fairlead.secrets.kubeseal import LABEL_KEY
 from fairlead.secrets.model import (
-    FORBIDDEN_TYPES,
+    KIND,
     LABEL_ENCRYPTED_SECRET,
     EncryptedSecret,
     SealingKey,
@@ -31,8 +31,17 @@ from fairlead.secrets.model import (
     project_encrypted_secret,
     project_sealing_key,
 )
+from fairlead.secrets.outputs import Bounds, protected
 from fairlead.secrets.pins import encrypted_secrets, project_revision
 from fairlead.secrets.plan import SecretObserved, plan, summarise
+from fairlead.secrets.reader import (
+    OldKey,
+    ReaderObserved,
+    SealedSecret,
+    newest_first,
+    project_old_key,
+    project_sealed_secret,
+)
 from fairlead.secrets.ring import KeyObserved, Known, RingObserved, Unpublished
 from fairlead.secrets.stored import KeySecret, project
 from fairlead.secrets.suites import PrivateKey, PublicKey, default_suite, generate
@@ -42,6 +51,7 @@ log = logging.getLogger(__name__)
 ALL = "all"  # index: every record of the kind
 KEYS = "keys"  # index: Secrets of private keys, by namespace
 MADE = "made"  # index: Secrets that EncryptedSecrets made, by (namespace, LABEL_ENCRYPTED_SECRET)
+OLD_KEYS = "SealedSecretsKey"  # what the store calls Secrets with the keys of sealed-secrets
 PINNING = "pinning"  # index: Revisions that name a Secret, by namespace
 _RING = Key("", "ring")
 
@@ -59,13 +69,19 @@ class Ring(msgspec.Struct, frozen=True):
 class Terms:
     """What the room is told. `namespace`: the operator's own, where private keys are; `renew`: seconds, 0 for never;
     `recovery`: what each new key is sealed to; `cluster_scope`: whether values may be sealed for every namespace; `protected`:
-    namespaces where no Secret is written, besides the operator's own."""
+    namespaces where no Secret is written, besides those of private keys; `sealed_secrets`: where the keys of sealed-secrets are,
+    "" where SealedSecrets are none of our business."""
 
     namespace: str
     renew: float = 30 * 86400.0
     recovery: tuple[PublicKey, ...] = ()
     cluster_scope: bool = False
     protected: tuple[str, ...] = ("kube-system",)
+    sealed_secrets: str = ""
+
+    def bounds(self) -> Bounds:
+        """What no Secret is made for."""
+        return Bounds(frozenset((self.namespace, self.sealed_secrets, *self.protected)), self.cluster_scope)
 
 
 def controllers(terms: Terms) -> list[Controller]:
@@ -73,7 +89,9 @@ def controllers(terms: Terms) -> list[Controller]:
     known = KeyRing(terms.namespace)
     encrypted = EncryptedSecretPart(terms, known)
     minting = RingPart(terms, known)
+    reading = [_reader(terms)] if terms.sealed_secrets else []
     return [
+        *reading,
         Controller(
             name="ring",
             parent=SEALING_KEYS,
@@ -122,6 +140,38 @@ def controllers(terms: Terms) -> list[Controller]:
             generation_of=lambda record: record.generation,
         ),
     ]
+
+
+def _reader(terms: Terms) -> Controller:
+    """What takes the place of sealed-secrets' controller. Its definition may go, and come back: then there are no SealedSecrets."""
+    reading = SealedSecretPart(terms)
+    return Controller(
+        name="sealedsecret",
+        parent=SEALED_SECRETS,
+        sources=(
+            Source(
+                resource=SEALED_SECRETS,
+                project=project_sealed_secret,
+                keys=lambda record: (record.key,),
+                optional=True,
+            ),
+            Source(
+                resource=SECRETS,
+                project=project_old_key,
+                keys=reading.waiting,
+                indexes={ALL: lambda record: ALL},
+                label_selector=f"{LABEL_KEY}=active",
+                optional=True,
+                within=terms.sealed_secrets,
+                known_as=OLD_KEYS,
+            ),
+            _secrets(lambda secret: (Key(secret.namespace, secret.name),)),
+        ),
+        parts=(reading,),
+        status_of=lambda record: record.status,
+        summarise=reader.summarise,
+        generation_of=lambda record: record.generation,
+    )
 
 
 def _encrypted_secrets(keys: Callable[[EncryptedSecret], Iterable[Key]]) -> Source:
@@ -279,7 +329,7 @@ class EncryptedSecretPart:
     name = "secrets"
 
     def __init__(self, terms: Terms, known: KeyRing) -> None:
-        self._terms = terms
+        self._bounds = terms.bounds()
         self._known = known
         self._sealed = Listeners[str]()  # who is sealed to which key: a key knows none of them
 
@@ -302,7 +352,7 @@ class EncryptedSecretPart:
             ),
             foreign=live[1] if live else None,
             failures=failures,
-            protected=self._protected(record),
+            protected=protected(self._bounds, KIND, record.namespace, record.spec.template.type, record.spec.scope),
         )
 
     def plan(self, observed: SecretObserved, now: float) -> Plan:
@@ -320,24 +370,41 @@ class EncryptedSecretPart:
         names = {secret.name, secret.name.rpartition("-")[0]} - {""}
         return [Key(secret.namespace, name) for name in sorted(names)]
 
-    def _protected(self, record: EncryptedSecret) -> str:
-        """Why no Secret is written for it, "" where one may be."""
-        if record.namespace in (self._known.namespace, *self._terms.protected):
-            return (
-                f"no Secret is written in the namespace {record.namespace}, which could be a credential of the cluster or of Fairlead "
-                "itself; put the EncryptedSecret into a namespace of its own"
-            )
-        if record.spec.template.type in FORBIDDEN_TYPES:  # the schema refuses it too, but an object may be older
-            return (
-                f"no Secret of type {record.spec.template.type} is written, for it would make credentials out of nothing; choose another "
-                "template.type"
-            )
-        if record.spec.scope == Scope.CLUSTER and not self._terms.cluster_scope:
-            return (
-                "values of scope Cluster are not opened here, because everybody who may make an EncryptedSecret anywhere could read them; "
-                "seal them for the scope Strict or Namespace, or have the operator's owner set secrets.clusterScope in the chart's values"
-            )
-        return ""
+
+class SealedSecretPart:
+    """The Secrets that SealedSecrets make."""
+
+    name = "unsealing"
+
+    def __init__(self, terms: Terms) -> None:
+        self._home = terms.sealed_secrets
+        self._bounds = terms.bounds()
+        self._seen: set[Key] = set()
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> ReaderObserved | None:
+        record: SealedSecret | None = view.get(SEALED_SECRETS.kind, key.namespace, key.name)
+        if record is None:
+            return None
+        self._seen.add(key)
+        live = view.content("Secret", key.namespace, key.name)
+        return ReaderObserved(
+            record=record,
+            bounds=self._bounds,
+            home=self._home,
+            keys=newest_first(view.by(OLD_KEYS, ALL, ALL)),
+            unavailable=view.unavailable(OLD_KEYS),
+            current=_made(view.get("Secret", key.namespace, key.name)),
+            foreign=live[1] if live else None,
+            failures=failures,
+        )
+
+    def plan(self, observed: ReaderObserved, now: float) -> Plan:
+        return reader.plan(observed, now)
+
+    def waiting(self, key: OldKey) -> Iterable[Key]:
+        """Every SealedSecret: none says which key it is sealed to. Those that are gone are not seen again."""
+        found, self._seen = self._seen, set()
+        return sorted(found)
 
 
 def _made(secret: SecretMeta | KeySecret | None) -> SecretMeta | None:

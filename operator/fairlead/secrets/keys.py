@@ -21,6 +21,7 @@ ROLE_KEY = "sealing-key"  # the private part of a key
 ROLE_NEXT = "sealing-key-next"  # of the key that is being minted: the same, under a name that two minters share
 ROLE_CURRENT = "current"  # what an EncryptedSecret makes: the Secret of its name
 ROLE_VERSION = "version"  # and an immutable copy
+ROLE_UNSEALED = "unsealed"  # what a SealedSecret makes
 
 LABEL_SEALING_KEY = f"{GROUP}/sealing-key"  # on the Secret of a private key: the kid
 ANNOTATION_CREATED_AT = f"{GROUP}/created-at"  # when the key was minted: a restored Secret is younger than its key

@@ -25,8 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fairlead.core.meta import JSON
 from fairlead.secrets.envelope import Scope
 
-GROUP = "bitnami.com"
-KIND = "SealedSecret"
+LABEL_KEY = "sealedsecrets.bitnami.com/sealed-secrets-key"  # on the Secrets that hold the keys: "active"
 _ANNOTATION = "sealedsecrets.bitnami.com/"
 _NONCE = bytes(12)
 _SESSION_KEY = 32
@@ -53,6 +52,8 @@ class Unsealed:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)  # spec.template.data, in our own words: ${KEY}
+    immutable: bool = False
+    owned: bool = True  # whether the Secret goes with the SealedSecret
     values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
@@ -98,7 +99,7 @@ def _opened(raw: JSON, namespace: str, keys: Sequence[RSAPrivateKey]) -> Unseale
     scope = scope_of(metadata.get("annotations") or {})
     template = spec.get("template") or {}
     about = template.get("metadata") or {}
-    label = label_of(scope, where, name)
+    label, keys = label_of(scope, where, name), list(keys)
     values = {key: _value(key, text, keys, label) for key, text in (spec.get("encryptedData") or {}).items()}
     if not values and spec.get("data"):
         values = _legacy(_value("data", spec["data"], keys, label))
@@ -109,11 +110,9 @@ def _opened(raw: JSON, namespace: str, keys: Sequence[RSAPrivateKey]) -> Unseale
         str(template.get("type") or raw.get("type") or "Opaque"),
         _kept(about.get("labels")),
         _kept(about.get("annotations")),
-        {  # where a value has the same name, sealed-secrets shows the value
-            file: rewritten(file, str(text), values.keys())
-            for file, text in (template.get("data") or {}).items()
-            if file not in values
-        },
+        {file: rewritten(file, str(text), values.keys()) for file, text in (template.get("data") or {}).items()},
+        template.get("immutable") is True,
+        (about.get("annotations") or {}).get(f"{_ANNOTATION}skip-set-owner-references") != "true",
         values,
     )
 
@@ -140,7 +139,8 @@ def label_of(scope: Scope, namespace: str, name: str) -> bytes:
     return {Scope.STRICT: f"{namespace}/{name}", Scope.NAMESPACE: namespace, Scope.CLUSTER: ""}[scope].encode()
 
 
-def _value(key: str, text: Any, keys: Sequence[RSAPrivateKey], label: bytes) -> bytes:
+def _value(key: str, text: Any, keys: list[RSAPrivateKey], label: bytes) -> bytes:
+    """`keys` in the order in which they are tried: the one that opened the last value is the likeliest to open the next."""
     try:
         blob = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError, TypeError):
@@ -152,6 +152,8 @@ def _value(key: str, text: Any, keys: Sequence[RSAPrivateKey], label: bytes) -> 
     for private in keys:
         value = _tried(private, wrapped, sealed, label)
         if value is not None:
+            keys.remove(private)
+            keys.insert(0, private)
             return value
     raise SealedSecretError(
         "CannotOpen",

@@ -11,6 +11,7 @@ from fairlead.core.meta import API_VERSION, GROUP, JSON, Key, controller_of, tru
 from fairlead.secrets.envelope import FORMAT, Scope
 
 KIND = "EncryptedSecret"
+SEALED_SECRET, SEALED_SECRET_API = "SealedSecret", "bitnami.com/v1alpha1"  # of sealed-secrets
 LABEL_ENCRYPTED_SECRET = (
     f"{GROUP}/encrypted-secret"  # on the Secrets that come of one: its name, shortened to a label's 63
 )
@@ -127,7 +128,7 @@ class SealingKey(msgspec.Struct, frozen=True):
 
 class SecretMeta(msgspec.Struct, frozen=True):
     """A Secret without its values. `keys`: names of its data keys; `fingerprint` tells two contents apart within one
-    process and means nothing outside of it (fingerprints.py); `owner_uid`: the controlling EncryptedSecret's."""
+    process and means nothing outside of it (fingerprints.py); `owner_uid`: of the controlling EncryptedSecret or SealedSecret."""
 
     namespace: str
     name: str
@@ -138,7 +139,7 @@ class SecretMeta(msgspec.Struct, frozen=True):
     immutable: bool
     deleting: bool
     owner_uid: str
-    owned: bool  # somebody controls it, an EncryptedSecret or another
+    owned: bool  # somebody controls it, one of these or another
     labels: dict[str, str]
     annotations: dict[str, str]
     keys: tuple[str, ...] = ()
@@ -170,6 +171,7 @@ class _Object(msgspec.Struct):
 _object = msgspec.json.Decoder(_Object)
 _spec = msgspec.json.Decoder(Spec)
 _key_spec = msgspec.json.Decoder(KeySpec)
+_OWNERS = {(API_VERSION, KIND), (SEALED_SECRET_API, SEALED_SECRET)}
 UNREADABLE = "the spec cannot be read; apply it again with the definitions of this version of Fairlead installed"
 
 
@@ -229,12 +231,12 @@ def project_sealing_key(data: bytes) -> SealingKey:
 
 
 def owner_uid(references: list[JSON] | None) -> tuple[str, bool]:
-    """(uid of the controlling EncryptedSecret or "", whether anybody controls it).
+    """(uid of the controlling EncryptedSecret or SealedSecret, or "", whether anybody controls it).
 
     >>> ours = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "EncryptedSecret", "name": "db", "uid": "u", "controller": True}
     >>> owner_uid([ours]), owner_uid([{**ours, "kind": "Other"}]), owner_uid(None)
     (('u', True), ('', True), ('', False))
     """
     owner = controller_of({"ownerReferences": references})
-    ours = owner is not None and owner.kind == KIND and owner.api_version == API_VERSION
+    ours = owner is not None and (owner.api_version, owner.kind) in _OWNERS
     return (owner.uid if owner and ours else ""), owner is not None

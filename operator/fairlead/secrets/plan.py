@@ -6,13 +6,12 @@ not ours is never written, but where it says so itself. A version that a Revisio
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from fairlead.core.actions import Action, Create, Delete, Event, Failure, Patch, Plan, Read, merge_requeue
+from fairlead.core.actions import Action, Create, Delete, Event, Failure, Plan, Read, merge_requeue
 from fairlead.core.conditions import Condition, find, parse_time, timestamp
 from fairlead.core.meta import GROUP, JSON, MANAGED_BY, owner_reference, stable_hash
 from fairlead.secrets.envelope import Envelope, EnvelopeError, Place, parse, render
@@ -28,15 +27,25 @@ from fairlead.secrets.model import (
     Spec,
     Template,
 )
+from fairlead.secrets.outputs import (
+    ANNOTATION_APPLIED,
+    Output,
+    applied_names,
+    body,
+    corrected,
+    created,
+    foreign,
+    guarded,
+    metadata_changes,
+    other_type,
+)
 from fairlead.secrets.sealing import CannotOpen, Opened, unseal
 from fairlead.secrets.suites import PrivateKey
 from fairlead.secrets.written import written
 
 ANNOTATION_OF = f"{GROUP}/encrypted-secret-uid"  # on our Secrets: whose they are, also where nobody owns them (Retain)
 ANNOTATION_VERSION = f"{GROUP}/secret-version"  # on the Secret `name`: the version it has
-ANNOTATION_APPLIED = f"{GROUP}/applied-names"  # on the Secret `name`: labels and annotations it has from the template
 ANNOTATION_SUPERSEDED = f"{GROUP}/superseded-at"  # on a version: since when it is not the current one
-ROLE_ADOPTABLE = "adopt"  # a foreign Secret's LABEL_SECRET: the watch shows it, and its consent, at once
 MOST_BYTES = 1024 * 1024  # of a Secret's values (kubernetes pkg/apis/core MaxSecretSize)
 MOST_PROBLEMS = 32  # in a status
 # A version is kept for so long after the next one came: a Revision that names it may be on its way through a watch that lags.
@@ -107,7 +116,7 @@ def plan(observed: SecretObserved, now: float) -> Plan:
     obstacle, reads = in_the_way(observed, found)
     if obstacle is not None:
         # A Secret that is not watched: only a create that goes through will tell that it is gone. It is held back ever longer.
-        tried = tuple(_made_anew(observed, found)) if observed.current is None else ()
+        tried = (created(output(record, found)),) if observed.current is None else ()
         return msgspec.structs.replace(_told(observed, obstacle), reads=reads, actions=tried)
     writes = (*_version(observed, found), *_current(observed, found))
     collected, due = collect(observed, found.version, now)
@@ -339,11 +348,11 @@ def _version(observed: SecretObserved, found: Contents) -> Iterable[Action]:
     if there.fingerprint != fingerprint(found.data) or there.type != record.spec.template.type:
         yield Delete("Secret", there.namespace, there.name, there.uid)
         return
-    changes = _metadata_changes(there, manifest(record, found, ROLE_VERSION)["metadata"])
+    changes = metadata_changes(there, manifest(record, found, ROLE_VERSION)["metadata"])
     if ANNOTATION_SUPERSEDED in there.annotations:
         changes.setdefault("annotations", {})[ANNOTATION_SUPERSEDED] = None
     if changes:
-        yield _patch(there, {"metadata": changes})
+        yield guarded(there, {"metadata": changes})
 
 
 def collect(observed: SecretObserved, version: str, now: float) -> tuple[tuple[Action, ...], float | None]:
@@ -356,7 +365,7 @@ def collect(observed: SecretObserved, version: str, now: float) -> tuple[tuple[A
             continue
         since = parse_time(one.annotations.get(ANNOTATION_SUPERSEDED))
         if since is None:
-            actions.append(_patch(one, {"metadata": {"annotations": {ANNOTATION_SUPERSEDED: timestamp(now)}}}))
+            actions.append(guarded(one, {"metadata": {"annotations": {ANNOTATION_SUPERSEDED: timestamp(now)}}}))
         elif one.name in observed.pinned:
             continue
         elif now - since >= COLLECT_SECONDS:
@@ -371,31 +380,14 @@ def collect(observed: SecretObserved, version: str, now: float) -> tuple[tuple[A
 
 def _current(observed: SecretObserved, found: Contents) -> Iterable[Action]:
     """The Secret `name`: made, put right, or taken over."""
-    record = observed.record
-    wanted = manifest(record, found, ROLE_CURRENT)
-    there = observed.current
-    if there is None:
-        yield from _made_anew(observed, found)
-        return
-    if there.deleting:
-        return
-    same = there.fingerprint == fingerprint(found.data)
-    if there.immutable and not same:
-        yield Delete("Secret", there.namespace, there.name, there.uid)  # ours, and somebody made it immutable
-        return
-    changes = _metadata_changes(there, wanted["metadata"])
-    body: JSON = {"metadata": changes} if changes else {}
-    if not same:
-        body["data"] = {**dict.fromkeys(set(there.keys) - set(found.data)), **wanted["data"]}
-    if body:
-        yield _patch(there, body)
+    wanted = output(observed.record, found)
+    action = created(wanted) if observed.current is None else corrected(wanted, observed.current)
+    return (action,) if action else ()
 
 
-def _made_anew(observed: SecretObserved, found: Contents) -> Iterable[Create]:
-    """The Secret of its name, where there is none: the API server has the last word on whether there is."""
-    record = observed.record
-    body = msgspec.json.encode(manifest(record, found, ROLE_CURRENT))
-    yield Create("Secret", record.namespace, record.name, body, record.uid)
+def output(record: EncryptedSecret, found: Contents) -> Output:
+    """What the Secret `name` is to be."""
+    return Output(KIND, record.uid, manifest(record, found, ROLE_CURRENT), found.data)
 
 
 def manifest(record: EncryptedSecret, found: Contents, role: str) -> JSON:
@@ -405,51 +397,19 @@ def manifest(record: EncryptedSecret, found: Contents, role: str) -> JSON:
     annotations = {ANNOTATION_OF: record.uid}
     metadata: JSON = {"namespace": record.namespace}
     if role == ROLE_CURRENT:
-        names = msgspec.json.encode([sorted(template.labels), sorted(template.annotations)]).decode()
         metadata["name"] = record.name
-        annotations |= {ANNOTATION_VERSION: found.version, ANNOTATION_APPLIED: names}
+        annotations |= {
+            ANNOTATION_VERSION: found.version,
+            ANNOTATION_APPLIED: applied_names(template.labels, template.annotations),
+        }
         labels, annotations = {**template.labels, **labels}, {**template.annotations, **annotations}
     else:
         metadata["name"] = found.version
     metadata |= {"labels": labels, "annotations": annotations}
     if record.spec.deletion_policy == "Delete":
         metadata["ownerReferences"] = [owner_reference(KIND, record.name, record.uid)]
-    data = {key: base64.b64encode(value).decode() for key, value in sorted(found.data.items())}
-    made: JSON = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": template.type, "data": data}
+    made = body(metadata, template.type, found.data)
     return made | {"immutable": True} if role == ROLE_VERSION else made
-
-
-def _metadata_changes(there: SecretMeta, wanted: JSON) -> JSON:
-    """A merge patch of the metadata: what is not as it should be, and what the template had once and has no more."""
-    changes: JSON = {}
-    for field, has, gone in zip(
-        ("labels", "annotations"), (there.labels, there.annotations), _applied(there), strict=True
-    ):
-        differing = {name: value for name, value in wanted[field].items() if has.get(name) != value}
-        dropped = dict.fromkeys(name for name in gone if name not in wanted[field] and name in has)
-        if differing or dropped:
-            changes[field] = differing | dropped
-    references = wanted.get("ownerReferences")
-    if there.owner_uid != (references[0]["uid"] if references else ""):
-        changes["ownerReferences"] = references
-    return changes
-
-
-def _applied(there: SecretMeta) -> tuple[list[str], list[str]]:
-    """Names of labels and annotations that the template gave this Secret when it was last written."""
-    try:
-        labels, annotations = msgspec.json.decode(
-            there.annotations.get(ANNOTATION_APPLIED, "[[],[]]"), type=tuple[list[str], list[str]]
-        )
-    except msgspec.DecodeError:
-        return [], []
-    return labels, annotations
-
-
-def _patch(there: SecretMeta, body: JSON) -> Patch:
-    """Only if it still is what was looked at."""
-    guarded = {**body, "metadata": {**body.get("metadata", {}), "uid": there.uid, "resourceVersion": str(there.rv)}}
-    return Patch("Secret", there.namespace, there.name, msgspec.json.encode(guarded))
 
 
 # ---------------------------------------------------------------- whose Secret it is
@@ -486,54 +446,14 @@ def in_the_way(observed: SecretObserved, found: Contents) -> tuple[Condition | N
     if there is None:
         taken = any(failure.reason == "NameTaken" and failure.name == record.name for failure in observed.failures)
         return None, (Read("Secret", record.namespace, record.name, 0),) if taken else ()
+    wanted = output(record, found)
     if _ours(record, there):
-        return (other_type(record, there) if there.type != record.spec.template.type else None), ()
-    return foreign(observed, there), ()
-
-
-def foreign(observed: SecretObserved, there: SecretMeta) -> Condition | None:
-    """What stands against taking a Secret over; None where nothing does. Both have to agree: spec.adopt, and the Secret's own
-    annotation; and its label has to bring it before our eyes, for what was read of another a while ago may be past."""
-    record = observed.record
-    name, namespace = record.name, record.namespace
-    label = f"`kubectl label secret {name} --namespace {namespace} {LABEL_SECRET}={ROLE_ADOPTABLE}`"
-    delete = f"`kubectl delete secret {name} --namespace {namespace}`"
-    if there.owned:
-        words = f"a Secret named {name} exists, and something else controls it: rename this EncryptedSecret, or delete what made that Secret"
-        return Condition("Ready", "False", "NotOwned", f"{words}; it is left as it is")
-    agrees = there.annotations.get(ANNOTATION_ADOPT) == name
-    wanted = record.spec.adopt
-    if not (agrees and wanted):
-        steps = [
-            *(
-                []
-                if agrees
-                else [
-                    f"`kubectl annotate secret {name} --namespace {namespace} {ANNOTATION_ADOPT}={name}`",
-                    label,
-                ]
-            ),
-            *([] if wanted else ["set spec.adopt to true"]),
-        ]
-        words = f"a Secret named {name} exists and is not this EncryptedSecret's. To take it over: {', and '.join(steps)}; or remove it: {delete}"
-        return Condition("Ready", "False", "NotOwned", f"{words}; it is left as it is")
-    if there.immutable:
-        words = f"the Secret {name} is immutable and cannot be taken over: {delete} has it made anew, with the values of this EncryptedSecret"
-        return Condition("Ready", "False", "SecretImmutable", f"{words}; it is left as it is")
-    if there.type != record.spec.template.type:
-        return other_type(record, there)
-    if observed.current is None:
-        return Condition(
-            "Ready", "False", "NotOwned", f"the Secret {name} is taken over as soon as it can be watched: {label}"
-        )
-    return None
-
-
-def other_type(record: EncryptedSecret, there: SecretMeta) -> Condition:
-    """Kubernetes has no Secret change its type."""
-    name, namespace = record.name, record.namespace
-    words = f"the Secret {name} is of type {there.type}, which cannot become {record.spec.template.type}: `kubectl delete secret {name} --namespace {namespace}`"
-    return Condition("Ready", "False", "SecretOfOtherType", f"{words} has it made anew; it is left as it is")
+        obstacle = other_type(wanted, there) if there.type != record.spec.template.type else None
+    else:
+        agrees = there.annotations.get(ANNOTATION_ADOPT) == record.name
+        wishes = () if record.spec.adopt else ("set spec.adopt to true",)
+        obstacle = foreign(wanted, there, agrees, wishes, watched=observed.current is not None)
+    return (Condition("Ready", "False", obstacle.reason, obstacle.message) if obstacle else None), ()
 
 
 # ---------------------------------------------------------------- words

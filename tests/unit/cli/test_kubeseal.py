@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fairlead.core.meta import JSON
 from fairlead.secrets.suites import PrivateKey
+from support.kubeseal import ANNOTATION, hybrid, pem
+from support.kubeseal import sealed_secret as of_values
 from unit.cli import sealed
 from unit.cli.conftest import Cli
 from unit.cli.sealed import CANARY, OTHER, Quiet, key_file, key_manifest, objects_of, opened
-
-ANNOTATION = "sealedsecrets.bitnami.com/"
 
 
 @pytest.fixture(scope="module")
@@ -45,38 +42,10 @@ def quiet(cli: Cli, tmp_path: Path) -> Quiet:
     return Quiet(cli, tmp_path, lambda _: False)
 
 
-def pem(key: rsa.RSAPrivateKey) -> bytes:
-    form = serialization.PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-
-
-def hybrid(key: rsa.RSAPrivateKey, value: bytes, label: bytes) -> str:
-    session = os.urandom(32)
-    scheme = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), label)
-    wrapped = key.public_key().encrypt(session, scheme)
-    blob = len(wrapped).to_bytes(2, "big") + wrapped + AESGCM(session).encrypt(bytes(12), value, None)
-    return base64.b64encode(blob).decode()
-
-
 def sealed_secret(
     key: rsa.RSAPrivateKey, label: bytes = b"shop/db", *, template: JSON | None = None, **annotations: str
 ) -> JSON:
-    return {
-        "apiVersion": "bitnami.com/v1alpha1",
-        "kind": "SealedSecret",
-        "metadata": {
-            "name": "db",
-            "namespace": "shop",
-            "annotations": {ANNOTATION + name.replace("_", "-"): value for name, value in annotations.items()},
-        },
-        "spec": {
-            "encryptedData": {
-                "password": hybrid(key, CANARY.encode(), label),
-                "user": hybrid(key, b"shop", label),
-            },
-            "template": template or {},
-        },
-    }
+    return of_values(key, {"password": CANARY, "user": "shop"}, label, template=template, **annotations)
 
 
 def stored(path: Path, *objects: JSON) -> str:
@@ -128,7 +97,7 @@ def test_type_labels_and_simple_templates_are_taken_over(
     template = {
         "type": "kubernetes.io/basic-auth",
         "metadata": {"labels": {"team": "blue"}, "name": "db"},
-        "data": {"url": 'pg://{{ .user }}:{{ index . "password" }}@db/${X}', "user": "hidden by the value"},
+        "data": {"url": 'pg://{{ .user }}:{{ index . "password" }}@db/${X}'},
     }
     file = stored(tmp_path / "sealed.yaml", sealed_secret(controller, template=template))
 
@@ -152,6 +121,18 @@ def test_other_templates_are_refused_by_name(
 
     assert (result.code, result.out) == (1, "")
     assert f"{file}: SealedSecret db: UnsupportedTemplate: spec.template.data[conf]" in result.err
+
+
+def test_a_template_in_place_of_a_value_is_refused_for_no_encrypted_secret_can_say_it(
+    quiet: Quiet, tmp_path: Path, controller: rsa.RSAPrivateKey, flags: tuple[str, ...]
+) -> None:
+    """sealed-secrets (v0.27.1, Unseal) writes the template's text over the value; the API server refuses such an EncryptedSecret."""
+    template = {"data": {"user": "cn={{ .user }}"}}
+    result = quiet(
+        "seal", "import-kubeseal", stored(tmp_path / "s.yaml", sealed_secret(controller, template=template)), *flags
+    )
+
+    assert (result.code, result.out) == (1, "") and "spec.template.data[user] takes the place" in result.err
 
 
 def test_the_keys_may_come_as_the_secrets_that_kubectl_prints_and_old_objects_hold_a_whole_secret(

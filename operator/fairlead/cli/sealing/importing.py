@@ -21,7 +21,7 @@ from fairlead.secrets import kubeseal
 from fairlead.secrets.envelope import Scope
 from fairlead.secrets.keys import LABEL_SECRET
 from fairlead.secrets.kubeseal import SealedSecretError, Unsealed
-from fairlead.secrets.model import ANNOTATION_ADOPT
+from fairlead.secrets.model import ANNOTATION_ADOPT, SEALED_SECRET, SEALED_SECRET_API
 
 ADOPT = (
     "each Secret that is there has to agree, or it stays as it is: kubectl annotate secret NAME "
@@ -60,6 +60,11 @@ def converted(one: Unsealed, keys: Sealers, book: Ledger) -> JSON:
     """The EncryptedSecret: the same Secret for the same place."""
     if not one.namespace and one.scope != Scope.CLUSTER:
         raise Failed(f"SealedSecret {one.name} names no namespace: say with -n which it is for")
+    if both := sorted(one.files.keys() & one.values.keys()):
+        raise Failed(
+            f"SealedSecret {one.name}: UnsupportedTemplate: spec.template.data[{both[0]}] takes the place of the value of that name, which an "
+            "EncryptedSecret cannot say: give one of them another name"
+        )
     plain = Plain(one.name, one.namespace, one.type, one.labels, one.annotations, one.values, one.files)
     checked(f"SealedSecret {one.name}", plain)
     return sealed(plain, one.scope, keys, book)
@@ -85,8 +90,7 @@ def write(made: Mapping[str, list[JSON]], folder: str, format: str | None) -> No
 
 
 def _is_sealed_secret(raw: Any) -> bool:
-    api = raw.get("apiVersion") if isinstance(raw, dict) else None
-    return isinstance(api, str) and api.startswith(f"{kubeseal.GROUP}/") and raw.get("kind") == kubeseal.KIND
+    return isinstance(raw, dict) and (raw.get("apiVersion"), raw.get("kind")) == (SEALED_SECRET_API, SEALED_SECRET)
 
 
 def _objects(name: str, text: str) -> list[Any]:

@@ -25,9 +25,10 @@ WITH_STATUS = {
     "HTTPRoute",
     "EncryptedSecret",
     "SealingKey",
+    "SealedSecret",
 }
 WITH_SCALE = {"App"}
-CUSTOM = {"App", "Revision", "HTTPRoute", "EncryptedSecret", "SealingKey"}
+CUSTOM = {"App", "Revision", "HTTPRoute", "EncryptedSecret", "SealingKey", "SealedSecret"}
 WITH_GENERATION = CUSTOM | {"Pod", "PodDisruptionBudget"}
 # Kinds whose PUT must name a resourceVersion (AllowUnconditionalUpdate is false; custom resources always).
 CONDITIONAL_UPDATE = CUSTOM | {"Lease", "PodDisruptionBudget"}

@@ -14,7 +14,14 @@ from support.helm import Manifest, refusal, render
 ON: dict[str, Any] = {"secrets": {"enabled": True}}
 LIMITED: dict[str, Any] = {"secrets": {"enabled": True, "namespaces": ["shop", "bank"]}}
 NAMESPACED: dict[str, Any] = {"namespaces": ["shop", "bank"], "secrets": {"enabled": True}}
-MATRIX = {"everywhere": ON, "limited": LIMITED, "namespaced": NAMESPACED}
+MOVING: dict[str, Any] = {"enabled": True, "sealedSecrets": {"enabled": True, "namespace": "old"}}
+MATRIX = {
+    "everywhere": ON,
+    "limited": LIMITED,
+    "namespaced": NAMESPACED,
+    "moving": {"secrets": MOVING},
+    "limited and moving": {"secrets": {**MOVING, "namespaces": ["shop", "bank"]}},
+}
 OWN = "fairlead-system"
 LEASES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}}
 KEYS = {
@@ -30,6 +37,12 @@ NEEDED = {
     ("fairlead.dev", "revisions"): {"list", "watch"},
     ("", "secrets"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "events"): {"create", "patch"},
+}
+
+# And where SealedSecrets are read.
+SEALED = {
+    ("bitnami.com", "sealedsecrets"): {"get", "list", "watch"},
+    ("bitnami.com", "sealedsecrets/status"): {"patch"},
 }
 
 
@@ -98,6 +111,25 @@ def test_in_named_namespaces_it_reads_secrets_there_and_in_its_own_and_nowhere_e
     }
 
 
+def test_to_read_sealed_secrets_it_gets_them_their_status_and_no_more() -> None:
+    objects = render({"secrets": MOVING})
+    assert bound(objects, "fairlead-secrets", None) == NEEDED | KEYS | SEALED
+    assert bound(objects, "fairlead-secrets", "old") == {}, "it may read Secrets everywhere"
+    assert bound(objects, "fairlead-secrets", OWN) == LEASES
+
+
+@pytest.mark.parametrize("limits", [{"secrets": {"namespaces": ["shop"]}}, {"namespaces": ["shop"]}], ids=str)
+def test_in_named_namespaces_it_may_look_for_the_old_keys_in_theirs_and_read_nothing_else_there(
+    limits: dict[str, Any],
+) -> None:
+    objects = render({**limits, "secrets": {**MOVING, **limits.get("secrets", {})}})
+    assert bound(objects, "fairlead-secrets", "shop") == NEEDED | SEALED
+    assert bound(objects, "fairlead-secrets", "old") == {("", "secrets"): {"list", "watch"}}
+    assert bound(objects, "fairlead-secrets", None) == KEYS
+    assert SEALED.items() <= bound(objects, "fairlead-secrets", OWN).items(), "one there is refused in words"
+    assert bound(objects, "fairlead-workloads", "old") == {}
+
+
 def test_workloads_stay_everywhere_where_only_secrets_are_limited() -> None:
     objects = render(LIMITED)
     assert ("", "pods") in bound(objects, "fairlead-workloads", None)
@@ -111,6 +143,12 @@ def test_it_may_watch_what_it_watches_and_nothing_else() -> None:
         for source in controller.sources
     }
     assert {where for where, allowed in (NEEDED | KEYS).items() if "watch" in allowed} == watched
+    moving = {
+        (source.resource.group, source.resource.plural)
+        for controller in controllers(Terms(OWN, sealed_secrets="old"))
+        for source in controller.sources
+    }
+    assert {where for where, allowed in (NEEDED | KEYS | SEALED).items() if "watch" in allowed} == moving
 
 
 def test_two_namespaced_releases_share_no_object() -> None:
@@ -170,6 +208,7 @@ def test_every_setting_it_is_given_is_one_it_knows() -> None:
             "recoveryPublicKeys": [recovery],
             "keyRenewPeriod": "12h",
             "clusterScope": True,
+            "sealedSecrets": {"enabled": True, "namespace": "old"},
         },
         "guard": {"namespaces": ["kube-system", "vault"]},
     }
@@ -180,6 +219,7 @@ def test_every_setting_it_is_given_is_one_it_knows() -> None:
     read = settings.load(settings.SecretSettings, {}, given)
     assert (read.namespaces, read.key_namespace, read.lease_name) == (("shop",), OWN, "fairlead-secrets")
     assert (read.key_renew_period, read.cluster_scope) == (12 * 3600, True)
+    assert read.sealed_secrets_namespace == "old"
     assert read.protected_namespaces == ("kube-system", "vault")
     assert [key.suite for key in read.recovery()] == ["x"]
     assert read.watched(OWN) == ("shop", OWN)
@@ -201,6 +241,7 @@ def test_a_period_is_told_in_seconds(period: Any, seconds: int) -> None:
         ({"recoveryPublicKeys": ["AAAA"]}, "/secrets/recoveryPublicKeys/0"),
         ({"namespaces": ["*"]}, "/secrets/namespaces/0"),
         ({"clusterScope": "yes"}, "/secrets/clusterScope"),
+        ({"sealedSecrets": {"enabled": True, "namespace": ""}}, "/secrets/sealedSecrets/namespace"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused_where_it_stands(values: dict[str, Any], where: str) -> None:

@@ -21,5 +21,10 @@
 - {name: FAIRLEAD_KEY_RENEW_PERIOD, value: {{ include "fairlead.seconds" .Values.secrets.keyRenewPeriod | quote }}}
 - {name: FAIRLEAD_RECOVERY_PUBLIC_KEYS, value: {{ join "," .Values.secrets.recoveryPublicKeys | quote }}}
 - {name: FAIRLEAD_CLUSTER_SCOPE, value: {{ .Values.secrets.clusterScope | quote }}}
+{{- with .Values.secrets.sealedSecrets }}
+{{- if .enabled }}
+- {name: FAIRLEAD_SEALED_SECRETS_NAMESPACE, value: {{ .namespace }}}
+{{- end }}
+{{- end }}
 - {name: FAIRLEAD_PROTECTED_NAMESPACES, value: {{ join "," .Values.guard.namespaces | quote }}}
 {{- end }}

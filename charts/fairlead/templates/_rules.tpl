@@ -60,6 +60,26 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- include "fairlead.secrets.sealedRules" . }}
+{{- end }}
+
+{{/* What reading SealedSecrets takes: nothing of theirs is written but the status. */}}
+{{- define "fairlead.secrets.sealedRules" -}}
+{{- if .Values.secrets.sealedSecrets.enabled }}
+- apiGroups: [bitnami.com]
+  resources: [sealedsecrets]
+  verbs: [get, list, watch]
+- apiGroups: [bitnami.com]
+  resources: [sealedsecrets/status]
+  verbs: [patch]
+{{- end }}
+{{- end }}
+
+{{/* The keys of sealed-secrets, in the one namespace where they are. */}}
+{{- define "fairlead.secrets.sealedKeyRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [list, watch]
 {{- end }}
 
 {{/* What belongs to no namespace: the published keys. */}}
@@ -87,6 +107,7 @@
 - apiGroups: [fairlead.dev]
   resources: [revisions]
   verbs: [list, watch]
+{{- include "fairlead.secrets.sealedRules" . }}
 {{- end }}
 
 {{- define "fairlead.workloads.clusterRules" -}}

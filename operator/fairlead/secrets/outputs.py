@@ -14,8 +14,8 @@ from fairlead.core.actions import Action, Create, Delete, Patch
 from fairlead.core.meta import GROUP, JSON
 from fairlead.secrets.envelope import Scope
 from fairlead.secrets.fingerprints import fingerprint
-from fairlead.secrets.keys import LABEL_SECRET, ROLE_UNSEALED
-from fairlead.secrets.model import ANNOTATION_ADOPT, FORBIDDEN_TYPES, SecretMeta
+from fairlead.secrets.keys import LABEL_SECRET, ROLE_CURRENT, ROLE_UNSEALED
+from fairlead.secrets.model import ANNOTATION_ADOPT, FORBIDDEN_TYPES, SEALED_SECRET, SecretMeta
 
 ANNOTATION_APPLIED = f"{GROUP}/applied-names"  # on the Secret: labels and annotations it has from the template
 ROLE_ADOPTABLE = "adopt"  # a foreign Secret's LABEL_SECRET: the watch shows it, and its consent, at once
@@ -159,8 +159,11 @@ def foreign(
 
 
 def _controlled(output: Output, there: SecretMeta) -> str:
-    """A Secret that something else controls, and the way out where that is a SealedSecret."""
+    """A Secret that something else controls, and the way out where that is the other of the sealed kinds."""
     name = output.name
+    if output.kind == SEALED_SECRET and there.labels.get(LABEL_SECRET) == ROLE_CURRENT:
+        way = f"`kubectl delete sealedsecret {name} --namespace {output.namespace}`"
+        return f"the EncryptedSecret of that name makes the Secret {name}, so this {output.kind} is not needed any more: {way}"
     if there.labels.get(LABEL_SECRET) == ROLE_UNSEALED:
         way = f"`kubectl delete sealedsecret {name} --namespace {output.namespace} --cascade=orphan` leaves it to this {output.kind}"
         return f"a Secret named {name} exists, and the SealedSecret of that name controls it: {way}; until then it is left as it is"

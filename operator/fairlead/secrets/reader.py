@@ -218,7 +218,7 @@ def manifest(record: SealedSecret, found: Unsealed, data: dict[str, bytes]) -> J
     metadata: JSON = {
         "namespace": record.namespace,
         "name": record.name,
-        "labels": {**labels, LABEL_SECRET: ROLE_UNSEALED, "app.kubernetes.io/managed-by": MANAGED_BY},
+        "labels": {"app.kubernetes.io/managed-by": MANAGED_BY, **labels, LABEL_SECRET: ROLE_UNSEALED},
         "annotations": {
             **annotations,
             ANNOTATION_APPLIED: applied_names(labels, annotations),

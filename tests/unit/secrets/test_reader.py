@@ -107,7 +107,7 @@ def test_the_secret_is_the_one_that_the_old_controller_would_have_made() -> None
     template = {
         "type": "example.org/login",
         "metadata": {
-            "labels": {"team": "blue"},
+            "labels": {"team": "blue", "app.kubernetes.io/managed-by": "Helm"},
             "annotations": {"note": "x", "sealedsecrets.bitnami.com/managed": "true"},
         },
         "data": {"url": 'pg://{{ .user }}:{{ index . "password" }}@db/${X}', "user": "cn={{ .user }}"},
@@ -119,6 +119,7 @@ def test_the_secret_is_the_one_that_the_old_controller_would_have_made() -> None
     )
     meta = body["metadata"]
     assert (body["type"], meta["namespace"], meta["name"]) == ("example.org/login", "shop", "db")
+    assert meta["labels"]["app.kubernetes.io/managed-by"] == "Helm", "as it says"
     assert meta["labels"]["team"] == "blue" and meta["annotations"]["note"] == "x"
     assert meta["ownerReferences"] == CONTROLLED["ownerReferences"]
     assert "immutable" not in body
@@ -301,6 +302,20 @@ def test_a_secret_that_something_else_controls_is_left_alone_though_it_agrees() 
     there = theirs(ownerReferences=[owner], annotations={"fairlead.dev/adopt-by": "db"})
     found = plan(seen(current=there), NOW)
     assert said(found) == ("False", "NotOwned") and found.actions == ()
+
+
+def test_beside_an_encrypted_secret_of_its_name_it_is_told_to_go() -> None:
+    owner = {
+        "apiVersion": "fairlead.dev/v1alpha1",
+        "kind": "EncryptedSecret",
+        "name": "db",
+        "uid": "other",
+        "controller": True,
+    }
+    there = theirs(ownerReferences=[owner], labels={LABEL_SECRET: "current"})
+    found = plan(seen(current=there), NOW)
+    assert said(found) == ("False", "NotOwned") and found.actions == ()
+    assert "`kubectl delete sealedsecret db --namespace shop`" in message(found)
 
 
 def test_a_secret_does_not_change_its_type() -> None:

@@ -189,17 +189,18 @@ def _kept(found: Any) -> dict[str, str]:
 
 def rewritten(file: str, text: str, keys: Iterable[str]) -> str:
     """A template's text with `{{ .key }}` and `{{ index . "key" }}` as `${key}`, and `${` as `$${`. Everything else that Go's
-    templates can do is SealedSecretError with the reason UnsupportedTemplate.
+    templates can do is SealedSecretError with the reason UnsupportedTemplate, and so is a $ right before one of these: `$${`
+    means something else.
 
     >>> rewritten("my.cnf", 'user={{ .user }} pass={{ index . "db-pass" }} home=${HOME}', ["user", "db-pass"])
     'user=${user} pass=${db-pass} home=$${HOME}'
     """
     used = {found[1] or found[2] for found in _REFERENCE.finditer(text)}
     result = _REFERENCE.sub(lambda found: "${" + (found[1] or found[2]) + "}", text.replace("${", "$${"))
-    if "{{" in result or not used <= set(keys):
+    if "${{" in text or "{{" in result or not used <= set(keys):
         raise SealedSecretError(
             "UnsupportedTemplate",
-            f'spec.template.data[{file}]: only {{{{ .key }}}} and {{{{ index . "key" }}}} of keys it has can be taken over: write the file '
+            f'spec.template.data[{file}]: only {{{{ .key }}}} and {{{{ index . "key" }}}} of keys it has, with no $ before them, can be taken over: write the file '
             "by hand as spec.template.data of an EncryptedSecret",
         )
     return result

@@ -111,7 +111,15 @@ def test_type_labels_and_simple_templates_are_taken_over(
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ .user | upper }}", "{{ if .user }}x{{ end }}", "{{- .user }}", "{{ .missing }}", '{{ printf "x" }}']
+    "text",
+    [
+        "{{ .user | upper }}",
+        "{{ if .user }}x{{ end }}",
+        "{{- .user }}",
+        "{{ .missing }}",
+        "${{ .user }}",
+        '{{ printf "x" }}',
+    ],
 )
 def test_other_templates_are_refused_by_name(
     quiet: Quiet, tmp_path: Path, controller: rsa.RSAPrivateKey, flags: tuple[str, ...], text: str

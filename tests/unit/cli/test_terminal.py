@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,15 @@ def test_a_terminal_without_unicode_gets_ascii(shop: Shop) -> None:
     assert "======" in text and text.isascii()
 
 
-def test_trust_75_ctrl_c_ends_quietly_with_130(rolling: Shop) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell's background job is started with SIGINT ignored, and hands that on; a handler of one's own is not handed on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_trust_75_ctrl_c_ends_quietly_with_130(rolling: Shop, interruptible: None) -> None:
     running = process("status", "shop", "--watch")
     assert running.stdout is not None
     assert b"Rolling 1/3" in running.stdout.readline()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fairlead.cli.main import run
@@ -22,9 +19,9 @@ from fairlead.secrets.suites import PrivateKey, default_suite, generate
 from substrate import tools
 from substrate.progress import Progress
 from support.commands import execute
+from support.kubeseal import certificate, pem
 
 VALUES = {"password": b"correct horse\n", "empty": b"", "binary": bytes(range(256))}
-YEAR = 365 * 86_400.0
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +35,8 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The certificate and key that a controller of sealed-secrets makes: RSA-4096, self-signed, without a name."""
     folder = tmp_path_factory.mktemp("controller")
     key = rsa.generate_private_key(65537, 4096)
-    nobody, now = x509.Name([]), time.time()
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(nobody)
-        .issuer_name(nobody)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime.fromtimestamp(now - 60, UTC))
-        .not_valid_after(datetime.fromtimestamp(now + YEAR, UTC))
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "tls.key").write_bytes(pem)
+    (folder / "tls.crt").write_bytes(certificate(key))
+    (folder / "tls.key").write_bytes(pem(key))
     return folder
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fairlead.cli.main import run
 from fairlead.core.meta import JSON
@@ -17,13 +20,17 @@ from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.keys import secret_name
 from fairlead.secrets.sealing import seal
 from fairlead.secrets.suites import PublicKey
+from substrate import tools
+from substrate.progress import Progress
 from support.crds import eventually
 from support.helm import CHART, helm
+from support.kubeseal import DEFINITION, certificate, key_secret
 from support.lab import Lab
 from support.operator import Operator
 from support.team import Team
 
 OPS = "fairlead-system"
+OLD = "sealed-secrets"  # where that project keeps its keys
 
 
 class Opener(Operator):
@@ -35,13 +42,20 @@ class Opener(Operator):
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with Lab("secrets", controllers=True) as lab:
-        values = ["--set", "secrets.enabled=true,secrets.replicas=0,workloads.replicas=0", "--create-namespace"]
+        lab.kubectl("create", "namespace", OLD)
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(DEFINITION))
+        moving = f"secrets.sealedSecrets.enabled=true,secrets.sealedSecrets.namespace={OLD}"
+        values = [
+            "--set",
+            f"secrets.enabled=true,secrets.replicas=0,workloads.replicas=0,{moving}",
+            "--create-namespace",
+        ]
         helm("install", "fairlead", CHART, "--namespace", OPS, *values, kubeconfig=lab.kubeconfig)
-        lab.kubectl(
-            "wait", "--for=condition=Established", "crd/encryptedsecrets.fairlead.dev", "crd/sealingkeys.fairlead.dev"
-        )
+        kinds = ("encryptedsecrets.fairlead.dev", "sealingkeys.fairlead.dev", "sealedsecrets.bitnami.com")
+        lab.kubectl("wait", "--for=condition=Established", *(f"crd/{kind}" for kind in kinds))
         kubeconfig = as_the_chart_has_it(lab, tmp_path_factory.mktemp("secrets") / "kubeconfig")
-        with Opener(lab, "secrets", kubeconfig=kubeconfig, key_namespace=OPS, lease_namespace=OPS):
+        told = {"key_namespace": OPS, "lease_namespace": OPS, "sealed_secrets_namespace": OLD}
+        with Opener(lab, "secrets", kubeconfig=kubeconfig, **told):
             yield lab
 
 
@@ -234,3 +248,113 @@ def test_trust_61_63_a_compromised_key_gets_a_successor_and_a_lost_one_is_told_a
     apply(team, sealed(team, new, password="two"))
     holds(team, password="two")
     plane.kubectl("wait", "--for=jsonpath={.status.state}=Retired", f"fkey/{old.kid}")
+
+
+# ---------------------------------------------------------------- SealedSecrets, in place of their own controller
+
+
+class Kubeseal:
+    """The real program, with the certificate of a key that is in the cluster."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        tools.ensure(["kubeseal"], Progress(quiet=True))
+        key = rsa.generate_private_key(65537, 4096)
+        self._certificate = folder / "tls.crt"
+        self._certificate.write_bytes(certificate(key))
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(key_secret(key, OLD)))
+
+    def __call__(self, *arguments: str, stdin: str) -> str:
+        command = [str(tools.TOOLS["kubeseal"].link), "--cert", str(self._certificate), *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def secret(self, team: Team, name: str = "db", scope: str = "strict", **values: str) -> JSON:
+        """A SealedSecret of a Secret with a label."""
+        secret = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": team.name, "labels": {"team": "blue"}},
+            "stringData": values,
+        }
+        made: JSON = yaml.safe_load(self("--scope", scope, "--format", "yaml", stdin=json.dumps(secret)))
+        return made
+
+
+@pytest.fixture(scope="module")
+def kubeseal(plane: Lab, tmp_path_factory: pytest.TempPathFactory) -> Kubeseal:
+    return Kubeseal(plane, tmp_path_factory.mktemp("kubeseal"))
+
+
+def synced(team: Team, name: str = "db") -> str:
+    status = team.get("sealedsecret", name).get("status", {})
+    said = next((one for one in status.get("conditions", ()) if one["type"] == "Synced"), {})
+    return f"{said.get('status')} {said.get('reason')}"
+
+
+@pytest.mark.parametrize("scope", ["strict", "namespace-wide"])
+def test_what_kubeseal_sealed_is_opened_without_its_controller_and_kept_as_it_is(
+    plane: Lab, team: Team, kubeseal: Kubeseal, scope: str
+) -> None:
+    made = kubeseal.secret(team, scope=scope, password="one", user="shop")
+    given = ("--scope", scope, "--name", "db", "--namespace", team.name)
+    made["spec"]["encryptedData"]["token"] = kubeseal("--raw", *given, "--from-file=/dev/stdin", stdin="three")
+    team.apply(made)
+    eventually(lambda: content(team) == {"password": "one", "user": "shop", "token": "three"})
+    eventually(lambda: synced(team) == "True Opened")
+    secret = team.get("secret", "db")
+    assert secret["metadata"]["labels"]["team"] == "blue" and secret["type"] == "Opaque"
+    assert secret["metadata"]["ownerReferences"][0]["kind"] == "SealedSecret"
+
+    team.kubectl("label", "secret", "db", "fairlead.dev/secret-")  # as the old controller would have made it
+    eventually(lambda: team.get("secret", "db")["metadata"]["labels"].get("fairlead.dev/secret") == "unsealed")
+    assert team.get("secret", "db")["metadata"]["uid"] == secret["metadata"]["uid"]
+    team.kubectl("patch", "secret", "db", "-p", json.dumps({"data": {"password": "eA=="}}))
+    eventually(lambda: content(team)["password"] == "one")
+    team.apply(kubeseal.secret(team, scope=scope, password="two"))
+    eventually(lambda: content(team) == {"password": "two"})
+    team.kubectl("delete", "sealedsecret", "db")
+    eventually(lambda: content(team) == {})
+
+
+def test_what_was_sealed_for_another_place_or_for_every_namespace_is_not_opened(team: Team, kubeseal: Kubeseal) -> None:
+    moved = kubeseal.secret(team, password="one")
+    moved["metadata"]["name"] = "mail"
+    team.apply(moved)
+    eventually(lambda: synced(team, "mail") == "False CannotOpen")
+    team.apply(kubeseal.secret(team, scope="cluster-wide", password="one"))
+    eventually(lambda: synced(team) == "False Protected")
+    assert content(team) == content(team, "mail") == {}
+
+
+def test_a_sealed_secret_leaves_a_foreign_secret_alone_and_hands_its_own_to_an_encrypted_secret(
+    plane: Lab, team: Team, kubeseal: Kubeseal
+) -> None:
+    team.kubectl("create", "secret", "generic", "db", "--from-literal=theirs=1")
+    team.apply(kubeseal.secret(team, password="one"))
+    eventually(lambda: synced(team) == "False NotOwned")
+    assert content(team) == {"theirs": "1"}
+    team.kubectl("delete", "secret", "db")
+    eventually(lambda: content(team) == {"password": "one"}, 120)  # the pause before the next attempt doubles
+    uid = team.get("secret", "db")["metadata"]["uid"]
+
+    apply(team, sealed(team, active(plane), password="one"), adopt=True)
+    eventually(lambda: ready(team).get("reason") == "NotOwned")
+    (command,) = [word for word in ready(team)["message"].split("`") if word.startswith("kubectl")]
+    plane.kubectl(*command.split()[1:])
+    holds(team, password="one")
+    assert team.get("secret", "db")["metadata"]["uid"] == uid
+
+
+MAY = [("get", ""), ("list", ""), ("watch", ""), ("patch", "status")]
+MAY_NOT = [*((verb, "") for verb in ("create", "update", "patch", "delete", "deletecollection")), ("update", "status")]
+
+
+@pytest.mark.parametrize(
+    ("verb", "part", "answer"), [*((*what, "yes") for what in MAY), *((*what, "no") for what in MAY_NOT)]
+)
+def test_who_reads_sealed_secrets_may_write_nothing_of_theirs_but_the_status(
+    plane: Lab, verb: str, part: str, answer: str
+) -> None:
+    asked = ("auth", "can-i", verb, "sealedsecrets.bitnami.com", f"--subresource={part}", "--all-namespaces")
+    accounts = {name: f"--as=system:serviceaccount:{OPS}:fairlead-{name}" for name in ("secrets", "workloads")}
+    assert plane.kubectl(*asked, accounts["secrets"], check=False).split()[0] == answer
+    assert plane.kubectl(*asked, accounts["workloads"], check=False).split()[0] == "no"

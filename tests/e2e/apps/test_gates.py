@@ -94,10 +94,19 @@ def test_a_canary_whose_answers_prometheus_finds_wrong_takes_itself_back_and_a_g
     assert (run["phase"], run["passes"]) == ("Passed", 3)
 
 
-def tested(last: str, code: int) -> JSON:
+_ASKS = """
+import os, sys, urllib.request
+with urllib.request.urlopen(f"http://{os.environ['FAIRLEAD_APP']}/hostname", timeout=5) as answer:
+    print(answer.read().decode())
+code = int(sys.argv[2])
+print(sys.argv[1], file=sys.stdout if code else open("/dev/termination-log", "w"))
+sys.exit(code)
+"""
+
+
+def tested(scene: Scene, last: str, code: int) -> JSON:
     """Judged by a program that asks the App itself, says something, and ends."""
-    asks = f"wget -qO- -T 5 http://$FAIRLEAD_APP/hostname && echo && echo {last} && exit {code}"
-    run = {"image": apps.BUSYBOX, "command": ["sh", "-c", asks], "timeoutSeconds": 60}
+    run = {"image": scene.image, "command": ["python3", "-c", _ASKS, last, str(code)], "timeoutSeconds": 60}
     rollout = {
         "strategy": "Canary",
         "steps": [{"weight": 50}, {"gate": "smoke"}],
@@ -109,13 +118,13 @@ def tested(last: str, code: int) -> JSON:
 def test_a_program_takes_a_release_back_by_its_exit_code_and_lets_the_next_one_go_on(
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    given.a_ready_app(tested("no basket", 3))
+    given.a_ready_app(tested(scene, "no basket", 3))
 
     when.released(2)
     back = then.condition("RolledBack", "True", "ReleaseFailed")
     (judge,) = scene.get("pods", "-l", "fairlead.dev/judges=shop")["items"]
     words = scene.kubectl("logs", judge["metadata"]["name"]).splitlines()
-    when.applied(apps.version(tested("12 of 12 pages", 0), 3))
+    when.applied(apps.version(tested(scene, "12 of 12 pages", 0), 3))
     then.ready()
 
     assert "ended with exit code 3: no basket" in back["message"], back

@@ -36,12 +36,20 @@ def held_by(party: str, name: str, progress: Progress | None = None) -> Iterator
         with exclusive(f"{name} door", progress):
             if not (_at_once(file, fcntl.LOCK_SH) and _party(file) == party):
                 _take(file, fcntl.LOCK_EX, name, progress)
-                file.truncate(0)
-                file.seek(0)
-                file.write(party)
-                file.flush()
+                _write(file, party)
             fcntl.flock(file, fcntl.LOCK_SH)
         yield
+
+
+@contextmanager
+def first_of(party: str, name: str) -> Iterator[bool]:
+    """Whether nobody of the party has come through here yet. Who comes while the first is at it waits, and is not the first;
+    unless that one raised, for then it has not come through."""
+    with exclusive(f"{name} turn"), _file(name) as file:
+        first = _party(file) != party
+        yield first
+        if first:
+            _write(file, party)
 
 
 def _file(name: str) -> IO[str]:
@@ -53,6 +61,13 @@ def _file(name: str) -> IO[str]:
 def _party(file: IO[str]) -> str:
     file.seek(0)
     return file.read()
+
+
+def _write(file: IO[str], party: str) -> None:
+    file.truncate(0)
+    file.seek(0)
+    file.write(party)
+    file.flush()
 
 
 def _at_once(file: IO[str], how: int) -> bool:

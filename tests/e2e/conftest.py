@@ -7,6 +7,7 @@ where pytest has several processes; those in cluster/ stop nodes or the operator
 
 import os
 import re
+import uuid
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from e2e.dsl import Cluster, Given, Operator, Scene, Then, When
 from e2e.dsl.cluster import chosen, hack
 from e2e.dsl.evidence import keep
-from substrate.locks import exclusive, held_by
+from substrate.locks import first_of, held_by
 from substrate.progress import Progress
 
 _FAILED = pytest.StashKey[bool]()
@@ -28,31 +29,41 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def run() -> str:
+    """The name of this run of pytest, the same for all its processes."""
+    return os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def cluster(run: str) -> Iterator[Cluster]:
     """A kind cluster that answers, the project's own unless $FAIRLEAD_E2E_CONTEXT names another. This run's alone: a
     second one, or the demo, waits until it is over."""
     cluster = chosen()
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"process {os.getpid()}")
     with held_by(run, cluster.context, Progress()):
-        with exclusive(cluster.calm):
-            cluster.up()
+        # Once a run: a process that comes later would wait for a moment in which no other has a test on the cluster.
+        with first_of(run, f"{cluster.context} up") as first:
+            if first:
+                cluster.up()
         yield cluster
 
 
 @pytest.fixture(scope="session")
-def image(cluster: Cluster) -> str:
+def image(cluster: Cluster, run: str) -> str:
     """The operator's image, built from the tree and known to every node."""
     image = hack("image", "build").strip().splitlines()[-1]
-    cluster.load(image)
+    with first_of(run, f"{cluster.context} image") as first:
+        if first:  # later a node may be stopped
+            cluster.load(image)
     return image
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster, image: str) -> Operator:
+def operator(cluster: Cluster, image: str, run: str) -> Operator:
     """Fairlead, installed from the chart."""
     operator = Operator(cluster, image)
-    with exclusive(cluster.calm):
-        operator.install()
+    with first_of(run, f"{cluster.context} operator") as first:
+        if first:
+            operator.install()
     return operator
 
 

@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,9 @@ class Other:
         assert self._process.stdout is not None
         assert select.select([self._process.stdout], [], [], 30)[0], "it waits for somebody"
         assert self._process.stdout.readline() == "held\n"
+
+    def said_so_within(self, seconds: float) -> bool:
+        return bool(select.select([self._process.stdout], [], [], seconds)[0])
 
     def lets_go(self) -> None:
         if self._process.poll() is None:
@@ -96,3 +99,29 @@ def test_another_party_comes_in_when_the_first_has_left(others: ExitStack) -> No
     first.lets_go()
     second.holds()
     assert party() == "theirs"
+
+
+def test_of_a_party_one_comes_through_first(others: ExitStack) -> None:
+    def first(party: str) -> bool:
+        with locks.first_of(party, "kind") as first:
+            return first
+
+    assert [first("a"), first("a"), first("b"), first("b")] == [True, False, True, False]
+
+
+def test_who_raised_has_not_come_through(others: ExitStack) -> None:
+    with suppress(KeyError), locks.first_of("a", "kind"):
+        raise KeyError
+    with locks.first_of("a", "kind") as first:
+        assert first
+
+
+def test_who_comes_while_the_first_is_at_it_waits_and_is_not_the_first(others: ExitStack) -> None:
+    doing = other(others, "locks.first_of('a', 'kind')")
+    doing.holds()
+    late = other(others, "locks.first_of('a', 'kind')")
+    assert not late.said_so_within(0.3)
+    doing.lets_go()
+    late.holds()
+    late.lets_go()
+    assert party() == "a"

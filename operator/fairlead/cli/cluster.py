@@ -1,4 +1,4 @@
-"""The CLI's way to the cluster: the only module here that does input and output over the network.
+"""The CLI's requests to the cluster; as whom they are made, cli/access.py says.
 
 One pooled connection and plain JSON, so that a command is done in a few milliseconds more than the API server takes.
 """

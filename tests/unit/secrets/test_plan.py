@@ -26,6 +26,7 @@ from fairlead.secrets.plan import (
 )
 from fairlead.secrets.sealing import seal
 from fairlead.secrets.suites import PrivateKey
+from unit.secrets.verdict import message, said
 
 OURS, OTHERS = PrivateKey("x", bytes(range(32))), PrivateKey("x", bytes(32))
 CANARY = "canary-hunter2"
@@ -76,17 +77,6 @@ def patches(found: Plan) -> dict[str, JSON]:
 
 def deleted(found: Plan) -> list[str]:
     return [a.name for a in found.actions if isinstance(a, Delete)]
-
-
-def said(found: Plan) -> tuple[str, str]:
-    assert found.status is not None
-    (condition,) = found.status["conditions"]
-    return condition.status, condition.reason
-
-
-def message(found: Plan) -> str:
-    assert found.status is not None
-    return str(found.status["conditions"][0].message)
 
 
 def settled(of: EncryptedSecret | None = None, **more: Any) -> SecretObserved:

@@ -25,6 +25,7 @@ from fairlead.secrets.reader import (
     summarise,
 )
 from support.kubeseal import hybrid, key_secret, sealed_secret
+from unit.secrets.verdict import message, said
 
 KEY, OTHER = (rsa.generate_private_key(65537, 1024) for _ in range(2))
 CANARY = "canary-hunter2"
@@ -81,17 +82,6 @@ def patched(found: Plan) -> JSON:
     assert isinstance(action, Patch)
     body: JSON = msgspec.json.decode(action.body)
     return body
-
-
-def said(found: Plan) -> tuple[str, str]:
-    assert found.status is not None
-    (condition,) = found.status["conditions"]
-    return condition.status, condition.reason
-
-
-def message(found: Plan) -> str:
-    assert found.status is not None
-    return str(found.status["conditions"][0].message)
 
 
 def settled(of: SealedSecret | None = None, **more: Any) -> ReaderObserved:

@@ -11,7 +11,7 @@ CONFIG = [
     {"name": "files", "mountPath": "/etc/shop", "configMap": "settings"},
     {"name": "variables", "env": True, "configMap": "settings"},
 ]
-ROLLOUT = {"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 10}
+ROLLOUT = {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def shop() -> JSON:
@@ -21,6 +21,13 @@ def shop() -> JSON:
     look = {"name": "look", "image": apps.BUSYBOX, "command": ["sh", "-c", "trap exit TERM; sleep 100000 & wait"]}
     made["spec"]["template"]["spec"]["containers"].append(look)
     return made
+
+
+def hasty(app: JSON) -> JSON:
+    """The same App, soon told that a release gets nowhere: for bad releases alone, since a good one may take this long."""
+    changed = copy.deepcopy(app)
+    changed["spec"]["rollout"]["progressDeadlineSeconds"] = 10
+    return changed
 
 
 def settings_are(scene: Scene, **data: str) -> None:
@@ -38,15 +45,16 @@ def test_a_config_map_that_breaks_the_app_is_taken_back_with_its_content_and_no_
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
     settings_are(scene, PORT="8080", THEME="dark")
-    given.a_ready_app(shop())
+    given.a_ready_app(hasty(shop()))
 
     with then.history() as history, when.requested(rate=20) as reports:
         settings_are(scene, PORT="none", THEME="light")
         back = then.condition("RolledBack", "True", "ReleaseFailed")
         after = then.pods_ready(3)
-        when.applied(apps.version(scene.manifest, 2))  # another release, with the ConfigMap as it is: as bad
+        when.applied(apps.version(hasty(shop()), 2))  # another release, with the ConfigMap as it is: as bad
         then.status(lambda status: status.get("rejected", {}).get("number") == 4)
         again = then.pods_ready(3)
+        when.applied(apps.version(shop(), 2))
         settings_are(scene, PORT="8080", THEME="light")
         then.ready()
         mended = then.pods_ready(3)

@@ -104,7 +104,7 @@ sys.exit(code)
 """
 
 
-def tested(scene: Scene, last: str, code: int) -> JSON:
+def judged_by_a_program(scene: Scene, last: str, code: int) -> JSON:
     """Judged by a program that asks the App itself, says something, and ends."""
     run = {"image": scene.image, "command": ["python3", "-c", _ASKS, last, str(code)], "timeoutSeconds": 60}
     rollout = {
@@ -118,13 +118,13 @@ def tested(scene: Scene, last: str, code: int) -> JSON:
 def test_a_program_takes_a_release_back_by_its_exit_code_and_lets_the_next_one_go_on(
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    given.a_ready_app(tested(scene, "no basket", 3))
+    given.a_ready_app(judged_by_a_program(scene, "no basket", 3))
 
     when.released(2)
     back = then.condition("RolledBack", "True", "ReleaseFailed")
     (judge,) = scene.get("pods", "-l", "fairlead.dev/judges=shop")["items"]
     words = scene.kubectl("logs", judge["metadata"]["name"]).splitlines()
-    when.applied(apps.version(tested(scene, "12 of 12 pages", 0), 3))
+    when.applied(apps.version(judged_by_a_program(scene, "12 of 12 pages", 0), 3))
     then.ready()
 
     assert "ended with exit code 3: no basket" in back["message"], back

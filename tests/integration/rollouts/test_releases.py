@@ -71,7 +71,7 @@ def test_a_release_past_its_deadline_takes_itself_back_and_a_mended_one_goes_thr
     assert "Unschedulable" in rejected["message"]
     eventually(lambda: {pod["metadata"]["uid"] for pod in team.pods()} == before, 30)
     assert team.condition("Available")["status"] == "True"
-    team.patch({"template": image("3")})
+    team.patch({"template": image("3"), "rollout": {"progressDeadlineSeconds": 60}})
     team.wait("condition=Ready")
     assert versions(team) == {"shop:3": 3}
     assert "rejected" not in team.shop()["status"]
@@ -115,7 +115,7 @@ def test_apps_of_a_group_go_back_together_and_out_again_when_the_one_that_failed
     assert "revision 2 of shop" in rejected["message"] and "Unschedulable" in rejected["message"]
     eventually(lambda: versions(team) == versions(team, "cart") == {"shop:1": 1}, 60)
     assert [one["spec"] for one in team.get("fapp")["items"]] == specs
-    team.patch({"template": image("3")})
+    team.patch({"template": image("3"), "rollout": {"progressDeadlineSeconds": 60}})
     eventually(lambda: versions(team) == {"shop:3": 1} and versions(team, "cart") == {"shop:2": 1}, 60)
     for name in ("cart", "shop"):
         team.wait("condition=Ready", f"fapp/{name}")

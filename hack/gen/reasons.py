@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,8 @@ class Reason(NamedTuple):
     word: str
 
 
-def collect() -> list[Reason]:
+@cache  # the whole source is walked, and several pages and their tests ask
+def collect() -> tuple[Reason, ...]:
     """All reasons, each once, sorted."""
     found: set[Reason] = set()
     for place in PLACES:
@@ -45,7 +47,7 @@ def collect() -> list[Reason]:
             if path.name == "testing.py":
                 continue
             found |= {reason for reason in Module(path.read_text(), path.name).reasons() if reason.word != COPIED}
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def words() -> set[str]:
@@ -72,8 +74,10 @@ class Module:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self.tree = ast.parse(text)
-        self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
-        self.functions = {node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef)}
+        nodes = list(ast.walk(self.tree))
+        self.calls = [node for node in nodes if isinstance(node, ast.Call)]
+        self.parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
+        self.functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
         self.constants = {
             target.id: node.value.value
             for node in self.tree.body
@@ -83,7 +87,7 @@ class Module:
         }
 
     def reasons(self) -> Iterator[Reason]:
-        for call in (node for node in ast.walk(self.tree) if isinstance(node, ast.Call)):
+        for call in self.calls:
             match called(call):
                 case "Condition" if ast.unparse(call.args[0]) != "type":
                     yield from self._condition(call)
@@ -158,8 +162,8 @@ class Module:
         parameters = [argument.arg for argument in function.args.args] if isinstance(function, ast.FunctionDef) else []
         if isinstance(function, ast.FunctionDef) and name in parameters:
             at = parameters.index(name)
-            calls = (n for n in ast.walk(self.tree) if isinstance(n, ast.Call) and called(n) == function.name)
-            given = [value for call in calls if len(call.args) > at for value in self._values(call.args[at])]
+            calls = (call for call in self.calls if called(call) == function.name and len(call.args) > at)
+            given = [value for call in calls for value in self._values(call.args[at])]
             if given:
                 return given
         compared = self._compared(node)

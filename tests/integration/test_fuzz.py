@@ -1,7 +1,7 @@
 """Thousands of specs that nobody would write, one after the other, on a real control plane.
 
 Each App starts with a spec that runs, gets one changed spec after another (some are refused, some can never become pods),
-and at last the latest that ran again. FAIRLEAD_FUZZ: how many specs (200). FAIRLEAD_FUZZ_SEED: the first App's seed (1).
+and at last the latest that ran again. FAIRLEAD_FUZZ: how many specs (60). FAIRLEAD_FUZZ_SEED: the first App's seed (1).
 
 What must hold, after Sieve's and Acto's oracles:
 - the API server refuses a spec with a reason, or takes it, and then the App says what it waits for;
@@ -36,7 +36,7 @@ from support.lab import Lab
 from support.operator import Operator
 
 JSON = dict[str, Any]
-SPECS = int(os.environ.get("FAIRLEAD_FUZZ", "120"))
+SPECS = int(os.environ.get("FAIRLEAD_FUZZ", "60"))
 SEED = int(os.environ.get("FAIRLEAD_FUZZ_SEED", "1"))
 SPECS_PER_APP = 5 if SPECS < 1000 else 25
 APPS_AT_ONCE = 80

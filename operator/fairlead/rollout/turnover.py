@@ -1,0 +1,139 @@
+"""The pods that come, and those that go, for the sizes a plan has decided. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from fairlead.core.actions import Confirm, Create, Delete, Failure, merge_requeue
+from fairlead.core.podstate import Pod, deletion_order
+from fairlead.rollout import traffic
+from fairlead.rollout.fleet import Fleet
+from fairlead.rollout.model import App, Observed
+from fairlead.rollout.pods import Shaper, creates
+from fairlead.rollout.revisions import Target
+
+FINISHED_KEPT = 5  # finished pods kept for a look at their logs
+FINISHED_SECONDS = 600.0  # and for how long
+QUICK_SECONDS = 60.0  # a pod that fails sooner than this makes its replacement wait
+SHARE_LIMIT = 0.5  # deleting more than this share of an App's pods in one pass needs a live read first
+
+
+def fill(
+    observed: Observed, target: Target, fleet: Fleet, now: float, shapers: Sequence[Shaper]
+) -> tuple[list[Create], float | None]:
+    """The pods that are missing, the wanted revision's last: what keeps the App available comes first. The second
+    value is when to look again, where pods that fail at once make their replacements wait."""
+    app = observed.app
+    taken = {pod.name for pod in observed.pods}
+    templates = {revision.hash: revision.template for revision in observed.revisions}
+    templates.setdefault(target.hash, app.spec.template)
+    pins = {target.hash: observed.pins} | {revision.hash: revision.config for revision in observed.revisions}
+    made: list[Create] = []
+    wait = None
+    for group in fleet.groups:
+        missing = group.size - len(group.pods)
+        template = templates.get(group.id)
+        if missing <= 0 or template is None:
+            continue
+        delay = replacement_delay([pod for pod in observed.pods if pod.revision == group.id], now)
+        if delay > 0:
+            wait = merge_requeue(wait, delay)
+            continue
+        serving = traffic.born_serving(group, missing)
+        for label, count in ((traffic.SERVING, serving), (traffic.APART, missing - serving)):
+            if count:
+                born = creates(
+                    app, group.id, msgspec.json.decode(template), count, taken, now, shapers, pins[group.id], label
+                )
+                taken.update(create.name for create in born)
+                made += born
+    return made, wait
+
+
+def standing(failures: Sequence[Failure], made: Sequence[Create]) -> tuple[Failure, ...]:
+    """The refusals that still matter. An App that was scaled back to what its quota allows asks for no pod any more, and
+    says nothing of the one that it did not get.
+
+    >>> no = Failure("create", "Pod", "shop-v1-bcdfg", 403, "Forbidden", "exceeded quota: small", 0.0)
+    >>> standing([no], made=[])
+    ()
+    """
+    return tuple(one for one in failures if made or (one.verb, one.kind) != ("create", "Pod"))
+
+
+def replacement_delay(pods: Sequence[Pod], now: float) -> float:
+    """Seconds until a revision's failed pods may be replaced: at once after one quick failure, then 10 s, 20 s, 40 s …
+    A pod that lived for a while (an eviction, a lost node) never makes its replacement wait. The finished pods that are
+    kept are the memory of this, so it survives the operator. (Upstream replaces at once, without end.)
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> failed = make_pods(3, ready=False, phase="Failed", created=100.0, finished_at=101.0)
+    >>> replacement_delay(failed[:1], 101.0), replacement_delay(failed, 105.0)
+    (0.0, 16.0)
+    """
+    quick = [
+        pod.finished_at
+        for pod in pods
+        if pod.phase == "Failed"
+        and pod.finished_at - pod.created < QUICK_SECONDS
+        and pod.finished_at > now - FINISHED_SECONDS
+    ]
+    if len(quick) < 2:
+        return 0.0
+    backoff: float = min(10.0 * 2 ** (len(quick) - 2), 300.0)
+    return max(0.0, max(quick) + backoff - now)
+
+
+def surplus(observed: Observed, fleet: Fleet, now: float) -> list[Delete]:
+    """The pods that are too many, chosen within each group by the upstream ranking; pods of no group at all go too."""
+    gone: list[Pod] = []
+    for group in fleet.groups:
+        extra = len(group.pods) - group.size
+        if extra > 0:
+            order = deletion_order(group.pods, observed.pods, now)
+            gone += sorted(order, key=lambda pod: pod.serving and pod.ready)[:extra]  # who serves nobody goes first
+    return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone]
+
+
+def sweep(pods: Sequence[Pod], now: float) -> tuple[list[Delete], float | None]:
+    """Finished pods that were kept long enough, and when the next one will have been.
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> done = make_pods(7, phase="Failed", finished_at=100.0)
+    >>> len(sweep(done, 101.0)[0]), sweep(done, 101.0)[1], len(sweep(done, 701.0)[0])
+    (2, 599.0, 7)
+    """
+    finished = sorted(
+        (pod for pod in pods if pod.finished and pod.deleting is None), key=lambda pod: (-pod.finished_at, pod.uid)
+    )
+    kept = [pod for pod in finished[:FINISHED_KEPT] if pod.finished_at + FINISHED_SECONDS > now]
+    gone = [pod for pod in finished if pod not in kept]
+    later = min((pod.finished_at + FINISHED_SECONDS - now for pod in kept), default=None)
+    return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone], later
+
+
+def relabelled(app: App, fleet: Fleet, gone: Sequence[Delete], now: float) -> tuple[list[Pod], list[Pod]]:
+    """The pods that come into the traffic and those that leave it, without those that are deleted."""
+    wait = app.spec.rollout.min_ready_seconds
+    return traffic.relabel(fleet, {delete.uid for delete in gone}, lambda pod: pod.available(wait, now))
+
+
+def must_confirm(app: App, pods: Sequence[Pod], leaving: Collection[str]) -> Confirm:
+    """What has to be read live before these pods (uids) go, or leave the traffic (engine rule 6): a scale to zero needs
+    the App itself, the loss of the last ready pod or of more than half of all pods needs the pods as well.
+
+    >>> from fairlead.rollout.testing import make_app, make_pods
+    >>> pods = make_pods(2)
+    >>> gone = [pod.uid for pod in pods]
+    >>> must_confirm(make_app(replicas=0), pods, gone), must_confirm(make_app(replicas=2), pods, gone), must_confirm(make_app(replicas=1), pods, gone[:1])
+    ('owner', 'children', '')
+    """
+    ready = [pod for pod in pods if pod.active and pod.ready]
+    lost = sum(pod.uid in leaving for pod in ready)
+    if not lost:
+        return ""
+    if lost == len(ready) or (len(leaving) > SHARE_LIMIT * len(pods) and len(leaving) > 1):
+        return "owner" if app.spec.replicas == 0 else "children"
+    return ""

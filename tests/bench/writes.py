@@ -10,9 +10,10 @@ from bench import workload
 from bench.workload import NAMESPACE
 from fairlead.core.actions import Action, Create, Delete
 from fairlead.core.meta import Key
-from fairlead.engine.execute import Executor, Job
+from fairlead.engine.execute import Executor
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
+from fairlead.engine.job import Job
 from fairlead.engine.limiter import Lanes
 from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings

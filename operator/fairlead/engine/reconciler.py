@@ -12,9 +12,10 @@ from fairlead.core.actions import Action, ChildStatus, Confirm, Errand, Event, P
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Part
 from fairlead.engine.errands import Errands
-from fairlead.engine.execute import Executor, Job
+from fairlead.engine.execute import Executor
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
+from fairlead.engine.job import Job
 from fairlead.engine.live import LiveReads
 from fairlead.engine.queue import Queue, QueueStopped
 from fairlead.engine.recorder import Recorder, Subject

@@ -16,9 +16,10 @@ from fairlead.core.children import child_manifest
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, owner_reference
 from fairlead.core.podstate import project_pod
 from fairlead.engine.controller import Source
-from fairlead.engine.execute import Executor, Job, Outcome
+from fairlead.engine.execute import Executor
 from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
+from fairlead.engine.job import Job, Outcome
 from fairlead.engine.limiter import Lanes
 from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings

@@ -19,6 +19,7 @@ from fairlead.secrets.fingerprints import fingerprint
 from fairlead.secrets.keys import LABEL_SECRET, ROLE_UNSEALED
 from fairlead.secrets.kubeseal import LABEL_KEY, SealedSecretError, Unsealed, keys_in_pem, opened
 from fairlead.secrets.model import ANNOTATION_ADOPT, SEALED_SECRET, SEALED_SECRET_API, Meta, SecretMeta
+from fairlead.secrets.opening import substituted, too_large
 from fairlead.secrets.outputs import (
     ANNOTATION_APPLIED,
     Bounds,
@@ -32,7 +33,6 @@ from fairlead.secrets.outputs import (
     other_type,
     protected,
 )
-from fairlead.secrets.plan import substituted, too_large
 
 ANNOTATION_MANAGED = "sealedsecrets.bitnami.com/managed"  # on a Secret: a SealedSecret of its name may take it over
 

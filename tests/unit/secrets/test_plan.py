@@ -15,15 +15,8 @@ from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.fingerprints import project_secret
 from fairlead.secrets.keys import LABEL_SECRET
 from fairlead.secrets.model import KIND, EncryptedSecret, SecretMeta, project_encrypted_secret
-from fairlead.secrets.plan import (
-    ANNOTATION_SUPERSEDED,
-    COLLECT_SECONDS,
-    Contents,
-    SecretObserved,
-    plan,
-    substituted,
-    summarise,
-)
+from fairlead.secrets.opening import Contents, substituted
+from fairlead.secrets.plan import ANNOTATION_SUPERSEDED, COLLECT_SECONDS, SecretObserved, plan, summarise
 from fairlead.secrets.sealing import seal
 from fairlead.secrets.suites import PrivateKey
 from unit.secrets.verdict import message, said

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from support.crds import app, eventually, install
+from support.crds import app, install
 from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import Team, image
+from support.waiting import eventually
 
 _numbers = count(1)
 _STAGES = Path(__file__).with_name("stages.yaml")
@@ -94,7 +95,7 @@ def test_the_user_s_spec_is_never_written(team: Team) -> None:
 def test_deletion_takes_everything_along(team: Team, cascade: str) -> None:
     team.run(replicas=2, expose={"ports": [{"port": 80}]}, disruption={"maxUnavailable": 1})
     team.kubectl("delete", "fapp/shop", f"--cascade={cascade}")
-    eventually(lambda: team.kubectl("get", "pods,services,pdb,frev", "-o", "name") == "", 60)
+    eventually(lambda: team.kubectl("get", "pods,services,pdb,frev", "-o", "name") == "")
 
 
 def test_an_orphaned_app_s_children_stay_and_are_taken_back(team: Team) -> None:
@@ -278,7 +279,7 @@ def test_trust_25_a_fight_over_a_field_is_given_up_and_reported(team: Team) -> N
         team.kubectl("patch", "service", "shop", "--type=merge", "-p", fight, "--field-manager=rival")
         return team.condition("Exposed")["reason"] == "Contested"
 
-    eventually(lost, 60)
+    eventually(lost)
     assert "rival" in team.condition("Exposed")["message"]
     before = int(team.get("service", "shop")["metadata"]["resourceVersion"])
     assert int(team.get("service", "shop")["metadata"]["resourceVersion"]) == before
@@ -368,7 +369,7 @@ def test_trust_48_a_registry_that_is_away_holds_a_release_up_while_the_old_pods_
             )  # one may have gone since they were listed
             return len(team.pods()) == 4 and not before & team.uids()
 
-        eventually(all_pulled, 90)
+        eventually(all_pulled)
         team.wait("condition=Ready")
     assert history.fewest_ready >= 4, "nobody was missed at any moment"
     assert team.shop()["status"]["revision"] == 2, "the same release went on by itself"
@@ -390,4 +391,4 @@ def counted(team: Team, field: str, count: int) -> None:
         team.kubectl("annotate", "pdb", "shop", "--overwrite", f"touched={next(_numbers)}")
         return bool(team.get("pdb", "shop")["status"].get(field) == count)
 
-    eventually(holds, 90)
+    eventually(holds)

@@ -8,7 +8,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import yaml
 
 from support.helm import CHART, helm, render
 from support.lab import Lab, LabFactory
+from support.waiting import eventually
 
 NAMESPACE = "fairlead-system"
 USER = f"system:serviceaccount:{NAMESPACE}:fairlead-workloads"
@@ -25,15 +26,6 @@ OPENER = f"system:serviceaccount:{NAMESPACE}:fairlead-secrets"
 LEASES = "leases.coordination.k8s.io"
 MEBIBYTE = 1 << 20
 _numbers = count(1)
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def names(lab: Lab, kind: str, *where: str) -> set[str]:
@@ -132,7 +124,7 @@ def test_the_api_server_knows_every_field(installed: Lab, values: dict[str, Any]
 @pytest.mark.parametrize("process", ["workloads", "secrets"])
 def test_its_pods_are_admitted_where_the_restricted_standard_is_enforced(installed: Lab, process: str) -> None:
     selector = ["-n", NAMESPACE, "-l", f"app.kubernetes.io/component={process}"]
-    assert eventually(lambda: len(names(installed, "pods", *selector)) == 2)
+    eventually(lambda: len(names(installed, "pods", *selector)) == 2)
 
 
 def test_the_record_helm_keeps_is_far_below_what_a_secret_may_hold(installed: Lab) -> None:
@@ -265,7 +257,7 @@ class TestRights:
             full = f"{kind}.fairlead.dev" + (f"/{subresource}" if subresource else "")
             return can(installed, verb, full, team, user=role)
 
-        assert eventually(lambda: all(map(allowed, may))), "the controller adds them to the built-in roles in a moment"
+        eventually(lambda: all(map(allowed, may)))  # the controller adds them to the built-in roles in a moment
         assert not [sentence for sentence in may_not if allowed(sentence)]
 
 
@@ -305,7 +297,7 @@ class TestGuard:
         def said(namespace: str) -> str:
             return installed.kubectl(*command, namespace, check=False)
 
-        assert eventually(lambda: "Fairlead writes no Secret in the namespace kube-system" in said("kube-system"))
+        eventually(lambda: "Fairlead writes no Secret in the namespace kube-system" in said("kube-system"))
         assert "created" in said(NAMESPACE) and "created" in said("default")
 
     @pytest.mark.parametrize("namespace", ["kube-system", NAMESPACE])
@@ -348,7 +340,7 @@ class TestFlowSchema:
     )
     def test_the_operators_requests_are_sorted_into_their_own(self, installed: Lab, path: str, schema: str) -> None:
         uid = installed.get("flowschemas.flowcontrol.apiserver.k8s.io", schema)["metadata"]["uid"]
-        assert eventually(lambda: self.sorted_into(installed, path) == uid)
+        eventually(lambda: self.sorted_into(installed, path) == uid)
 
     def sorted_into(self, lab: Lab, path: str) -> str:
         token = lab.service_account_token(NAMESPACE, "fairlead-workloads")
@@ -424,14 +416,14 @@ class TestLifecycle:
 
         fresh.kubectl("delete", "crd", "apps.fairlead.dev", "revisions.fairlead.dev", "--timeout=60s")
 
-        assert eventually(lambda: "pod/web-1" not in names(fresh, "pods"), seconds=60)
+        eventually(lambda: "pod/web-1" not in names(fresh, "pods"))
 
     def test_definitions_that_are_not_to_be_kept_go_with_the_release(self, fresh: Lab) -> None:
         self.install(fresh, CHART, "--set", "crds.keep=false")
 
         helm("uninstall", "fairlead", "--namespace", NAMESPACE, kubeconfig=fresh.kubeconfig)
 
-        assert eventually(lambda: not self.definitions_left(fresh), seconds=60)
+        eventually(lambda: not self.definitions_left(fresh))
 
     def definitions_left(self, lab: Lab) -> set[str]:
         """Those that are still going. On a busy machine the API server now and then misses that one can go, and then looks at
@@ -458,7 +450,7 @@ class TestLifecycle:
         """It looks for new kinds every 30 s, and cannot follow an owner reference to a kind it never saw."""
         self.run_an_app(lab, "probe")
         lab.kubectl("delete", "fapp", "probe")
-        assert eventually(lambda: "pod/probe-1" not in names(lab, "pods"), seconds=90)
+        eventually(lambda: "pod/probe-1" not in names(lab, "pods"))
 
     def older_chart(self, folder: Path) -> Path:
         older = folder / "fairlead"

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from support.backend import Backend
-from support.crds import eventually, install
+from support.crds import install
 from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import JSON, Team, image
+from support.waiting import eventually
 
 TOKEN = "t0ken-of-the-operators-own"
 STEPS = [{"weight": 25}, {"gate": "errors"}, {"weight": 50}]
@@ -64,7 +65,7 @@ def test_a_canary_is_measured_and_goes_on_and_its_revision_keeps_what_was_measur
     gate(team)
     team.run(replicas=4, rollout=CANARY)
     team.patch({"template": image("2")})
-    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 4, 60)
+    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 4)
     team.wait("condition=Ready")
     (run,) = runs(team)
 
@@ -84,7 +85,7 @@ def test_a_canary_whose_gate_fails_takes_itself_back_and_says_what_was_measured(
     team.patch({"template": image("2")})
     spec = team.shop()["spec"]
     team.wait("condition=RolledBack")
-    eventually(lambda: len(team.pods()) == 4 and len(before & team.uids()) >= 3, 30)
+    eventually(lambda: len(team.pods()) == 4 and len(before & team.uids()) >= 3)
 
     assert "gate errors failed: 0.31 is at least 0.05" in team.condition("RolledBack")["message"]
     assert team.shop()["status"]["rejected"]["reason"] == "GateFailed"
@@ -98,13 +99,13 @@ def test_trust_49_a_backend_that_comes_and_goes_holds_the_release_and_fails_noth
     team.run(replicas=4, rollout=CANARY)
     backend.value = None
     team.patch({"template": image("2")})
-    eventually(lambda: team.condition("Progressing")["reason"] == "GateError", 60)
+    eventually(lambda: team.condition("Progressing")["reason"] == "GateError")
     held = team.condition("Progressing")
 
     assert "it goes on when it can be" in held["message"]
     assert len(team.pods()) == 4
     backend.value = "0"
-    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 4, 60)
+    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 4)
     team.wait("condition=Ready")
 
 
@@ -112,9 +113,9 @@ def test_a_person_approves_a_roll_before_the_rest_of_its_pods_follow(team: Team)
     ask = [{"name": "sign-off", "when": "BeforePromotion", "checks": [{"approval": {}}]}]
     team.run(replicas=3, rollout={"maxSurge": 1, "maxUnavailable": 0, "gates": ask})
     team.patch({"template": image("2")})
-    eventually(lambda: [g["phase"] for g in team.shop()["status"].get("gates", ())] == ["Waiting"], 60)
+    eventually(lambda: [g["phase"] for g in team.shop()["status"].get("gates", ())] == ["Waiting"])
     team.kubectl("annotate", "fapp", "shop", "fairlead.dev/approve=2/sign-off")
-    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 3, 60)
+    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 3)
     team.wait("condition=Ready")
 
 
@@ -131,7 +132,7 @@ def test_trust_16_a_url_that_leads_to_the_cluster_or_the_cloud_is_refused(team: 
     gate(team, checks=[{"http": {"url": url}}], errorLimit=0)
     team.run(replicas=2, rollout=CANARY)
     team.patch({"template": image("2")})
-    eventually(lambda: team.condition("Progressing")["reason"] == "GateError", 60)
+    eventually(lambda: team.condition("Progressing")["reason"] == "GateError")
 
     assert words in team.condition("Progressing")["message"]
 
@@ -257,7 +258,7 @@ def judging(team: Team) -> list[JSON]:
 
 def end(team: Team, code: int, message: str) -> None:
     """What a kubelet tells when the program has ended."""
-    eventually(lambda: [pod["status"]["phase"] for pod in judging(team)] == ["Running"], 60)
+    eventually(lambda: [pod["status"]["phase"] for pod in judging(team)] == ["Running"])
     (pod,) = judging(team)
     ended = {
         "exitCode": code,
@@ -287,22 +288,22 @@ def test_a_program_judges_a_release_in_a_restricted_namespace_when_the_quota_let
     gate(team, **SMOKE)
     team.run(replicas=3, template=restricted("1"), rollout=CANARY)
     team.kubectl("create", "quota", "small", "--hard=pods=4")
-    eventually(lambda: team.get("quota", "small")["status"].get("used", {}).get("pods") == "3", 30)
+    eventually(lambda: team.get("quota", "small")["status"].get("used", {}).get("pods") == "3")
     team.patch({"template": restricted("2")})
     refused = "which the API server refuses"
-    eventually(lambda: any(refused in g.get("message", "") for g in team.shop()["status"].get("gates", ())), 60)
+    eventually(lambda: any(refused in g.get("message", "") for g in team.shop()["status"].get("gates", ())))
 
     assert "exceeded quota" in team.shop()["status"]["gates"][0]["message"]
     assert len(team.pods()) == 4, "what is refused of the gate's pod holds none of the App's"
     assert not [p for p in team.shop()["status"].get("problems", ()) if "uota" in p["reason"]]
     team.kubectl("delete", "quota", "small")
-    eventually(lambda: len(judging(team)) == 1, 60)
+    eventually(lambda: len(judging(team)) == 1)
     (pod,) = judging(team)
 
     assert pod["spec"]["containers"][0]["image"] == "shop:2"
     assert pod["metadata"]["ownerReferences"][0]["name"] == team.shop()["status"]["activeRevision"]
     end(team, 0, "checked\n12 of 12 pages")
-    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 3, 60)
+    eventually(lambda: team.shop()["status"]["updatedReplicas"] == 3)
     team.wait("condition=Ready")
     (run,) = runs(team)
     assert run["measurements"][-1]["message"] == f"{pod['metadata']['name']} ended with exit code 0: 12 of 12 pages"
@@ -312,7 +313,7 @@ def test_a_program_that_finds_fault_takes_the_release_back_and_its_pod_is_kept_f
     gate(team, **SMOKE)
     team.run(replicas=3, rollout=CANARY)
     team.patch({"template": image("2")})
-    eventually(lambda: len(judging(team)) == 1, 60)
+    eventually(lambda: len(judging(team)) == 1)
     end(team, 3, "no basket")
     team.wait("condition=RolledBack")
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from support.backend import Backend
-from support.crds import accept, app, app_with_pod, eventually, install, refusal
+from support.crds import accept, app, app_with_pod, install, refusal
 from support.helm import render
 from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.team import JSON, Team
+from support.waiting import eventually
 
 SYSTEM, USER = "fairlead-system", "fairlead-workloads"
 STAGES = Path(__file__).with_name("health.yaml")
@@ -86,15 +87,15 @@ def test_each_pod_is_ready_when_what_is_measured_of_it_is_as_it_should_be(team: 
         assert conditions(pod)["ContainersReady"]["status"] == "True", "the kubelet's own are as they were"
     before = {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in team.pods()}
     count = len(backend.asked)
-    eventually(lambda: len(backend.asked) > count + 12, 60)
+    eventually(lambda: len(backend.asked) > count + 12)
     after = {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in team.pods()}
     assert before == after, "nothing changed, so nothing was written"
 
     one = min(before)
     backend.special[one] = "11"
-    eventually(lambda: ready(team) == before.keys() - {one}, 60)
+    eventually(lambda: ready(team) == before.keys() - {one})
     del backend.special[one]
-    eventually(lambda: len(ready(team)) == 3, 60)
+    eventually(lambda: len(ready(team)) == 3)
 
 
 def test_a_dead_backend_takes_nobody_out_and_lets_nobody_in(team: Team, backend: Backend) -> None:
@@ -102,7 +103,7 @@ def test_a_dead_backend_takes_nobody_out_and_lets_nobody_in(team: Team, backend:
     backend.value = None
     team.patch({"replicas": 3})
     team.problem("HealthGateError")
-    eventually(lambda: "cannot be measured on 2 of 3 pods" in told(team), 60)
+    eventually(lambda: "cannot be measured on 2 of 3 pods" in told(team))
     assert len(ready(team)) == 2
     backend.value = "0"
     team.wait("condition=Ready")
@@ -134,7 +135,7 @@ def test_without_the_right_to_write_pods_statuses_the_app_says_which_is_missing(
     give(rules)
     try:
         team.apply(app("shop", replicas=2, health=HEALTH))
-        eventually(lambda: told(team) != "", 60)
+        eventually(lambda: told(team) != "")
         assert team.condition("HealthGates")["reason"] == "HealthGateRefused"
         assert 'cannot patch resource "pods/status"' in team.condition("HealthGates")["message"]
         assert not ready(team)

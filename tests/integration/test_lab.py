@@ -1,18 +1,7 @@
 """The lab itself: what every other integration test takes for granted."""
 
-import time
-from collections.abc import Callable
-
 from support.lab import Lab, LabFactory
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return holds()
+from support.waiting import eventually
 
 
 def test_a_service_account_is_held_to_its_roles(lab: Lab, namespace: str) -> None:
@@ -53,4 +42,4 @@ def test_a_paused_api_server_answers_again_once_resumed(lab_factory: LabFactory)
     lab.resume("apiserver")
 
     assert "default" not in silent.split()
-    assert eventually(lambda: "default" in lab.kubectl("get", "namespaces", check=False))
+    eventually(lambda: "default" in lab.kubectl("get", "namespaces", check=False))

@@ -22,12 +22,12 @@ from fairlead.secrets.sealing import seal
 from fairlead.secrets.suites import PublicKey
 from substrate import tools
 from substrate.progress import Progress
-from support.crds import eventually
 from support.helm import CHART, helm
 from support.kubeseal import DEFINITION, certificate, key_secret
 from support.lab import Lab
 from support.operator import Operator
 from support.team import Team
+from support.waiting import eventually
 
 OPS = "fairlead-system"
 OLD = "sealed-secrets"  # where that project keeps its keys

@@ -2,16 +2,15 @@
 
 import copy
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from typing import Any
 
 from fairlead.cli.linting.check import Linter
 from fairlead.kube.resources import BY_KIND
 from support.commands import REPOSITORY
 from support.lab import Lab
+from support.waiting import eventually
 
 CRDS = REPOSITORY / "crds"
 EXAMPLES = REPOSITORY / "examples"
@@ -25,14 +24,6 @@ def install(lab: Lab) -> None:
     lab.kubectl("apply", "-f", str(CRDS))
     # Not `kubectl wait`: it fails on a definition so new that it has no conditions yet.
     eventually(lambda: all(_established(lab, f"{plural}.fairlead.dev") for plural in PLURALS))
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Returns as soon as it holds. What an API server does in the background announces itself nowhere."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)
 
 
 def app(name: str = "shop", **spec: Any) -> JSON:

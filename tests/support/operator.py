@@ -17,8 +17,8 @@ from typing import Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.commands import REPOSITORY, environment
-from support.crds import eventually
 from support.lab import Lab
+from support.waiting import eventually
 
 LOGS = REPOSITORY / "build" / "operator-logs"
 
@@ -55,7 +55,7 @@ class Operator:
     def start(self) -> Self:
         """Returns when its caches are filled."""
         self.spawn()
-        eventually(self.ready, 60)
+        eventually(self.ready)
         return self
 
     def spawn(self) -> None:

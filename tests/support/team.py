@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from support.crds import app, eventually
+from support.crds import app
 from support.lab import Lab
+from support.waiting import eventually
 from support.watch import PodHistory, Watch
 
 JSON = dict[str, Any]
@@ -43,7 +44,7 @@ class Team:
 
     def problem(self, reason: str) -> None:
         """Wait until it is told. Not by `kubectl wait`, which fails on an empty list instead of waiting."""
-        eventually(lambda: reason in [problem["reason"] for problem in self.shop()["status"].get("problems", ())], 60)
+        eventually(lambda: reason in [problem["reason"] for problem in self.shop()["status"].get("problems", ())])
 
     def get(self, *arguments: str) -> JSON:
         found: JSON = json.loads(self.kubectl("get", *arguments, "-o", "json"))

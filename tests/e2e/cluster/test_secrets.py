@@ -15,7 +15,7 @@ from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.sealing import seal
 from fairlead.secrets.suites import PublicKey
 from support.commands import REPOSITORY
-from support.crds import eventually
+from support.waiting import eventually
 
 JSON = apps.JSON
 CHART = str(REPOSITORY / "charts" / "fairlead")

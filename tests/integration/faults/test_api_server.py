@@ -13,11 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from support import account, figures
-from support.crds import app, eventually, install
+from support.crds import app, install
 from support.lab import Lab, whole_lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request
 from support.team import UNHURRIED, Team, image
+from support.waiting import eventually
 
 UPSTREAM = ("kcm", "scheduler", "kwok")  # which have to be started anew after a restore; Fairlead has not
 OUTAGE = 180.0  # seconds

@@ -12,10 +12,11 @@ import pytest
 
 from substrate.api import Api
 from support import figures
-from support.crds import app, eventually, install
+from support.crds import app, install
 from support.lab import Lab
 from support.operator import Operator
 from support.team import Team
+from support.waiting import eventually
 
 CROWD = int(os.environ.get("FAIRLEAD_CROWD", "400"))
 RUNNING = CROWD // 10  # have a pod; the others are scaled to zero

@@ -7,9 +7,10 @@ import time
 
 from fairlead.core.hashing import template_hash
 from support import figures
-from support.crds import CRDS, app, eventually, install
+from support.crds import CRDS, app, install
 from support.operator import Operator
 from support.team import Team, image
+from support.waiting import eventually
 
 
 def test_trust_40_the_definition_of_revisions_may_go_and_come_back_and_no_pod_notices(

@@ -12,11 +12,11 @@ import pytest
 
 from substrate.prerequisites import PREREQUISITES, ensure
 from support import account, figures
-from support.crds import eventually
 from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request
 from support.team import UNHURRIED, Team, image
+from support.waiting import eventually
 
 PAUSE = 60.0  # seconds
 _LEADS = {"leader_election": "true", "lease_namespace": account.NAMESPACE}

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import pytest
 
 from support import figures
-from support.crds import app, eventually, install
+from support.crds import app, install
 from support.lab import Lab
 from support.operator import Operator
 from support.team import JSON, Team
+from support.waiting import eventually
 
 CONTROLLERS = "*,-nodeipam,-cloud-node-lifecycle,-service-lb-controller"
 GRACE = 10  # seconds without a lease until a node is given up

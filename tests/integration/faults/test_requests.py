@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 from substrate.api import Api
 from support import account, figures
-from support.crds import eventually
 from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request, Unavailable
 from support.team import UNHURRIED, Team, image
+from support.waiting import eventually
 from support.watch import PodHistory
 
 

@@ -6,9 +6,10 @@ import json
 import time
 
 from support import account, figures
-from support.crds import app, eventually
+from support.crds import app
 from support.operator import Operator
 from support.team import JSON, Team, image
+from support.waiting import eventually
 
 
 def test_trust_38_a_right_that_is_taken_away_is_named_and_what_runs_goes_on(team: Team, operator: Operator) -> None:

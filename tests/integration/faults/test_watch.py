@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from support import account, figures
-from support.crds import app, eventually
+from support.crds import app
 from support.lab import Lab
 from support.operator import Operator
 from support.proxy import Answer, Fault, Proxy, Request
 from support.team import JSON, Team, image
+from support.waiting import eventually
 
 GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"}}'
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from fairlead.core.meta import JSON
-from support.crds import app, eventually, refusal
+from support.crds import app, refusal
 from support.lab import Lab
 from support.team import Team
+from support.waiting import eventually
 
 SETTINGS = [{"name": "settings", "mountPath": "/etc/shop", "configMap": "settings"}]
 
@@ -198,4 +199,4 @@ def test_trust_28_an_undo_to_configuration_that_is_gone_is_refused_before_any_po
     assert dark in team.condition("Accepted")["message"]
     assert team.uids() == before and runs(team, "light")
     config_map(team, theme="dark")  # the way out: the content is there again
-    eventually(lambda: dark in copies(team) and runs(team, "dark"), 60)
+    eventually(lambda: dark in copies(team) and runs(team, "dark"))

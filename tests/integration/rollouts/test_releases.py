@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from support.crds import app, eventually, refusal
+from support.crds import app, refusal
 from support.team import JSON, Team, image
+from support.waiting import eventually
 
 HUGE = {"requests": {"cpu": "10k"}}
 STEPS = [{"weight": 25}, {"pause": {}}, {"weight": 50}, {"pause": {"seconds": 2}}]
@@ -31,7 +32,7 @@ def annotate(team: Team, *annotations: str) -> None:
 
 def at_the_pause(team: Team) -> None:
     team.wait("jsonpath={.status.rollout.step}=1")
-    eventually(lambda: versions(team) == {"shop:1": 3, "shop:2": 1}, 30)
+    eventually(lambda: versions(team) == {"shop:1": 3, "shop:2": 1})
 
 
 def test_a_canary_waits_at_its_step_until_it_is_promoted_and_then_takes_all_pods(team: Team) -> None:
@@ -55,7 +56,7 @@ def test_a_canary_that_is_aborted_gives_all_pods_back_and_leaves_the_spec_alone(
     spec = team.shop()["spec"]
     annotate(team, "fairlead.dev/abort=2")
     team.wait("condition=RolledBack")
-    eventually(lambda: versions(team) == {"shop:1": 4}, 30)
+    eventually(lambda: versions(team) == {"shop:1": 4})
     assert team.shop()["spec"] == spec
     assert len(before & {pod["metadata"]["uid"] for pod in team.pods()}) == 3, "what ran went on"
     assert team.condition("Stalled")["reason"] == "RolledBack"
@@ -69,7 +70,7 @@ def test_a_release_past_its_deadline_takes_itself_back_and_a_mended_one_goes_thr
     rejected = team.shop()["status"]["rejected"]
     assert (rejected["number"], rejected["reason"]) == (2, "ProgressDeadlineExceeded")
     assert "Unschedulable" in rejected["message"]
-    eventually(lambda: {pod["metadata"]["uid"] for pod in team.pods()} == before, 30)
+    eventually(lambda: {pod["metadata"]["uid"] for pod in team.pods()} == before)
     assert team.condition("Available")["status"] == "True"
     team.patch({"template": image("3"), "rollout": {"progressDeadlineSeconds": 60}})
     team.wait("condition=Ready")
@@ -82,7 +83,7 @@ def test_a_retry_tries_the_same_template_once_more(team: Team) -> None:
     team.patch({"template": huge("2"), "rollout": {"progressDeadlineSeconds": 3}})
     team.wait("condition=RolledBack")
     annotate(team, "fairlead.dev/retry=again")
-    eventually(lambda: team.shop()["status"].get("rejected", {}).get("number") == 4, 60)
+    eventually(lambda: team.shop()["status"].get("rejected", {}).get("number") == 4)
     assert team.condition("RolledBack")["reason"] == "ReleaseFailed"
 
 
@@ -113,10 +114,10 @@ def test_apps_of_a_group_go_back_together_and_out_again_when_the_one_that_failed
     rejected = team.get("fapp", "cart")["status"]["rejected"]
     assert (rejected["member"], rejected["reason"]) == ("shop", "GroupMemberFailed")
     assert "revision 2 of shop" in rejected["message"] and "Unschedulable" in rejected["message"]
-    eventually(lambda: versions(team) == versions(team, "cart") == {"shop:1": 1}, 60)
+    eventually(lambda: versions(team) == versions(team, "cart") == {"shop:1": 1})
     assert [one["spec"] for one in team.get("fapp")["items"]] == specs
     team.patch({"template": image("3"), "rollout": {"progressDeadlineSeconds": 60}})
-    eventually(lambda: versions(team) == {"shop:3": 1} and versions(team, "cart") == {"shop:2": 1}, 60)
+    eventually(lambda: versions(team) == {"shop:3": 1} and versions(team, "cart") == {"shop:2": 1})
     for name in ("cart", "shop"):
         team.wait("condition=Ready", f"fapp/{name}")
 

@@ -7,8 +7,8 @@ import json
 
 from substrate import versions
 from substrate.golang import module_folder
-from support.crds import eventually
 from support.team import JSON, Team, image
+from support.waiting import eventually
 
 DEFINITION = "httproutes.gateway.networking.k8s.io"
 ROUTE = {
@@ -59,24 +59,24 @@ def test_an_app_gets_its_route_when_gateway_api_comes_and_goes_on_when_it_is_tak
     team.run(replicas=4, rollout=ROLLOUT, expose=EXPOSE)
     assert team.condition("Routed")["reason"] == "GatewayApiMissing"
     gateway_api(team)
-    eventually(lambda: team.condition("Routed")["reason"] == "GatewayPending", 90)
+    eventually(lambda: team.condition("Routed")["reason"] == "GatewayPending")
     assert shares(team) == [{"shop:1": 100}]
     accepted(team)
-    eventually(lambda: team.condition("Routed")["reason"] == "RouteAccepted", 30)
+    eventually(lambda: team.condition("Routed")["reason"] == "RouteAccepted")
 
     team.patch({"template": image("2")})
-    eventually(lambda: shares(team) == [{"shop:2": 1}, {"shop:1": 90, "shop:2": 10}], 60)
-    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"], 30)
+    eventually(lambda: shares(team) == [{"shop:2": 1}, {"shop:1": 90, "shop:2": 10}])
+    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"])
     assert len(team.pods()) == 5 and "WeightsExact" not in {c["type"] for c in team.shop()["status"]["conditions"]}
     before = team.get("httproute", "shop")["metadata"]
     promote(team, 2)
-    eventually(lambda: shares(team)[-1] == {"shop:1": 50, "shop:2": 50}, 60)
-    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"] and len(team.pods()) == 4, 60)
+    eventually(lambda: shares(team)[-1] == {"shop:1": 50, "shop:2": 50})
+    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"] and len(team.pods()) == 4)
     after = team.get("httproute", "shop")["metadata"]
     assert after["generation"] - before["generation"] <= 2, "a weight is a write, and another where a pod comes late"
 
     team.lab.kubectl("delete", "crd", DEFINITION)
     promote(team, 4)
     team.wait("condition=Ready", seconds=120)
-    eventually(lambda: team.condition("Routed")["reason"] == "GatewayApiMissing", 90)
+    eventually(lambda: team.condition("Routed")["reason"] == "GatewayApiMissing")
     assert {pod["spec"]["containers"][0]["image"] for pod in team.pods()} == {"shop:2"}

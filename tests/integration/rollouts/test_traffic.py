@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from support.crds import eventually
 from support.team import JSON, Team, image
+from support.waiting import eventually
 
 PORTS = {"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
 ROLLOUT = {
@@ -33,7 +33,7 @@ def shown(team: Team) -> None:
     team.run(replicas=3, rollout=ROLLOUT, expose=PORTS)
     team.patch({"template": image("2")})
     team.wait("jsonpath={.status.summary}=Preview 1/3: waiting")
-    eventually(lambda: endpoints(team, "shop-preview") == {"shop:2": 1}, 30)
+    eventually(lambda: endpoints(team, "shop-preview") == {"shop:2": 1})
     assert endpoints(team, "shop") == {"shop:1": 3}
 
 
@@ -43,7 +43,7 @@ def switched(team: Team) -> set[str]:
     before = {pod["metadata"]["uid"] for pod in team.pods() if pod["spec"]["containers"][0]["image"] == "shop:1"}
     annotate(team, "fairlead.dev/promote=2/2")
     team.wait("jsonpath={.status.summary}=Switched 3/3")
-    eventually(lambda: endpoints(team, "shop") == {"shop:2": 3}, 30)
+    eventually(lambda: endpoints(team, "shop") == {"shop:2": 3})
     assert before <= team.uids() and len(team.pods()) == 6
     return before
 
@@ -54,24 +54,24 @@ def test_the_preview_has_endpoints_of_its_own_and_the_switch_moves_all_of_the_ap
     assert "the pods it came from are kept until" in team.condition("Progressing")["message"]
     annotate(team, "fairlead.dev/promote=2/4")
     team.wait("condition=Ready")
-    eventually(lambda: len(team.pods()) == 3, 30)
+    eventually(lambda: len(team.pods()) == 3)
     assert team.shop()["spec"] == spec
 
 
 def test_an_abort_after_the_switch_goes_back_to_the_very_pods_that_served(team: Team) -> None:
     before = switched(team)
     annotate(team, "fairlead.dev/abort=2")
-    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3}, 10)
+    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3})
     team.wait("condition=RolledBack")
-    eventually(lambda: team.uids() == before, 30)
-    eventually(lambda: endpoints(team, "shop-preview") == {"shop:1": 3}, 30)
+    eventually(lambda: team.uids() == before)
+    eventually(lambda: endpoints(team, "shop-preview") == {"shop:1": 3})
 
 
 def test_a_label_that_somebody_changes_is_put_right_while_both_revisions_are_there(team: Team) -> None:
     shown(team)
     preview = next(pod for pod in team.pods() if pod["spec"]["containers"][0]["image"] == "shop:2")
     team.kubectl("label", "pod", preview["metadata"]["name"], "--overwrite", "fairlead.dev/serving=true")
-    eventually(lambda: serving(team) == Counter({("shop:1", "true"): 3, ("shop:2", "false"): 1}), 30)
+    eventually(lambda: serving(team) == Counter({("shop:1", "true"): 3, ("shop:2", "false"): 1}))
 
 
 def serving(team: Team) -> Counter[tuple[str, str]]:
@@ -92,13 +92,13 @@ def test_a_service_that_is_somebody_elses_is_not_taken_for_the_preview(team: Tea
     made = team.get("service", "shop-preview")
     team.apply({"apiVersion": "fairlead.dev/v1alpha1", "kind": "App", "metadata": {"name": "shop"}, "spec": taken()})
     team.wait("jsonpath={.status.availableReplicas}=3")
-    eventually(lambda: team.condition("PreviewExposed")["reason"] == "NotOwned", 30)
+    eventually(lambda: team.condition("PreviewExposed")["reason"] == "NotOwned")
     assert "spec.rollout.blueGreen.previewService" in team.condition("Stalled")["message"]
     assert team.get("service", "shop-preview")["metadata"]["uid"] == made["metadata"]["uid"]
     assert team.get("service", "shop-preview")["spec"]["selector"] == {"app": "other"}
     team.patch({"rollout": {"blueGreen": {"previewService": "shop-next"}}})
     team.wait("condition=Ready")
-    eventually(lambda: endpoints(team, "shop-next") == {"shop:1": 3}, 30)
+    eventually(lambda: endpoints(team, "shop-next") == {"shop:1": 3})
 
 
 def taken() -> JSON:
@@ -110,10 +110,10 @@ def test_pods_of_a_canary_beyond_its_weight_get_no_traffic(team: Team) -> None:
     rollout = {"strategy": "Canary", "maxSurge": 2, "maxUnavailable": 0, "steps": steps}
     team.run(replicas=4, rollout=rollout, expose=PORTS)
     team.patch({"template": image("2")})
-    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"], 60)
-    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3, "shop:2": 1}, 30)
+    eventually(lambda: "heldAt" in team.shop()["status"]["rollout"])
+    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3, "shop:2": 1})
     assert serving(team) == {("shop:1", "true"): 3, ("shop:2", "true"): 1, ("shop:2", "false"): 1}
     assert team.shop()["status"]["rollout"]["share"] == 25
     annotate(team, "fairlead.dev/promote=2")
     team.wait("condition=Ready")
-    eventually(lambda: endpoints(team, "shop") == {"shop:2": 4}, 30)
+    eventually(lambda: endpoints(team, "shop") == {"shop:2": 4})

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 
 from support.crds import app
 from support.lab import Lab
@@ -51,14 +52,15 @@ class Team:
         return found
 
     def shop(self) -> JSON:
-        return self.get("fapp", "shop")
+        return self.lab.read(f"/apis/fairlead.dev/v1alpha1/namespaces/{self.name}/apps/shop")
 
     def condition(self, type: str) -> JSON:
         found: JSON = next(c for c in self.shop()["status"]["conditions"] if c["type"] == type)
         return found
 
     def pods(self, selector: str = "fairlead.dev/app=shop") -> list[JSON]:
-        pods: list[JSON] = self.get("pods", "-l", selector)["items"]
+        path = f"/api/v1/namespaces/{self.name}/pods?{urlencode({'labelSelector': selector})}"
+        pods: list[JSON] = self.lab.read(path)["items"]
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     def history(self) -> PodHistory:

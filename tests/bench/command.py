@@ -31,7 +31,7 @@ from bench.crowd import Crowd, Restart
 from bench.measuring import Course
 from bench.releases import Releases
 from bench.reporting import FLOOR, OURS, SCHEDULED, STOCK, UNSPREAD, UNTHROTTLED, Turn
-from bench.requests import Counter
+from bench.requests import Requests
 from bench.watching import Referee
 from bench.workload import Load
 from fairlead.kube.config import Access, StaticLogin
@@ -300,7 +300,7 @@ def _lab(name: str) -> AbstractContextManager[State]:
 async def _on(state: State, name: str, wish: Wish, own: dict[str, int], measured: Measured) -> tuple[Turn, Lines]:
     """A turn on a lab, and the last watch lines of its pods."""
     pids = {**labs.pids(state), "bench": os.getpid(), **own}
-    client, requests = _connected(state), Counter(state)
+    client, requests = _connected(state), Requests(state)
     try:
         async with Referee(client) as referee:
             controller = reporting.controller(name) or "kcm"

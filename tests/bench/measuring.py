@@ -26,8 +26,9 @@ class Sample:
     seconds: float
     events: int
     """Watch events of the pods meanwhile."""
-    writes: int
-    """Writes of everyone that the API server was asked for: controller, scheduler and the nodes' stand-in alike."""
+    writes: Mapping[str, int]
+    """Writes of everyone that the API server was asked for, by verb and resource: controller, scheduler and the nodes'
+    stand-in alike."""
     cpu: Mapping[str, float]
     rss: Mapping[str, int]
     peak: Mapping[str, int]
@@ -41,7 +42,7 @@ class Course:
 
     referee: Referee
     pids: Mapping[str, int]
-    requests: requests.Counter
+    requests: requests.Requests
     controller: str
     """Which of the processes makes the decisions."""
     cores: int
@@ -87,7 +88,7 @@ class Course:
             case=case,
             seconds=done - before.at,
             events=self.referee.census.events - events,
-            writes=self.requests.read() - writes,
+            writes=dict(self.requests.read() - writes),
             cpu=usage.spent(before, after),
             rss=after.rss,
             peak=after.peak,

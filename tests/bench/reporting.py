@@ -143,7 +143,8 @@ def figures(turns: Sequence[Turn]) -> dict[str, Row]:
     ):
         table |= {f"{name}_{case}": _row(turns, case, "µs per pod", process) for case in cases}
     table |= {
-        f"writes_{case}": _row(turns, case, "per pod", lambda turn, sample: sample.writes / turn.pods) for case in cases
+        f"writes_{case}": _row(turns, case, "per pod", lambda turn, sample: sum(sample.writes.values()) / turn.pods)
+        for case in cases
     }
     for name, (unit, _) in SINGLES.items():
         row = _medians({contender: _singles(turns, contender, name) for contender in CONTENDERS}, unit)

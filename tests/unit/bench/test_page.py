@@ -27,7 +27,7 @@ RUN: dict[str, Any] = {
 def rendered(ours: float, theirs: float, **run: Any) -> str:
     cpu = dict.fromkeys(("etcd", "apiserver", "kcm", "scheduler", "kwok", "fairlead"), 1.0)
     turns = [
-        Turn(name, 1000, [Sample("create", seconds, 0, 0, cpu, {}, {}, 0.0)], {"memory_crowd": 80.0})
+        Turn(name, 1000, [Sample("create", seconds, 0, {}, cpu, {}, {}, 0.0)], {"memory_crowd": 80.0})
         for name, seconds in ((OURS, ours), (UNTHROTTLED, theirs))
     ]
     return page.render(figures(turns), RUN | run)

@@ -7,7 +7,7 @@ from hypothesis import settings
 
 # Machines are busy: how long an example takes says nothing about what it shows.
 settings.register_profile("fairlead", deadline=None)
-settings.register_profile("brief", deadline=None, max_examples=20)  # --hypothesis-profile=brief
+settings.register_profile("brief", deadline=None, max_examples=10)  # --hypothesis-profile=brief
 settings.load_profile("fairlead")
 
 pytest_plugins = ["support.figures", "support.order"]

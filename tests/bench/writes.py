@@ -15,6 +15,7 @@ from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
 from fairlead.engine.job import Job
 from fairlead.engine.limiter import Lanes
+from fairlead.engine.perform import Performer
 from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings
 from fairlead.kube.client import Client
@@ -62,11 +63,12 @@ def _executor(client: Client) -> Executor:
         settings.queueing_delay,
         metrics,
     )
-    return Executor(
+    performer = Performer(
         client,
         {},
         Requests(lanes, settings, rng, metrics, lambda: True),
         Expectations(settings.expectation_ttl, time.monotonic),
         OwnWrites(settings.own_write_timeout, time.monotonic),
-        Failures(settings.refusal_backoff, clock=time.time, monotonic=time.monotonic, rng=rng),
     )
+    failures = Failures(settings.refusal_backoff, clock=time.time, monotonic=time.monotonic, rng=rng)
+    return Executor(performer, lanes, failures)

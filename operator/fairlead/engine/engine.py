@@ -28,6 +28,7 @@ from fairlead.engine.informer import Hooks, Informer
 from fairlead.engine.leader import Leader
 from fairlead.engine.limiter import Lanes
 from fairlead.engine.live import LiveReads
+from fairlead.engine.perform import Performer
 from fairlead.engine.queue import Queue
 from fairlead.engine.reconciler import Reconciler
 from fairlead.engine.recorder import Recorder
@@ -193,7 +194,7 @@ class Engine:
         expectations = Expectations(tuning.expectation_ttl, monotonic)
         own_writes = OwnWrites(tuning.own_write_timeout, monotonic)
         failures = Failures(tuning.refusal_backoff, clock=self.clock, monotonic=monotonic, rng=self.rng)
-        tables = self.store.tables
+        performer = Performer(self.client, self.store.tables, self._requests, expectations, own_writes)
         if controller.standing is None:
             intake.register(self._registry, controller.parent, queue)
         return Reconciler(
@@ -204,7 +205,7 @@ class Engine:
             own_writes=own_writes,
             failures=failures,
             errands=Errands(self.client, controller.messenger, self._requests, own_writes, queue, self.clock),
-            executor=Executor(self.client, tables, self._requests, expectations, own_writes, failures),
+            executor=Executor(performer, self._requests.lanes, failures),
             statuses=StatusWriter(self.client, self._requests, own_writes, tuning, self.rng),
             recorder=self.recorder,
             live=LiveReads(self.client, controller, self.store, tuning.page_size),

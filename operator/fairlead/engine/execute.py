@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from fairlead.core.actions import Action, Create, Delete
 from fairlead.engine.burst import HEAD, Burst, Trust
-from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import CROWDS, Failures
 from fairlead.engine.job import POD, Job, Outcome, kind_of, verb_of
-from fairlead.engine.limiter import Limiter
+from fairlead.engine.limiter import Lanes, Limiter
 from fairlead.engine.perform import Performer
-from fairlead.engine.requests import Fenced, Requests, names_another, reason_of
-from fairlead.engine.store import Table
-from fairlead.kube.client import Client
+from fairlead.engine.requests import Fenced, names_another, reason_of
 from fairlead.kube.errors import (
     ApiError,
     Conflict,
@@ -35,17 +32,9 @@ class Executor:
     after a pod's deletion wait: each takes the place of one that was deleted, or an operator that dies in between
     would leave more pods than the surge allows."""
 
-    def __init__(
-        self,
-        client: Client,
-        tables: Mapping[str, Table],
-        requests: Requests,
-        expectations: Expectations,
-        own_writes: OwnWrites,
-        failures: Failures,
-    ) -> None:
-        self._lanes = requests.lanes
-        self._performer = Performer(client, tables, requests, expectations, own_writes)
+    def __init__(self, performer: Performer, lanes: Lanes, failures: Failures) -> None:
+        self._performer = performer
+        self._lanes = lanes
         self._failures = failures
         self._trust = Trust(_TRUSTED, _now)
 

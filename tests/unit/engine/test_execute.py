@@ -21,6 +21,7 @@ from fairlead.engine.expectations import Expectations, OwnWrites
 from fairlead.engine.failures import Failures
 from fairlead.engine.job import Job, Outcome
 from fairlead.engine.limiter import Lanes
+from fairlead.engine.perform import Performer
 from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import Store
@@ -76,9 +77,8 @@ class Bench:
         self.expectations = Expectations(300, loop.time)
         self.own_writes = OwnWrites(30, loop.time)
         self.failures = Failures((1, 300), clock=clock, monotonic=loop.time, rng=rng)
-        self.executor = Executor(
-            self.client, self.store.tables, requests, self.expectations, self.own_writes, self.failures
-        )
+        performer = Performer(self.client, self.store.tables, requests, self.expectations, self.own_writes)
+        self.executor = Executor(performer, requests.lanes, self.failures)
         self.interrupted: Callable[[], bool] = lambda: False
 
     def _changed(self, kind: str, old: Any, new: Any) -> None:

@@ -52,7 +52,7 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    async def ends(self, within: float = 60) -> int:
+    async def ends(self, within: float = 30) -> int:
         async with asyncio.timeout(within):
             return await self._process.wait()
 
@@ -127,7 +127,7 @@ async def test_it_runs_apps_and_ends_cleanly_on_sigterm(tmp_path: Path, front: F
         kopfs = {request.path for request in front.requests if "fairlead" not in request.headers["User-Agent"]}
         assert kopfs <= {"/api", "/apis", "/api/v1"}, "kopf looks which kinds there are, and at nothing else"
         p.signal(signal.SIGTERM)
-        assert await p.ends() == 0
+        assert await p.ends(within=15) == 0
         assert p.cluster.get(LEASES, "default", LEASE).object["spec"]["holderIdentity"] == ""
         finalizers = [stored.meta.get("finalizers") for stored in p.cluster.all(APPS)]
         assert finalizers == [None]
@@ -140,7 +140,7 @@ async def test_it_ends_with_an_error_when_the_engine_does(tmp_path: Path, front:
     async with process(tmp_path, front) as p:
         await p.until(p.leads)
         p.cluster.edit(LEASES, "default", LEASE, lambda lease: lease["spec"].update(holderIdentity="two"))
-        assert await p.ends() == 1
+        assert await p.ends(within=15) == 1
         assert p.cluster.get(LEASES, "default", LEASE).object["spec"]["holderIdentity"] == "two"
 
 
@@ -157,7 +157,7 @@ async def test_an_api_server_that_is_not_up_yet_is_waited_for(tmp_path: Path, fr
 async def test_an_address_that_is_taken_ends_it_at_once(tmp_path: Path, front: Front) -> None:
     """kopf would try again after a minute, alive and doing nothing."""
     async with process(tmp_path, front, FAIRLEAD_HEALTH_ADDRESS=front.url.removeprefix("http://")) as p:
-        assert await p.ends() == 1
+        assert await p.ends(within=20) == 1
 
 
 async def test_a_setting_that_makes_no_sense_is_said_and_nothing_starts(tmp_path: Path, front: Front) -> None:
@@ -224,7 +224,7 @@ async def test_no_value_is_in_a_log_an_event_a_status_or_an_annotation_whatever_
             await p.until(lambda: ready(cluster, "db").get("status") == "True")
             await p.until(lambda: bool(cluster.all(EVENTS, "shop")))
             p.signal(signal.SIGTERM)
-            assert await p.ends() == 0
+            assert await p.ends(within=15) == 0
     secret = cluster.get(SECRETS, "shop", "db").object
     assert base64.b64decode(secret["data"]["password"]).decode() == CANARY
     private = base64.b64decode(cluster.all(SECRETS, "default")[0].object["data"]["private-key"]).decode()
@@ -251,4 +251,4 @@ async def test_it_watches_secrets_only_where_they_carry_its_label(tmp_path: Path
         asked = [request for request in front.requests if request.path == "/api/v1/secrets"]
         assert {request.query["labelSelector"] for request in asked} == {"fairlead.dev/secret"}
         p.signal(signal.SIGTERM)
-        assert await p.ends() == 0
+        assert await p.ends(within=15) == 0

@@ -61,7 +61,7 @@ def test_the_preview_has_endpoints_of_its_own_and_the_switch_moves_all_of_the_ap
 def test_an_abort_after_the_switch_goes_back_to_the_very_pods_that_served(team: Team) -> None:
     before = switched(team)
     annotate(team, "fairlead.dev/abort=2")
-    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3})
+    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3}, 10)
     team.wait("condition=RolledBack")
     eventually(lambda: team.uids() == before)
     eventually(lambda: endpoints(team, "shop-preview") == {"shop:1": 3})

@@ -423,9 +423,9 @@ class TestLifecycle:
 
         helm("uninstall", "fairlead", "--namespace", NAMESPACE, kubeconfig=fresh.kubeconfig)
 
-        eventually(lambda: not self.definitions_left(fresh))
+        eventually(lambda: not self.nudged_definitions(fresh))
 
-    def definitions_left(self, lab: Lab) -> set[str]:
+    def nudged_definitions(self, lab: Lab) -> set[str]:
         """Those that are still going. On a busy machine the API server now and then misses that one can go, and then looks at
         it again when it changes, or at its next round, which is after five minutes."""
         left = {name for name in names(lab, "crd") if "fairlead" in name}

@@ -16,6 +16,8 @@ from fairlead.rollout.model import Observed, Progress, progress_of
 from fairlead.rollout.revisions import Target
 from fairlead.rollout.status import Counts
 
+_PAUSED = Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set")
+
 
 def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, now: float) -> Progress:
     """status.rollout after this plan. Where pods are yet to be made that nobody refuses, a deadline that has passed begins
@@ -73,7 +75,7 @@ def compose(
         *([status.rolled_back(target.rejected, target.number)] if target.rejected else ()),
     ]
     if app.spec.rollout.paused:
-        conditions.append(Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set"))
+        conditions.append(_PAUSED)
     inexact = weights.exactness(app.spec.rollout, app.spec.replicas, fleet.surge)
     if inexact and fleet.routed is None:
         conditions.append(inexact)
@@ -182,7 +184,7 @@ def nothing_to_run(observed: Observed, claims: list[Action], now: float) -> Plan
     )
     said = status.count(observed, None, now).as_json() | {
         "selector": status.selector(app),
-        "conditions": [waiting, Condition("Paused", "True", "PausedBySpec", "spec.rollout.paused is set")],
+        "conditions": [waiting, _PAUSED],
         "rollout": {"desired": app.spec.replicas, "pausedAt": progress_of(app.status).paused_at or timestamp(now)},
     }
     return Plan(actions=tuple(claims), status=said)

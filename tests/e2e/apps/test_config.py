@@ -12,22 +12,16 @@ CONFIG = [
     {"name": "variables", "env": True, "configMap": "settings"},
 ]
 ROLLOUT = {"maxSurge": 1, "maxUnavailable": 0}
+HASTE = {"progressDeadlineSeconds": 10}  # with bad releases alone: a good one may take as long
 
 
-def shop() -> JSON:
+def shop(**rollout: int) -> JSON:
     """A server whose port is a variable of its configuration, and beside it a shell to look at what is there."""
-    made = copy.deepcopy(apps.web(replicas=3, config=CONFIG, rollout=ROLLOUT))
+    made = copy.deepcopy(apps.web(replicas=3, config=CONFIG, rollout=ROLLOUT | rollout))
     apps.container(made)["args"] = ["netexec", "--http-port=$(PORT)"]
     look = {"name": "look", "image": apps.BUSYBOX, "command": ["sh", "-c", "trap exit TERM; sleep 100000 & wait"]}
     made["spec"]["template"]["spec"]["containers"].append(look)
     return made
-
-
-def hasty(app: JSON) -> JSON:
-    """The same App, soon told that a release gets nowhere: for bad releases alone, since a good one may take this long."""
-    changed = copy.deepcopy(app)
-    changed["spec"]["rollout"]["progressDeadlineSeconds"] = 10
-    return changed
 
 
 def settings_are(scene: Scene, **data: str) -> None:
@@ -45,13 +39,13 @@ def test_a_config_map_that_breaks_the_app_is_taken_back_with_its_content_and_no_
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
     settings_are(scene, PORT="8080", THEME="dark")
-    given.a_ready_app(hasty(shop()))
+    given.a_ready_app(shop(**HASTE))
 
     with then.history() as history, when.requested(rate=20) as reports:
         settings_are(scene, PORT="none", THEME="light")
         back = then.condition("RolledBack", "True", "ReleaseFailed")
         after = then.pods_ready(3)
-        when.applied(apps.version(hasty(shop()), 2))  # another release, with the ConfigMap as it is: as bad
+        when.applied(apps.version(shop(**HASTE), 2))  # another release, with the ConfigMap as it is: as bad
         then.status(lambda status: status.get("rejected", {}).get("number") == 4)
         again = then.pods_ready(3)
         when.applied(apps.version(shop(), 2))

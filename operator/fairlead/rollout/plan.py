@@ -189,7 +189,8 @@ def _carry_out(
     finished, later = turnover.sweep(observed.pods, now)
     progress = report.remember(observed, target, fleet, counts, now)
     books = bookkeeping.keep_revisions(observed, target, fleet, complete)
-    joined = report.compose(observed, target, fleet, counts, found, progress, complete, now)
+    standing = report.Standing(observed, target, fleet, counts, found, progress, complete, now)
+    joined = report.compose(standing)
     moved = bool(made or gone or into or out)
     return Plan(
         # The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment.
@@ -200,7 +201,7 @@ def _carry_out(
         requeue_after=merge_requeue(
             wait,
             later,
-            report.next_change(observed, fleet, progress, complete, now),
+            report.next_change(standing),
             order.LOOK_AGAIN if target.waiting else None,
             rounds.look_again(observed, target, "round" in joined),
         ),

@@ -55,23 +55,63 @@ def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, n
     )
 
 
-def compose(
-    observed: Observed,
-    target: Target,
-    fleet: Fleet,
-    counts: Counts,
-    found: Sequence[problems.Problem],
-    progress: Progress,
-    complete: bool,
-    now: float,
-) -> JSON:
-    """This room's share of the App's status."""
+class Standing(msgspec.Struct, frozen=True):
+    """What a plan has come to: what was looked at, what is to run and with how many pods, and how far that is.
+
+    counts, found: of the pods as they are. progress: what is to be remembered. complete: the release is done, and nothing is
+    refused. now: seconds since the epoch."""
+
+    observed: Observed
+    target: Target
+    fleet: Fleet
+    counts: Counts
+    found: Sequence[problems.Problem]
+    progress: Progress
+    complete: bool
+    now: float
+
+    @property
+    def revision(self) -> str:
+        """The name of the Revision that is to run."""
+        return revisions.name_of(self.observed.app, self.target)
+
+
+def compose(standing: Standing) -> JSON:
+    """This room's share of the App's status.
+
+    >>> from fairlead.rollout.fleet import Group
+    >>> from fairlead.rollout.testing import make_app, make_revision
+    >>> seen = Observed(make_app(replicas=2, digest="v2"), (make_revision(),), ())
+    >>> fleet = Fleet(Group("v2", 2, 1), (Group("v1", 1, 2),), replicas=2, surge=1, unavailable=0)
+    >>> begun = Progress(sizes={"v2": 1, "v1": 2}, desired=2, bound=3)
+    >>> said = compose(Standing(seen, Target("v2", 2, None), fleet, Counts(0, 0, 0, 0, 0, 2), (), begun, False, 0))
+    >>> said["activeRevision"], said["rollout"]["sizes"], said["rollout"]["waitingFor"]
+    ('shop-v2', {'v2': 1, 'v1': 2}, '1 of 2 updated pods to be created')
+    """
+    app, target, fleet = standing.observed.app, standing.target, standing.fleet
+    awaited = "" if standing.complete else status.awaited(app, fleet, standing.counts, standing.found)
+    rollout = msgspec.to_builtins(standing.progress)
+    rollout |= {"waitingFor": awaited, "available": fleet.target.available}
+    rollout |= status.steps(fleet, standing.complete)
+    return {
+        **standing.counts.as_json(),
+        "selector": status.selector(app),
+        "revision": target.number,
+        "activeRevision": standing.revision,
+        "problems": [problem.as_json() for problem in standing.found],
+        "rollout": {field: value for field, value in rollout.items() if value not in ("", None, {})},
+        "conditions": _conditions(standing, awaited),
+        **_memory(standing),
+    }
+
+
+def _conditions(standing: Standing, awaited: str) -> list[Condition]:
+    observed, target, fleet, counts = standing.observed, standing.target, standing.fleet, standing.counts
     app = observed.app
-    awaited = "" if complete else status.awaited(app, fleet, counts, found)
-    name = revisions.name_of(app, target)
     conditions = [
-        status.available(app, fleet, counts, found),
-        judging.progressing(app, fleet.course) or status.progressing(app, counts, progress, awaited, now),
+        status.available(app, fleet, counts, standing.found),
+        judging.progressing(app, fleet.course)
+        or status.progressing(app, counts, standing.progress, awaited, standing.now),
         *([status.rolled_back(target.rejected, target.number)] if target.rejected else ()),
     ]
     if app.spec.rollout.paused:
@@ -91,51 +131,44 @@ def compose(
     if target.blocked:
         conditions.append(status.blocked(target.blocked))
     conditions = order.with_order(conditions, observed.order, target)
-    if going_back := rounds.waits_to_go_back(observed, target):
-        conditions.append(going_back)
-    rollout = msgspec.to_builtins(progress)
-    rollout |= {"waitingFor": awaited, "available": fleet.target.available, **status.steps(fleet, complete)}
+    going_back = rounds.waits_to_go_back(observed, target)
+    return [*conditions, going_back] if going_back else conditions
+
+
+def _memory(standing: Standing) -> JSON:
+    """What later plans go by, where there is any: what to go back to, what was turned away, and with whom it goes."""
+    observed, target = standing.observed, standing.target
+    app = observed.app
     # Who goes back with others goes back to what was stable before it: from now on that is what failures lead back to.
-    stable = name if complete or target.rejected else app.status.get("stableRevision")
-    undo = revisions.recorded_undo(app, target)
-    said: JSON = {
-        **counts.as_json(),
-        "selector": status.selector(app),
-        "revision": target.number,
-        "activeRevision": name,
-        "problems": [problem.as_json() for problem in found],
-        "rollout": {field: value for field, value in rollout.items() if value not in ("", None, {})},
-        "conditions": conditions,
-    }
-    if stable:
+    settled = standing.complete or target.rejected
+    said: JSON = {}
+    if stable := standing.revision if settled else app.status.get("stableRevision"):
         said["stableRevision"] = stable
-    if undo:
+    if undo := revisions.recorded_undo(app, target):
         said["undo"] = msgspec.to_builtins(undo)
     if rejected := target.rejected or revisions.standing_rejection(app, observed.revisions):
         told = msgspec.to_builtins(rejected)
         said["rejected"] = {field: value for field, value in told.items() if value != "" or field == "retry"}
-    if round := rounds.next_round(observed, target, complete, now):
+    if round := rounds.next_round(observed, target, standing.complete, standing.now):
         said["round"] = {field: value for field, value in msgspec.to_builtins(round).items() if value}
     return said
 
 
-def next_change(observed: Observed, fleet: Fleet, progress: Progress, complete: bool, now: float) -> float | None:
+def next_change(standing: Standing) -> float | None:
     """When time alone changes something: a pod has been ready long enough, or takes long to start, a step's pause is over,
     or the deadline passes (upstream requeues at the second after)."""
-    app = observed.app
+    app, pods, now = standing.observed.app, standing.observed.pods, standing.now
     wait = app.spec.rollout.min_ready_seconds
     soon = None
     if wait:
         due = [
-            pod.ready_since + wait - now
-            for pod in observed.pods
-            if pod.active and pod.ready and not pod.available(wait, now)
+            pod.ready_since + wait - now for pod in pods if pod.active and pod.ready and not pod.available(wait, now)
         ]
         soon = min((max(0.0, seconds) + 0.01 for seconds in due), default=None)
-    left = None if complete or not progress.started_at else status.deadline_left(app, progress, now)
-    course = fleet.course
+    progress, course = standing.progress, standing.fleet.course
+    left = None if standing.complete or not progress.started_at else status.deadline_left(app, progress, now)
     step = course.left if course and course.held else None
-    starting = (problems.start_overdue(pod, now) for pod in observed.pods)
+    starting = (problems.start_overdue(pod, now) for pod in pods)
     unstarted = min((seconds for seconds in starting if seconds), default=None)
     return merge_requeue(soon, left + 1 if left else None, step, unstarted)
 

@@ -42,6 +42,7 @@ def app_controller(prober: Prober | None = None) -> Controller:
             *configuration.sources(),
             expose.source(),
             expose.routes(),
+            expose.slices(),
             disruption.source(),
             gates.source(),
         ),

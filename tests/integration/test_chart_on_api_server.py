@@ -155,6 +155,7 @@ class TestRights:
             ("create", "services"),
             ("patch", "poddisruptionbudgets.policy"),
             ("patch", "httproutes.gateway.networking.k8s.io"),
+            ("watch", "endpointslices.discovery.k8s.io"),
             ("watch", "configmaps"),
             ("create", "configmaps"),
             ("create", "events"),

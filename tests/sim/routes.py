@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from fairlead.core.meta import JSON, LABEL_REVISION, controller_of
 from fairlead.expose.model import revision_service
 from fairlead.kube.fake import Commit, Stored
-from fairlead.kube.resources import APPS, HTTP_ROUTES, PODS, SERVICES
+from fairlead.kube.resources import APPS, ENDPOINT_SLICES, HTTP_ROUTES, PODS, SERVICES
 from sim.machines import is_ready
 from sim.monitor import LAG
 from sim.releases import aborted, midway, runs_all
@@ -39,16 +39,19 @@ BEHIND = 8 * LAG
 
 class Traffic:
     """What must hold of the route at every write of the operator: a revision on trial has no more weight than its step and
-    its ready pods allow, what has a weight has a Service, and the pods stay that the weights need."""
+    its ready pods allow, those that requests come to; what has a weight has a Service, and the pods stay that the weights need."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._changed: dict[str, float] = {}  # pod uid -> when it was last made, changed or deleted by others
+        self._left: dict[str, float] = {}  # pod uid -> when it was last no endpoint any more
         world.cluster.subscribers.append(self._committed)
 
     def _committed(self, commit: Commit) -> None:
         if commit.resource == PODS and commit.origin.identity not in self._world.monitor.operators:
             self._changed[commit.new.meta["uid"]] = self._world.loop.time()
+        if commit.resource == ENDPOINT_SLICES and commit.old:
+            self._left |= dict.fromkeys(endpoints(commit.old) - endpoints(commit.new), self._world.loop.time())
         if commit.origin.identity not in self._world.monitor.operators or commit.type == "ADDED":
             return
         if commit.resource == HTTP_ROUTES and commit.type != "DELETED":
@@ -71,6 +74,12 @@ class Traffic:
             self._world.monitor.wrong(commit, f"{weight} % for {tried}, whose step says {status['rollout']['weight']}")
         if tried and weight * needed > 100 * mine:
             self._world.monitor.wrong(commit, f"{weight} % for {tried}, of which {mine} of {needed} pods are ready")
+        if tried and weight and not self._could_be_reached(tried):
+            self._world.monitor.wrong(
+                commit, f"{weight} % for {tried}, which has no endpoint: what is sent there is lost"
+            )
+        if tried and len(commit.new.object["spec"]["rules"]) > 1 and not self._could_be_reached(tried):
+            self._world.monitor.wrong(commit, f"a rule for {tried}, which has no endpoint: what asks for it is lost")
 
     def _moved(self, status: JSON) -> bool:
         """A step began a moment ago: the weight on its way may be the one before."""
@@ -86,6 +95,15 @@ class Traffic:
         left = sum(each.meta["labels"][LABEL_REVISION] == hash for each in self._could_be_ready())
         if 100 * left < (weight - 1) * replicas:  # whole per cents: 67 % of three is two
             self._world.monitor.wrong(commit, f"{left} pods are left of {hash}, which has {weight} % of the requests")
+
+    def _could_be_reached(self, service: str) -> set[str]:
+        """The pods that are endpoints of a Service, or were so until so recently that it counts."""
+        found = self._world.cluster.find(ENDPOINT_SLICES, NAMESPACE, f"{service}-slice")
+        if found is None:
+            return set()
+        now = self._world.loop.time()
+        every = {each["targetRef"]["uid"] for each in found.object["endpoints"]}
+        return endpoints(found) | {uid for uid in every if self._left.get(uid, -BEHIND) + BEHIND > now}
 
     def _could_be_ready(self) -> list[Stored]:
         """Pods that are ready, or were so until so recently that it counts."""
@@ -105,6 +123,11 @@ class Traffic:
 def weights(route: Stored) -> dict[str, int]:
     """What the rule for all requests gives, by the Service's name."""
     return {ref["name"]: ref["weight"] for ref in route.object["spec"]["rules"][-1]["backendRefs"]}
+
+
+def endpoints(found: Stored) -> set[str]:
+    """The pods that a slice sends requests to."""
+    return {each["targetRef"]["uid"] for each in found.object["endpoints"] if each["conditions"]["ready"]}
 
 
 def live(world: World) -> dict[str, int]:

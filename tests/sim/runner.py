@@ -13,12 +13,22 @@ from typing import Any, Self, TypeVar
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import Conflict
 from fairlead.kube.fake import At, Commit, Faults, Write, faults
-from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, HTTP_ROUTES, PODS, REVISIONS, SERVICES, Resource
+from fairlead.kube.resources import (
+    APPS,
+    BUDGETS,
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    HTTP_ROUTES,
+    PODS,
+    REVISIONS,
+    SERVICES,
+    Resource,
+)
 from sim.snapshot import differences, snapshot
 from sim.world import NAMESPACE, World
 from support.clock import CreepingLoop
 
-WATCHED = {APPS, BUDGETS, CONFIG_MAPS, HTTP_ROUTES, PODS, REVISIONS, SERVICES}
+WATCHED = {APPS, BUDGETS, CONFIG_MAPS, ENDPOINT_SLICES, HTTP_ROUTES, PODS, REVISIONS, SERVICES}
 Body = Callable[[World], Awaitable[None]]
 T = TypeVar("T")
 

@@ -22,6 +22,7 @@ from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, config_
 from sim.monitor import Monitor, finished
 from sim.operator_process import Process
 from support.clock import pace
+from support.endpoints import Endpoints
 
 EPOCH = 1_790_000_000.0
 NAMESPACE = "shop"
@@ -68,6 +69,7 @@ class World:
         self.kubelets = Kubelets(self.cluster, machines)
         self.collector = Collector(self.cluster, machines)
         self.budgets = Budgets(self.cluster, machines)
+        self.endpoints = Endpoints(self.cluster, pace(seed))  # of a pace of its own: other stories stay as they are
         self.nodes = Nodes(self.cluster, self.scheduler, self.kubelets, nodes)
         self._errors = _Errors(self.monitor.violations)
         self.loop.set_exception_handler(self._exception)

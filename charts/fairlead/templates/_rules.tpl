@@ -31,6 +31,10 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+# A weight is given to pods only that a Gateway can find.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
 {{- end }}
 - apiGroups: [""]
   resources: [events]

@@ -101,6 +101,7 @@ def child_manifest(
     spec: JSON,
     annotations: dict[str, str] | None = None,
     name: str = "",
+    labels: dict[str, str] | None = None,
 ) -> JSON:
     """A child named like its App where it has no name of its own, labelled, owned, and marked with the hash of what it
     says."""
@@ -115,6 +116,7 @@ def child_manifest(
                 "app.kubernetes.io/name": app,
                 "app.kubernetes.io/instance": app,
                 "app.kubernetes.io/managed-by": MANAGED_BY,
+                **(labels or {}),
             },
             "annotations": dict(annotations or {}),
             "ownerReferences": [owner_reference("App", app, owner_uid)],

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from fairlead.core.actions import Failure, Plan, refused_with
 from fairlead.core.children import Child, owned, project_child
-from fairlead.core.meta import LABEL_APP, Key
+from fairlead.core.meta import LABEL_APP, LABEL_REVISION, Key
 from fairlead.engine.controller import Source, View
 from fairlead.expose import preview, route
+from fairlead.expose.endpoints import Slice, project_slice
 from fairlead.expose.model import ExposeObserved, PreviewObserved, Routed, RouteObserved, revision_of, revision_service
 from fairlead.expose.plan import plan
-from fairlead.kube.resources import HTTP_ROUTES, SERVICES
+from fairlead.kube.resources import ENDPOINT_SLICES, HTTP_ROUTES, SERVICES
 from fairlead.rollout.model import App, progress_of
 
 OWNER = "owner"  # index: the controlling App's uid
+APP = "app"  # index: an App's name, with its namespace
 
 
 class ExposePart:
@@ -109,7 +113,16 @@ def routed(view: View, app: App, failures: tuple[Failure, ...]) -> Routed | None
     if live is None and refused_with(failures, route.KIND):
         return None
     hashes = {revision.hash for revision in view.by("Revision", OWNER, app.uid)}
-    return route.given(app.name, live, hashes | set(progress_of(app.status).weights), bool(wanted.canary_headers))
+    given = route.given(app.name, live, hashes | set(progress_of(app.status).weights), bool(wanted.canary_headers))
+    return msgspec.structs.replace(given, reached=_reached(view, app))
+
+
+def _reached(view: View, app: App) -> frozenset[str] | None:
+    """The pods that the Services of the App's revisions send requests to; None where there is no right to look."""
+    if view.unavailable(ENDPOINT_SLICES.kind):
+        return None
+    slices: Iterable[Slice] = view.by(ENDPOINT_SLICES.kind, APP, tuple(app.key))
+    return frozenset(uid for each in slices for uid in each.pods)
 
 
 def _by_weights(app: App) -> bool:
@@ -124,6 +137,19 @@ def routes() -> Source:
         project=project_child,
         keys=_concerned,
         label_selector=LABEL_APP,
+        optional=True,
+    )
+
+
+def slices() -> Source:
+    """EndpointSlices of the Services of revisions, and no others: those of a large App's own Service are large, and change with
+    each pod. Roles that were made before this was looked at may not allow it."""
+    return Source(
+        resource=ENDPOINT_SLICES,
+        project=project_slice,
+        keys=lambda each: (Key(each.namespace, each.app),),
+        indexes={APP: lambda each: (each.namespace, each.app)},
+        label_selector=LABEL_REVISION,
         optional=True,
     )
 

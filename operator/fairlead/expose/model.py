@@ -58,11 +58,13 @@ class Route(msgspec.Struct, frozen=True, rename="camel"):
 
 class Routed(msgspec.Struct, frozen=True):
     """How a route shares the traffic: per cent by revision (its hash), and which one gets the requests with the headers
-    of the one on trial ("" where none does). `by_header`: whether the App names such headers at all."""
+    of the one on trial ("" where none does). `by_header`: whether the App names such headers at all; `reached`: the pods, by
+    uid, that the endpoints of the Services behind it name, None where that cannot be known."""
 
     weights: dict[str, int] = {}
     tried: str = ""
     by_header: bool = False
+    reached: frozenset[str] | None = None
 
     def same_as(self, other: Routed) -> bool:
         """The same share for every revision; one that gets nothing need not be named.

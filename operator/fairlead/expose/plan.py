@@ -58,7 +58,13 @@ def condition(observed: ExposeObserved) -> Condition:
 
 
 def service(
-    namespace: str, app: str, app_uid: str, expose: Expose, name: str = "", selector: dict[str, str] | None = None
+    namespace: str,
+    app: str,
+    app_uid: str,
+    expose: Expose,
+    name: str = "",
+    selector: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
 ) -> JSON:
     """The Service's manifest. It keeps a selector, so that endpoints stay right while the operator is down: that of all
     pods that may get traffic, where no other is said.
@@ -92,7 +98,7 @@ def service(
     spec |= {field: value for field, value in optional.items() if value}
     if expose.session_affinity == "ClientIP" and expose.session_affinity_timeout_seconds:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": expose.session_affinity_timeout_seconds}}
-    return child_manifest("v1", "Service", app, namespace, app_uid, spec, expose.annotations, name)
+    return child_manifest("v1", "Service", app, namespace, app_uid, spec, expose.annotations, name, labels)
 
 
 def _port(port: Port) -> JSON:

@@ -62,14 +62,16 @@ def _services(observed: RouteObserved, expose: Expose) -> Iterable[Action]:
 
 
 def revision_manifest(observed: RouteObserved, expose: Expose, name: str, hash: str) -> JSON:
-    """The ports of the App's Service, inside the cluster; all pods of one revision, for the weight is their share."""
+    """The ports of the App's Service, inside the cluster; all pods of one revision, for the weight is their share. Its
+    EndpointSlices take over its labels, and are found by that of the revision."""
     inside = Expose(
         ports=tuple(msgspec.structs.replace(port, node_port=None) for port in expose.ports),
         ip_family_policy=expose.ip_family_policy,
         ip_families=expose.ip_families,
     )
-    selector = {LABEL_APP: observed.app, LABEL_REVISION: hash}
-    return service(observed.namespace, observed.app, observed.app_uid, inside, name, selector)
+    mark = {LABEL_REVISION: hash}
+    selector = {LABEL_APP: observed.app} | mark
+    return service(observed.namespace, observed.app, observed.app_uid, inside, name, selector, mark)
 
 
 def _route(observed: RouteObserved, expose: Expose, route: Route) -> Iterable[Action]:
@@ -138,7 +140,7 @@ def given(app: str, live: Child | None, hashes: Iterable[str], by_header: bool) 
 
     >>> spec = {"rules": [{"backendRefs": [{"name": "shop-v2"}]}, {"backendRefs": [{"name": "shop-v1", "weight": 100}]}]}
     >>> given("shop", Child("default", "shop", "u", 1, "", "", "shop", {}, spec, {}), ["v1", "v2"], True)
-    Routed(weights={'v1': 100}, tried='v2', by_header=True)
+    Routed(weights={'v1': 100}, tried='v2', by_header=True, reached=None)
     """
     if live is None:
         return Routed(by_header=by_header)

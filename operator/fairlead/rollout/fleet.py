@@ -28,6 +28,8 @@ class Group(msgspec.Struct, frozen=True):
     stable: it once completed, or holds pods of the revision that did: its pods deserve patience.
     idle: available pods that do not carry the label of those that get traffic.
     served, serve: how many of its pods may get traffic, by the last decision and by this one; None: all of them.
+    reached: available pods that requests sent by a route come to; None where no route shares the traffic by weights, or where
+        that cannot be known.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Group(msgspec.Struct, frozen=True):
     idle: int = 0
     served: int | None = None
     serve: int | None = None
+    reached: int | None = None
 
     @property
     def serving(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from fairlead.core.podstate import Pod
-from fairlead.rollout import traffic
+from fairlead.rollout import routing, traffic
 from fairlead.rollout.course import course_of
 from fairlead.rollout.fleet import OUTDATED, Fleet, Group, limits
 from fairlead.rollout.model import Observed, Progress, progress_of
@@ -59,6 +59,7 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
             created=revision.created if revision else 0.0,
             idle=min(size, len(available)) - min(size, sum(pod.serving for pod in available)),
             served=traffic.last_share(id, pods, progress.sizes, progress.serving),
+            reached=routing.reached(observed.routed, available),
         )
 
     ids = sorted({*members, *(id for id, size in sizes.items() if size)} - {target.hash})

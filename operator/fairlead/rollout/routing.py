@@ -1,8 +1,8 @@
 """How a route shares the traffic between revisions, and when pods may leave because it does. Pure.
 
 A route gives exact weights whatever the counts of pods, so the two must not get ahead of each other: weights follow the pods
-that are ready, and pods that still get a part of the traffic stay until the route says otherwise. Weights are decisions,
-stored in status (`Progress.weights`) as sizes are; the expose room writes them into the HTTPRoute.
+that are ready and among the endpoints of their Service, and pods that still get a part of the traffic stay until the route
+says otherwise. Weights are decisions, stored in status (`Progress.weights`) as sizes are; the expose room writes them into the HTTPRoute.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def decide(fleet: Fleet) -> Routed:
         shares[_hash(group)] += part
     shares[_hash(target)] += given if others else 100
     by_header = fleet.routed is not None and fleet.routed.by_header
-    tried = by_header and _stepping(fleet) and bool(others) and target.available > 0
+    tried = by_header and _stepping(fleet) and bool(others) and _there(target) > 0
     return Routed(shares, _hash(target) if tried else "")
 
 
@@ -69,8 +69,39 @@ def _parts(pods: Sequence[int], weight: int) -> list[int]:
 
 
 def _carries(group: Group) -> int:
-    """Pods that can take a part of the traffic: available, of a revision that may have any."""
-    return min(group.available, group.size) if group.share else 0
+    """Pods that can take a part of the traffic: of a revision that may have any."""
+    return min(_there(group), group.size) if group.share else 0
+
+
+def _there(group: Group) -> int:
+    """Pods that can be asked through the route: available, and among the endpoints of their Service.
+
+    >>> _there(Group("v1", 1, 3, available=3, reached=2)), _there(Group("v1", 1, 3, available=3))
+    (2, 3)
+    """
+    return group.available if group.reached is None else min(group.available, group.reached)
+
+
+def reached(routed: Routed | None, available: Sequence[Pod]) -> int | None:
+    """How many of the available pods the endpoints of their Service name; None where nobody knows.
+
+    >>> from fairlead.rollout.testing import make_pods
+    >>> pods = make_pods(2)
+    >>> reached(Routed(reached=frozenset({pods[0].uid})), pods), reached(Routed(), pods), reached(None, pods)
+    (1, None, None)
+    """
+    if routed is None or routed.reached is None:
+        return None
+    return sum(pod.uid in routed.reached for pod in available)
+
+
+def unreached(group: Group) -> int:
+    """Available pods that the endpoints of their Service do not name yet.
+
+    >>> unreached(Group("v1", 1, 3, available=3, reached=2)), unreached(Group("v1", 1, 3, available=3))
+    (1, 0)
+    """
+    return group.available - _there(group)
 
 
 def _hash(group: Group) -> str:
@@ -78,7 +109,8 @@ def _hash(group: Group) -> str:
 
 
 def in_force(fleet: Fleet) -> bool:
-    """The route says what this fleet means; also where there is no route to say anything.
+    """The route says what this fleet means, and what is on trial has come to its endpoints; also where there is no route to say
+    anything.
 
     >>> fleet = Fleet(Group("v2", 2, 2, available=2), (), replicas=2, surge=1, unavailable=0)
     >>> in_force(fleet)
@@ -88,7 +120,7 @@ def in_force(fleet: Fleet) -> bool:
     >>> in_force(behind), in_force(msgspec.structs.replace(fleet, routed=Routed({"v1": 0, "v2": 100})))
     (False, True)
     """
-    return fleet.routed is None or fleet.routed.same_as(decide(fleet))
+    return fleet.routed is None or (not unreached(fleet.target) and fleet.routed.same_as(decide(fleet)))
 
 
 def may_go(fleet: Fleet, gone: Sequence[Delete], pods: Sequence[Pod]) -> list[Delete]:

@@ -12,13 +12,14 @@ import msgspec
 
 from fairlead.core.conditions import Condition, find, parse_time, stamp, timestamp
 from fairlead.core.meta import JSON, LABEL_APP
+from fairlead.expose.model import revision_service
 from fairlead.gates.model import BACKGROUND
 from fairlead.rollout import blue_green
 from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
 from fairlead.rollout.model import App, Observed, Progress, Rejected, Revision, progress_of
 from fairlead.rollout.problems import Problem
-from fairlead.rollout.routing import in_force
+from fairlead.rollout.routing import in_force, unreached
 
 DEADLINE = "ProgressDeadlineExceeded"
 COMPLETE = "NewRevisionAvailable"
@@ -208,6 +209,11 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if missing > 0:
         held = " (ready, held by minReadySeconds)" if target.ready == target.size else ""
         return f"{missing} of {app.spec.replicas} updated pods to become available{held}{tail}"
+    if behind := unreached(target):
+        service = revision_service(app.name, target.id)
+        return (
+            f"{behind} of {target.size} updated pods, which are ready, to be among the endpoints of Service {service}"
+        )
     if not in_force(fleet):
         return "the route to give the traffic as the pods are: the condition Routed says how it stands"
     if target.serving < target.size:

@@ -123,6 +123,7 @@ async def test_it_runs_apps_and_ends_cleanly_on_sigterm(tmp_path: Path, front: F
             "/apis/fairlead.dev/v1alpha1/gates",
             "/apis/fairlead.dev/v1alpha1/encryptedsecrets",
             "/apis/gateway.networking.k8s.io/v1/httproutes",
+            "/apis/discovery.k8s.io/v1/endpointslices",
         }
         kopfs = {request.path for request in front.requests if "fairlead" not in request.headers["User-Agent"]}
         assert kopfs <= {"/api", "/apis", "/api/v1"}, "kopf looks which kinds there are, and at nothing else"

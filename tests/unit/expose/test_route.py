@@ -67,6 +67,7 @@ def test_a_revisions_service_is_inside_the_cluster_and_has_all_its_pods() -> Non
     (service, _) = services("v1", "v2")
     assert service.spec["type"] == "ClusterIP" and "nodePort" not in service.spec["ports"][0]
     assert service.spec["selector"] == {"fairlead.dev/app": "shop", "fairlead.dev/revision": "v1"}
+    assert service.metadata["labels"]["fairlead.dev/revision"] == "v1", "its EndpointSlices are found by it"
 
 
 def test_the_route_says_where_it_is_attached_and_what_it_takes() -> None:

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from fairlead.core.actions import Failure
-from fairlead.core.meta import JSON, Key
+from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, Key
 from fairlead.engine.store import Store
-from fairlead.expose.controller import RoutePart, routed, routes, source
+from fairlead.expose.controller import RoutePart, routed, routes, slices, source
 from fairlead.expose.model import Expose, Header, Parent, Port, Route, Routed, RouteObserved
 from fairlead.expose.plan import service
 from fairlead.expose.route import KIND, manifest, revision_manifest
@@ -33,7 +33,7 @@ def shop(strategy: str = "Canary", route: Route | None = ROUTE) -> App:
 
 def store(app: App, *children: JSON) -> Store:
     made = Store()
-    for each in (*sources(), source(), routes()):
+    for each in (*sources(), source(), routes(), slices()):
         made.open(each)
     made.tables["App"].put(app)
     for revision in (make_revision(), make_revision(number=2, hash="v2")):
@@ -76,14 +76,47 @@ def test_only_refusals_of_its_own_writes_count() -> None:
 
 def test_the_rollout_hears_what_the_live_route_gives() -> None:
     there = store(shop(), manifest(SEEN, EXPOSE, ROUTE))
-    assert routed(there, shop(), ()) == Routed({"v1": 90, "v2": 10}, "v2", by_header=True)
+    assert routed(there, shop(), ()) == Routed({"v1": 90, "v2": 10}, "v2", by_header=True, reached=frozenset())
     assert routed(there, shop(), (REFUSED,)) is not None, "what it gives goes on to be given"
 
 
 def test_a_route_that_is_yet_to_be_made_gives_nothing() -> None:
-    assert routed(store(shop()), shop(), ()) == Routed(by_header=True)
+    assert routed(store(shop()), shop(), ()) == Routed(by_header=True, reached=frozenset())
     theirs = manifest(msgspec.structs.replace(SEEN, app_uid="other"), EXPOSE, ROUTE)
-    assert routed(store(shop(), theirs), shop(), ()) == Routed(by_header=True)
+    assert routed(store(shop(), theirs), shop(), ()) == Routed(by_header=True, reached=frozenset())
+
+
+def endpoints(service: str, *pods: str, app: str = "shop", **labels: str) -> JSON:
+    """A slice as the API server's controllers make it of a Service of a revision; pods in capitals are not ready."""
+    own = {LABEL_APP: app, LABEL_REVISION: "v1", "kubernetes.io/service-name": service} | labels
+    found = [{"conditions": {"ready": pod.islower()}, "targetRef": {"kind": "Pod", "uid": pod}} for pod in pods]
+    meta = {"name": f"{service}-x", "namespace": "default", "labels": own}
+    return {"kind": "EndpointSlice", "metadata": meta, "endpoints": found}
+
+
+def test_the_rollout_hears_which_pods_requests_come_to() -> None:
+    first, second = endpoints("shop-v1", "a", "b", "C"), endpoints("shop-v2", "d")
+    others = endpoints("cart-v1", "e", app="cart"), endpoints("shop-v9", "f", **{"kubernetes.io/service-name": ""})
+    seen = routed(store(shop(), first, second, *others), shop(), ())
+    assert seen is not None and seen.reached == {"a", "b", "d"}
+
+
+def test_a_service_that_has_no_endpoints_yet_reaches_nobody() -> None:
+    empty = endpoints("shop-v1") | {"endpoints": None}  # as the API server writes none
+    seen = routed(store(shop(), empty), shop(), ())
+    assert seen is not None and seen.reached == frozenset()
+
+
+def test_where_endpoints_may_not_be_seen_readiness_has_to_do() -> None:
+    there = store(shop())
+    there.tables["EndpointSlice"].missing = "Forbidden: no"
+    seen = routed(there, shop(), ())
+    assert seen is not None and seen.reached is None
+
+
+def test_a_slice_concerns_its_app() -> None:
+    found = slices().project(msgspec.json.encode(endpoints("shop-v1", "a")))
+    assert list(slices().keys(found)) == [KEY]
 
 
 @pytest.mark.parametrize("why", ["no route is wanted", "the kind is missing", "its write is refused"])

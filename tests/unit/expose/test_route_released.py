@@ -18,6 +18,7 @@ from fairlead.core.meta import JSON, LABEL_REVISION
 from fairlead.engine.engine import Engine
 from fairlead.kube.fake import Commit, FakeClient, FakeCluster, Origin
 from fairlead.kube.resources import APPS, HTTP_ROUTES, PODS, SERVICES
+from support.endpoints import Endpoints
 from support.rig import until
 
 pytestmark = pytest.mark.looptime
@@ -38,6 +39,7 @@ class Shop:
 
     cluster: FakeCluster
     client: FakeClient
+    endpoints: Endpoints
 
     def patch(self, body: JSON) -> None:
         self.cluster.patch(APPS, "default", "shop", body, "merge", Origin("patch", "user", "kubectl"))
@@ -51,6 +53,10 @@ class Shop:
 
     def routed(self) -> str:
         return str((find(self.status.get("conditions") or (), "Routed") or {}).get("reason"))
+
+    @property
+    def awaited(self) -> str:
+        return str((find(self.status.get("conditions") or (), "Progressing") or {}).get("message"))
 
     def complete(self, image: str) -> bool:
         return self.images() == [image] * 4 and self.status.get("summary", "").startswith("Ready")
@@ -96,6 +102,7 @@ async def running(*, gateway_api: bool = True) -> AsyncIterator[Shop]:
     loop = asyncio.get_running_loop()
     cluster = FakeCluster(lambda: 1_800_000_000 + loop.time())
     cluster.subscribers.append(kubelet(cluster))
+    endpoints = Endpoints(cluster, lambda seconds: seconds)
     if not gateway_api:
         cluster.kinds.discard(HTTP_ROUTES)
     client = FakeClient(cluster, "operator")
@@ -110,7 +117,7 @@ async def running(*, gateway_api: bool = True) -> AsyncIterator[Shop]:
     body = {"apiVersion": APPS.api_version, "kind": "App", "metadata": {"name": "shop"}, "spec": spec}
     await FakeClient(cluster, "user").create(APPS, "default", msgspec.json.encode(body))
     try:
-        shop = Shop(cluster, client)
+        shop = Shop(cluster, client, endpoints)
         await until(lambda: shop.complete("shop:1"), 60)
         yield shop
     finally:
@@ -155,6 +162,17 @@ async def test_what_is_aborted_loses_its_weight_and_then_its_pods() -> None:
         await until(lambda: shop.images() == ["shop:1"] * 4 and shop.rules() == [{"shop:1": 100}], 60)
         assert seen[:2] == ["weights", "pod"]
         await until(lambda: len(shop.cluster.all(SERVICES, "default")) == 2, 60)
+
+
+async def test_pods_that_are_ready_get_no_request_before_they_are_among_the_endpoints() -> None:
+    async with running() as shop:
+        shop.endpoints.pace = lambda _seconds: 60
+        shop.image("shop:2")
+        await until(lambda: "shop:2" in shop.images(), 60)
+        await asyncio.sleep(30)
+        assert shop.rules() == [{"shop:1": 100}], "no weight, and no rule for the header"
+        assert "1 of 1 updated pods, which are ready, to be among the endpoints of Service shop-" in shop.awaited
+        await until(lambda: shop.rules() == [{"shop:2": 1}, {"shop:1": 90, "shop:2": 10}], 60)
 
 
 async def test_what_never_gets_ready_gets_no_request() -> None:

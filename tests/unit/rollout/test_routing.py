@@ -44,6 +44,26 @@ SHARES: dict[str, tuple[Fleet, dict[str, int]]] = {
         fleet(group("v2", 2, 2), group("v1", 1, 8, 1, stable=True), course=COURSE),
         {"v1": 80, "v2": 20},
     ),
+    "pods that are no endpoints yet have nothing": (
+        fleet(group("v2", 2, 2, reached=0), OLD, course=COURSE),
+        {"v1": 100, "v2": 0},
+    ),
+    "nor has the one of two that is none": (
+        fleet(group("v2", 2, 2, reached=1), OLD, course=COURSE),
+        {"v1": 90, "v2": 10},
+    ),
+    "endpoints that are no pods of it make it no more": (
+        fleet(group("v2", 2, 2, reached=9), OLD, course=COURSE),
+        {"v1": 80, "v2": 20},
+    ),
+    "after a switch the endpoints come first, too": (
+        fleet(group("v2", 2, 10, reached=4), OLD, course=Course((Step(weight=100),))),
+        {"v1": 60, "v2": 40},
+    ),
+    "on the way back, those of the old": (
+        fleet(group("v1", 1, 6, reached=3), group("v2", 2, 4, reached=4)),
+        {"v2": 58, "v1": 42},
+    ),
     "a preview has nothing": (fleet(group("v2", 2, 10, serve=0), OLD, course=COURSE), {"v1": 100, "v2": 0}),
     "after the switch the old have nothing": (
         fleet(group("v2", 2, 10), group("v1", 1, 10, serve=0), course=Course((Step(weight=100), Step(pause=Pause())))),
@@ -86,6 +106,9 @@ def test_either_side_carries_its_part_and_the_bound_holds(replicas: int, weight:
 def test_what_asks_for_the_revision_on_trial_gets_it_while_it_has_pods() -> None:
     assert decide(fleet(group("v2", 2, 1), OLD, course=COURSE, by_header=True)).tried == "v2"
     assert decide(fleet(group("v2", 2, 1, 0), OLD, course=COURSE, by_header=True)).tried == ""
+    assert decide(fleet(group("v2", 2, 1, reached=0), OLD, course=COURSE, by_header=True)).tried == "", (
+        "it is no endpoint"
+    )
     assert decide(fleet(group("v2", 2, 1), OLD, by_header=True)).tried == "", "it is not on trial any more"
     assert decide(fleet(group("v2", 2, 1), OLD, course=COURSE)).tried == "", "nobody asks"
 
@@ -120,6 +143,15 @@ def test_a_step_is_not_over_before_the_route_gives_its_weight() -> None:
     there = msgspec.structs.replace(behind, routed=Routed({"v1": 80, "v2": 20}))
     held = [Canary().step(one).course for one in (behind, there)]
     assert [course.held for course in held if course] == [False, True]
+
+
+def test_a_step_is_not_over_before_its_pods_are_endpoints() -> None:
+    """The route gives what half of them carry, as it should: that is not the step's weight."""
+    new, old = group("v2", 2, 2, reached=1), group("v1", 1, 8, stable=True)
+    half = msgspec.structs.replace(fleet(new, old, course=COURSE), routed=Routed({"v1": 89, "v2": 11}))
+    assert decide(half).same_as(Routed({"v1": 89, "v2": 11}))
+    course = Canary().step(half).course
+    assert course is not None and not course.held
 
 
 def test_without_a_route_no_weight_is_kept() -> None:

@@ -22,6 +22,7 @@ def keep(cluster: Cluster, namespace: str, test: str) -> Path:
 
     write("table.txt", "get", "fapp,frev,pods,services,poddisruptionbudgets", "-n", namespace, "-o", "wide")
     write("objects.yaml", "get", _KINDS, "-n", namespace, "-o", "yaml")
+    write("routes.yaml", "get", "gateways,httproutes", "-n", namespace, "-o", "yaml")  # where Gateway API is there
     write("events.txt", "events", "-n", namespace)
     write("describe.txt", "describe", "fapp,pods", "-n", namespace)
     write("nodes.txt", "describe", "nodes")

@@ -1,19 +1,13 @@
 """A real Prometheus in the cluster, which reads the pods of one namespace each second."""
 
 import json
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
+from e2e.dsl import programs
 from e2e.dsl.cluster import Cluster
-from substrate import tools
-from substrate.progress import Progress
-from support.commands import execute
 
 JSON = dict[str, Any]
 
-IMAGE = f"fairlead-prometheus:{tools.TOOLS['prometheus'].version}"
 PORT = 9090
 _CONFIG = {
     "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
@@ -31,14 +25,7 @@ _CONFIG = {
 
 
 def load(cluster: Cluster) -> None:
-    """Its image on every node: the program alone, on nothing."""
-    tools.ensure(["prometheus"], Progress())
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder)
-        shutil.copy2(tools.TOOLS["prometheus"].program, here / "prometheus")
-        (here / "Dockerfile").write_text('FROM scratch\nCOPY prometheus /prometheus\nENTRYPOINT ["/prometheus"]\n')
-        execute(["docker", "build", "--quiet", f"--tag={IMAGE}", folder], timeout=300)
-    cluster.load(IMAGE)
+    programs.load(cluster, "prometheus")
 
 
 def start(cluster: Cluster, namespace: str) -> str:
@@ -50,7 +37,7 @@ def start(cluster: Cluster, namespace: str) -> str:
     ]
     container = {
         "name": "prometheus",
-        "image": IMAGE,
+        "image": programs.image("prometheus"),
         "imagePullPolicy": "Never",
         "args": arguments,
         "ports": [{"containerPort": PORT}],

@@ -3,6 +3,9 @@
 import json
 import sys
 import time
+from collections import Counter
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +17,14 @@ JSON = dict[str, Any]
 
 _CLIENT = REPOSITORY / "hack" / "tour" / "client.py"
 _STOP = "import os, signal; os.kill(1, signal.SIGTERM)"
+_ASK = """
+import sys, urllib.request
+url, times, header = sys.argv[1:]
+request = urllib.request.Request(url, headers=dict([header.split(": ")]))
+for _ in range(int(times)):
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        print(answer.read().decode())
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Report:
     @property
     def revisions(self) -> set[str]:
         """The revisions whose pods answered, by name."""
-        return {pod.rpartition("-")[0] for pod in self.answers}
+        return {_revision(pod) for pod in self.answers}
 
     def __str__(self) -> str:
         lanes = "; ".join(
@@ -59,9 +70,11 @@ class Traffic:
 
     def __init__(self, cluster: Cluster, namespace: str, image: str, name: str = "traffic") -> None:
         self._cluster, self._namespace, self._image, self._name = cluster, namespace, image, name
+        self._url = ""
 
     def start(self, url: str, *, rate: float, kept_rate: float = 0) -> None:
         """Returns when the first requests are answered."""
+        self._url = url
         argv = ["as-pod", f"--name={self._name}", f"--image={self._image}", "--"]
         argv += [f"--rate={rate}", f"--kept-rate={kept_rate}", url]
         manifest = execute([sys.executable, str(_CLIENT), *argv]).stdout
@@ -84,6 +97,25 @@ class Traffic:
                     return
         raise AssertionError(f"no {count} answers in {within:.0f} s:\n{self._log(5)}")
 
+    def shared(self, wanted: Mapping[str, int], *, requests: int = 350, within: float = 45) -> None:
+        """The revisions answer in these per cents: awaited in one second's requests, since whoever shares them takes a moment to
+        follow, and then counted in so many of those that come after, to three points. No other revision answers any."""
+        counted: Counter[str] = Counter()
+        with closing(self._seconds(within)) as seconds:
+            while not _near(second := next(seconds), wanted, points=10):
+                pass
+            while counted.total() < requests:
+                counted += next(seconds)
+        assert _near(counted, wanted, points=3), (
+            f"{dict(counted)} is not {dict(wanted)} per cent, as {dict(second)} was"
+        )
+
+    def answered_with(self, header: str, times: int = 20) -> set[str]:
+        """The revisions that answer requests with this header ('name: value'), each of which has to be answered."""
+        ask = ["python3", "-c", _ASK, self._url, str(times), header]
+        said = self._cluster.kubectl("exec", self._name, "-n", self._namespace, "--", *ask)
+        return set(map(_revision, said.split()))
+
     def stop(self) -> Report:
         """Let the last requests come to their end, and count."""
         self._cluster.kubectl("exec", self._name, "-n", self._namespace, "--", "python3", "-c", _STOP)
@@ -102,6 +134,17 @@ class Traffic:
         """Each lost or very slow request so far, with its time."""
         return [line for line in map(json.loads, self._log(-1).splitlines()) if "after" in line]
 
+    def _seconds(self, within: float) -> Generator[Counter[str]]:
+        """The answers of each second by revision, from the next whole one on. AssertionError after `within` seconds."""
+        follow = ["logs", "--follow", "--tail=1", self._name, "-n", self._namespace]
+        last: Counter[str] = Counter()
+        with self._cluster.stream(*follow) as said:
+            told = (line for line in map(json.loads, said.lines(time.monotonic() + within)) if "answered" in line)
+            next(told, None)  # of a second before
+            for line in told:
+                yield (last := Counter(line["by"]))
+        raise AssertionError(f"not within {within:.0f} s; at last {dict(last)}:\n{self._log(5)}")
+
     def _comes_up(self) -> bool:
         """Whether its container is ready, or could not be started: a busy node's runtime may fail at that ("unable to
         freeze"), and says nothing of the App."""
@@ -115,3 +158,24 @@ class Traffic:
 
     def _log(self, lines: int) -> str:
         return self._cluster.kubectl("logs", self._name, "-n", self._namespace, f"--tail={lines}", check=False)
+
+
+def _revision(pod: str) -> str:
+    return pod.rpartition("-")[0]
+
+
+def _near(counted: Counter[str], wanted: Mapping[str, int], points: int) -> bool:
+    """Whether each revision's part of the answers is what is wanted, give or take so many points; none of those that are to
+    have nothing.
+
+    >>> _near(Counter(new=12, old=88), {"new": 10, "old": 90}, points=3)
+    True
+    >>> _near(Counter(new=20, old=80), {"new": 10, "old": 90}, points=3)
+    False
+    >>> _near(Counter(new=99, old=1), {"new": 100}, points=3), _near(Counter(), {"new": 100}, points=3)
+    (False, False)
+    """
+    total = counted.total()
+    if not total or set(counted) != set(wanted):
+        return False
+    return all(abs(100 * counted[name] / total - part) <= points for name, part in wanted.items())

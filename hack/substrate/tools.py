@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from substrate import locks, paths, prerequisites, trees, versions
+from substrate import locks, paths, prerequisites, slim, trees, versions
 from substrate.command import attempt, environment, run, run_logged
 from substrate.golang import go, go_environment, module_file, module_folder
 from substrate.progress import Progress
@@ -38,6 +38,9 @@ class Tool:
     """A folder of the module that is needed beside the program."""
     accepts: str = ""
     """A pattern for what `NAME version` says: a program that is installed already and matches is used as it is."""
+    standins: tuple[tuple[str, str], ...] = ()
+    """Packages that are left out, each with what stands in for it, in the folder of the tool's name among our files. It is
+    then built by its module's own go.mod."""
     inside: bool = False
     """Runs inside of a node only, and gets no link: the host's Docker looks for programs of these names on PATH, and one of
     another version than its own starts no container."""
@@ -126,6 +129,16 @@ _ROWS = (
     Tool("local-path-provisioner", "github.com/rancher/local-path-provisioner", versions.LOCAL_PATH),
     # Without the pages it serves, which take another language to build.
     Tool("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", versions.PROMETHEUS),
+    Tool(
+        "traefik",
+        "github.com/traefik/traefik/v3/cmd/traefik",
+        versions.TRAEFIK,
+        module="github.com/traefik/traefik/v3",
+        standins=(
+            ("github.com/go-acme/lego/v4/providers/dns", "dns"),
+            ("github.com/traefik/traefik/v3/pkg/provider/ecs", "ecs"),
+        ),
+    ),
     Tool("kubeseal", "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", versions.KUBESEAL),
     Tool("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", versions.METRICS_SERVER),
 )
@@ -186,6 +199,10 @@ def _module(tool: Tool) -> Path:
     group = (tool.module if tool.staging else tool.name).replace("/", "_")
     folder = paths.cache() / "modules" / group / tool.version
     if (folder / "go.sum").exists():
+        return folder
+    if tool.standins:
+        source, ours = module_folder(tool.module, tool.version), paths.FILES / tool.name
+        slim.copy(source, folder, tool.module, dict(tool.standins), ours)
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -154,6 +154,23 @@ def test_the_numbered_bad_inputs_in_the_limits_are_those_that_tests_show() -> No
     assert listed == tested, "docs/limits.md, the table of bad inputs: number -> files of the tests"
 
 
+# ---------------------------------------------------------------- tests by name
+
+
+def test_every_test_that_the_comparison_with_others_names_is_in_its_file() -> None:
+    """`test_some_words_…` stands for a longer name."""
+    text = (DOCS / "parity.md").read_text()
+    named = re.findall(r"\[`(test_\w+)(…?)`\]\(([^)#]+)\)", text)
+    missing = [
+        (start, target)
+        for start, more, target in named
+        if not re.search(rf"def {start}{r'\w*' if more else ''}\(", (DOCS / target).read_text())
+    ]
+
+    assert named
+    assert not missing, "docs/parity.md: tests that are not there"
+
+
 # ---------------------------------------------------------------- links
 
 

@@ -1,4 +1,4 @@
-"""A real implementation of Gateway API in the cluster: Traefik, for the Gateway of one namespace (ADR 24)."""
+"""A real implementation of Gateway API in the cluster: Traefik, for the Gateway of one namespace (ADR 23)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fairlead.core.meta import JSON
 from fairlead.kube.fake import Stored
-from fairlead.kube.resources import SEALED_SECRETS, SECRETS
+from fairlead.kube.resources import DEPLOYMENTS, SEALED_SECRETS, SECRETS
 from fairlead.secrets.controller import Terms
 from fairlead.secrets.keys import LABEL_SECRET
 from sim.secrets import CANARY, OPS, STORIES, active, apply, delete, edit, one, opened, reason, sealed, secrets, story
 from sim.world import NAMESPACE, USER, World
-from support.kubeseal import key_secret, sealed_secret
+from support.kubeseal import deployment, key_secret, sealed_secret
 
 __all__ = ["STORIES"]
 
@@ -151,3 +151,29 @@ async def an_encrypted_secret_takes_over_from_a_sealed_secret_and_the_secret_is_
     world.cluster.delete(SEALED_SECRETS, NAMESPACE, "db", propagation="Orphan", origin=USER._replace(verb="delete"))
     await opened(world, password="1")
     assert world.cluster.get(SECRETS, NAMESPACE, "db").meta["uid"] == before
+
+
+@story(terms=TERMS)
+async def beside_the_old_controller_nothing_is_done_until_it_is_stopped(world: World) -> None:
+    bring_key(world)
+    world.cluster.create(DEPLOYMENTS, HOME, deployment(HOME))
+    before = old_controllers(world, seal(world, {"password": "1"}), password="0")
+    await asyncio.sleep(60)
+    there = world.cluster.get(SECRETS, NAMESPACE, "db")
+    assert there.meta["resourceVersion"] == before.meta["resourceVersion"] and not reason(sealed_one(world))
+    scale(world, 0)
+    await synced(world, password="1")
+    scale(world, 1)  # the way back
+    await asyncio.sleep(60)
+    ours = world.cluster.get(SECRETS, NAMESPACE, "db").meta["resourceVersion"]
+    seal(world, {"password": "2"})
+    await asyncio.sleep(60)
+    assert world.cluster.get(SECRETS, NAMESPACE, "db").meta["resourceVersion"] == ours
+    scale(world, 0)
+    await synced(world, password="2")
+
+
+def scale(world: World, replicas: int) -> None:
+    """`kubectl scale`: it is a moment until its pods have come or gone."""
+    where = (DEPLOYMENTS, HOME, "sealed-secrets-controller")
+    world.cluster.edit(*where, lambda one: one["spec"].update(replicas=replicas), USER)

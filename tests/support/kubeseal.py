@@ -136,3 +136,19 @@ def key_secret(key: rsa.RSAPrivateKey, namespace: str, name: str = "sealed-secre
         "type": "kubernetes.io/tls",
         "data": {"tls.crt": "", "tls.key": base64.b64encode(pem(key)).decode()},
     }
+
+
+def deployment(namespace: str, replicas: int = 1) -> JSON:
+    """Its controller, as its manifest has it."""
+    labels = {"name": "sealed-secrets-controller"}
+    container = {"name": "sealed-secrets-controller", "image": "docker.io/bitnami/sealed-secrets-controller:0.27.1"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "sealed-secrets-controller", "namespace": namespace, "labels": labels},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }

@@ -79,11 +79,16 @@
 {{- end }}
 {{- end }}
 
-{{/* The keys of sealed-secrets, in the one namespace where they are. */}}
-{{- define "fairlead.secrets.sealedKeyRules" -}}
+{{/* Where sealed-secrets is at home: whether its controller still runs, and its keys where not all Secrets may be read anyway. */}}
+{{- define "fairlead.secrets.sealedHomeRules" -}}
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch]
+{{- if include "fairlead.process.namespaces" (list . "secrets") | fromJsonArray }}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list, watch]
+{{- end }}
 {{- end }}
 
 {{/* What belongs to no namespace: the published keys. */}}

@@ -15,9 +15,8 @@ from fairlead.cli.options import Verb, connection, connection_records, output
 from fairlead.cli.session import Session, session_of
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import ApiError, Forbidden
-from fairlead.kube.resources import Resource
+from fairlead.kube.resources import DEPLOYMENTS
 
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 OPERATOR = "app.kubernetes.io/name=fairlead,app.kubernetes.io/component=workloads"
 LABEL_VERSION = "app.kubernetes.io/version"
 

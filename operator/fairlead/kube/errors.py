@@ -79,8 +79,10 @@ _BY_CODE: dict[int, type[ApiError]] = {
 
 
 def from_status(code: int, body: bytes, retry_after: str | None = None) -> ApiError:
-    """The error for an answer with a `metav1.Status` body (any other body becomes the message).
+    """The error for an answer with a `metav1.Status` body (any other body becomes the message, on one line).
 
+    >>> from_status(404, b"404 page not found\\n").message
+    '404 page not found'
     >>> type(from_status(409, b'{"reason": "AlreadyExists", "message": "pods \\\\"a\\\\" already exists"}')).__name__
     'AlreadyExists'
     """
@@ -89,7 +91,7 @@ def from_status(code: int, body: bytes, retry_after: str | None = None) -> ApiEr
         reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
         details = status.get("details")
     except (msgspec.DecodeError, AttributeError):
-        reason, message, details = "", body[:500].decode("utf-8", "replace"), None
+        reason, message, details = "", " ".join(body[:500].decode("utf-8", "replace").split()), None
     if code == 409:
         kind: type[ApiError] = AlreadyExists if reason == "AlreadyExists" else Conflict
     else:

@@ -46,6 +46,7 @@ EVENTS = Resource("", "v1", "events", "Event")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 HTTP_ROUTES = Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 APPS = Resource(GROUP, VERSION, "apps", "App")
 REVISIONS = Resource(GROUP, VERSION, "revisions", "Revision")
@@ -69,6 +70,7 @@ BY_KIND: dict[str, Resource] = {
         ENDPOINT_SLICES,
         HTTP_ROUTES,
         BUDGETS,
+        DEPLOYMENTS,
         LEASES,
         APPS,
         REVISIONS,

@@ -17,7 +17,7 @@ from fairlead.core.actions import Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Source, View
 from fairlead.engine.listeners import Listeners
-from fairlead.kube.resources import ENCRYPTED_SECRETS, REVISIONS, SEALED_SECRETS, SEALING_KEYS, SECRETS
+from fairlead.kube.resources import DEPLOYMENTS, ENCRYPTED_SECRETS, REVISIONS, SEALED_SECRETS, SEALING_KEYS, SECRETS
 from fairlead.secrets import reader, ring
 from fairlead.secrets.fingerprints import project_secret
 from fairlead.secrets.keys import LABEL_SECRET, wrapped
@@ -34,6 +34,7 @@ from fairlead.secrets.model import (
 from fairlead.secrets.outputs import Bounds, protected
 from fairlead.secrets.pins import encrypted_secrets, project_revision
 from fairlead.secrets.plan import SecretObserved, plan, summarise
+from fairlead.secrets.predecessor import OldController, project_old_controller, still_runs
 from fairlead.secrets.reader import (
     OldKey,
     ReaderObserved,
@@ -164,6 +165,14 @@ def _reader(terms: Terms) -> Controller:
                 optional=True,
                 within=terms.sealed_secrets,
                 known_as=OLD_KEYS,
+            ),
+            Source(
+                resource=DEPLOYMENTS,
+                project=project_old_controller,
+                keys=reading.waiting,
+                indexes={ALL: lambda record: ALL},
+                optional=True,
+                within=terms.sealed_secrets,
             ),
             _secrets(lambda secret: (Key(secret.namespace, secret.name),)),
         ),
@@ -380,12 +389,15 @@ class SealedSecretPart:
         self._home = terms.sealed_secrets
         self._bounds = terms.bounds()
         self._seen: set[Key] = set()
+        self._told = ""  # of the old controller
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> ReaderObserved | None:
         record: SealedSecret | None = view.get(SEALED_SECRETS.kind, key.namespace, key.name)
         if record is None:
             return None
         self._seen.add(key)
+        beside = still_runs(view.by(DEPLOYMENTS.kind, ALL, ALL))
+        self._tell(beside)
         live = view.content("Secret", key.namespace, key.name)
         return ReaderObserved(
             record=record,
@@ -393,6 +405,7 @@ class SealedSecretPart:
             home=self._home,
             keys=newest_first(view.by(OLD_KEYS, ALL, ALL)),
             unavailable=view.unavailable(OLD_KEYS),
+            beside=beside,
             current=_made(view.get("Secret", key.namespace, key.name)),
             foreign=live[1] if live else None,
             failures=failures,
@@ -401,10 +414,15 @@ class SealedSecretPart:
     def plan(self, observed: ReaderObserved, now: float) -> Plan:
         return reader.plan(observed, now)
 
-    def waiting(self, key: OldKey) -> Iterable[Key]:
+    def waiting(self, whatever: OldKey | OldController) -> Iterable[Key]:
         """Every SealedSecret: none says which key it is sealed to. Those that are gone are not seen again."""
         found, self._seen = self._seen, set()
         return sorted(found)
+
+    def _tell(self, beside: str) -> None:
+        if beside != self._told:
+            self._told = beside
+            log.warning("%s", beside or "the controller of sealed-secrets runs no more: its SealedSecrets are opened here")
 
 
 def _made(secret: SecretMeta | KeySecret | None) -> SecretMeta | None:

@@ -69,7 +69,8 @@ class ReaderObserved(msgspec.Struct, frozen=True):
     """All that decides about one SealedSecret.
 
     keys: of sealed-secrets, the newest first; home: the namespace they are looked for in; unavailable: why they cannot be, ""
-    where they can. current, foreign and failures as with EncryptedSecrets (plan.SecretObserved).
+    where they can. beside: what is said where the old controller still runs (predecessor.py), "" where it does not. current,
+    foreign and failures as with EncryptedSecrets (plan.SecretObserved).
     """
 
     record: SealedSecret
@@ -77,6 +78,7 @@ class ReaderObserved(msgspec.Struct, frozen=True):
     home: str
     keys: tuple[RSAPrivateKey, ...] = ()
     unavailable: str = ""
+    beside: str = ""
     current: SecretMeta | None = None
     foreign: SecretMeta | None = None
     failures: tuple[Failure, ...] = ()
@@ -152,6 +154,8 @@ def plan(observed: ReaderObserved, now: float) -> Plan:
     record, there = observed.record, observed.current
     if record.deleting:
         return Plan()  # garbage collection takes what it owns
+    if observed.beside:  # what it says in the status stays, too
+        return Plan(events=(Event("Warning", "OldControllerRuns", observed.beside),))
     found = output(observed)
     if isinstance(found, Obstacle):
         return _told(observed, _refused(found))

@@ -90,6 +90,22 @@ def settled(of: SealedSecret | None = None, **more: Any) -> ReaderObserved:
     return msgspec.structs.replace(observed, current=stored(made(plan(observed, NOW))))
 
 
+# ---------------------------------------------------------------- beside the old controller
+
+
+@pytest.mark.parametrize("current", [None, theirs(), theirs(**CONTROLLED)], ids=["none", "foreign", "its own"])
+def test_while_the_old_controller_runs_nothing_is_written_and_what_to_do_is_told(current: SecretMeta | None) -> None:
+    found = plan(seen(current=current, beside="it still runs: stop it"), NOW)
+    assert found.actions == () and found.reads == ()
+    assert found.status is None, "the old controller's word stays, for it is the one that holds"
+    assert [(event.type, event.reason) for event in found.events] == [("Warning", "OldControllerRuns")]
+    assert found.events[0].message == "it still runs: stop it"
+
+
+def test_what_is_deleted_beside_it_is_left_to_garbage_collection_without_a_word() -> None:
+    assert plan(seen(record(deletionTimestamp="2026-11-22T00:00:00Z"), beside="it still runs"), NOW) == Plan()
+
+
 # ---------------------------------------------------------------- what is made
 
 

@@ -12,7 +12,15 @@ import msgspec
 from fairlead.core.conditions import find
 from fairlead.core.meta import JSON
 from fairlead.kube.fake import Commit, Stored, schema
-from fairlead.kube.resources import ENCRYPTED_SECRETS, NAMESPACES, REVISIONS, SEALED_SECRETS, SEALING_KEYS, SECRETS
+from fairlead.kube.resources import (
+    ENCRYPTED_SECRETS,
+    EVENTS,
+    NAMESPACES,
+    REVISIONS,
+    SEALED_SECRETS,
+    SEALING_KEYS,
+    SECRETS,
+)
 from fairlead.secrets.controller import Terms, controllers
 from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.keys import (
@@ -475,6 +483,28 @@ async def what_was_deleted_comes_back_with_its_envelopes(world: World) -> None:
         assert ("db" in secrets(world)) is (policy == "Retain")
     apply(world, values)
     await opened(world, password="1")
+
+
+@story(faulted=False)
+async def of_one_that_is_deleted_it_is_told_what_becomes_of_its_secrets_and_who_runs_with_them(world: World) -> None:
+    values = sealed(await active(world), password="1")
+    apply(world, values)
+    await opened(world, password="1")
+    revision(world, "web-1", version(world))
+    await asyncio.sleep(5)
+    for policy, propagation in (("Delete", "Background"), ("Delete", "Orphan"), ("Retain", "Background")):
+        apply(world, values, deletionPolicy=policy)
+        await opened(world, password="1")
+        origin = USER._replace(verb="delete")
+        world.cluster.delete(ENCRYPTED_SECRETS, NAMESPACE, "db", propagation=propagation, origin=origin)
+        await asyncio.sleep(30)
+    told = [event.object for event in world.cluster.all(EVENTS, NAMESPACE) if "Secrets" in event.object["reason"]]
+    assert sorted((event["type"], event["reason"], event.get("count")) for event in told) == [
+        ("Normal", "SecretsRetained", 1),
+        ("Normal", "SecretsRetained", 1),
+        ("Warning", "SecretsDeleted", 1),
+    ]
+    assert any("the Revision web-1 runs with one of them" in event["message"] for event in told)
 
 
 @story()

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from fairlead.core.actions import Failure, Plan
+from fairlead.core.actions import Event, Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.kube.client import Client
 from fairlead.kube.resources import Resource
@@ -133,6 +133,9 @@ class Controller(msgspec.Struct, frozen=True):
     generation_of: Callable[[Any], int]
     pods: Pods | None = None  # None: a parent of this kind has none
     messenger: Messenger | None = None  # None where no plan asks for errands
+    # (a parent as it was last seen, what is there now) -> what is told of its end. Said by who leads when the watch shows it,
+    # and by nobody where none does.
+    farewell: Callable[[Any, View], Iterable[Event]] | None = None
     # A parent that is no object and always there, such as the ring of all keys: what is to be decided also while there is not
     # one object of the kind. It has no status; `parent` is the kind that its errors and refusals are told of.
     standing: Record | None = None

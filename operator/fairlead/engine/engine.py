@@ -295,6 +295,10 @@ class _Feed:
             for key in keys(old) if old is not None else ():
                 if key not in asked:
                     add(key)
+        if old is not None and new is None:
+            for reconciler in self._reconcilers:
+                if reconciler.controller.hears_of(self._table.kind):
+                    reconciler.ended(old)
 
     def progressed(self) -> None:
         for reconciler in self._reconcilers:

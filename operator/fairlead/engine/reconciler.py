@@ -157,6 +157,21 @@ class Reconciler:
         table = self.store.tables[self.controller.parent.kind]
         self._distrusted.update(Key(record.namespace, record.name) for record in table)
 
+    def ended(self, record: Any) -> None:
+        """A parent is gone: tell what follows from it."""
+        if self.controller.farewell is None:
+            return
+        try:
+            events = tuple(self.controller.farewell(record, self.store))
+        except Exception:  # a bug there must not end the watch that told
+            log.exception("%s %s/%s: farewell failed", self.controller.name, record.namespace, record.name)
+            return
+        for event in events:
+            self.recorder.record(self._subject(record), event)
+
+    def _subject(self, record: Any) -> Subject:
+        return Subject(self.controller.parent, record.namespace, record.name, record.uid, record.rv)
+
     def progressed(self) -> None:
         """A watch has come further: take up the keys that waited for just that. Also bookmarks can settle a wait."""
         for key in [key for key in self._waiting if not self._waits(key)]:
@@ -346,9 +361,8 @@ class Reconciler:
         events = untold(self._untold.pop(key, ()), decision.events)
         wait = None if decision.status_first else await self._tell_parent(key, record, decision, urgent=False)
         if wait is None:
-            subject = Subject(self.controller.parent, record.namespace, record.name, record.uid, record.rv)
             for event in events:
-                self.recorder.record(subject, event)
+                self.recorder.record(self._subject(record), event)
         else:
             self._untold[key] = events
         return merge_requeue(wait, *waits)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fairlead.core.actions import Failure, Plan
+from fairlead.core.actions import Event, Failure, Plan
 from fairlead.core.meta import JSON, Key
 from fairlead.engine.controller import Controller, Source, View
 from fairlead.engine.listeners import Listeners
 from fairlead.kube.resources import DEPLOYMENTS, ENCRYPTED_SECRETS, REVISIONS, SEALED_SECRETS, SEALING_KEYS, SECRETS
 from fairlead.secrets import reader, ring
+from fairlead.secrets.farewell import farewell
 from fairlead.secrets.fingerprints import project_secret
 from fairlead.secrets.keys import LABEL_SECRET, wrapped
 from fairlead.secrets.kubeseal import LABEL_KEY
@@ -139,6 +140,7 @@ def controllers(terms: Terms) -> list[Controller]:
             status_of=lambda record: record.status,
             summarise=summarise,
             generation_of=lambda record: record.generation,
+            farewell=encrypted.farewell,
         ),
     ]
 
@@ -367,6 +369,13 @@ class EncryptedSecretPart:
     def plan(self, observed: SecretObserved, now: float) -> Plan:
         return plan(observed, now)
 
+    def farewell(self, record: EncryptedSecret, view: View) -> Iterable[Event]:
+        """What is told of one that was deleted; its Secrets may be there still."""
+        made = {secret.name for secret in view.by("Secret", MADE, (record.namespace, record.label))}
+        versions = made | {record.status.get("version")}
+        pinning = view.by("Revision", PINNING, record.namespace)
+        return farewell(record, [revision.name for revision in pinning if not versions.isdisjoint(revision.secrets)])
+
     def sealed_to(self, kid: str) -> Iterable[Key]:
         """The EncryptedSecrets that have a value sealed to a key."""
         return self._sealed.of(kid)
@@ -422,7 +431,9 @@ class SealedSecretPart:
     def _tell(self, beside: str) -> None:
         if beside != self._told:
             self._told = beside
-            log.warning("%s", beside or "the controller of sealed-secrets runs no more: its SealedSecrets are opened here")
+            log.warning(
+                "%s", beside or "the controller of sealed-secrets runs no more: its SealedSecrets are opened here"
+            )
 
 
 def _made(secret: SecretMeta | KeySecret | None) -> SecretMeta | None:

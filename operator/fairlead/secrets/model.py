@@ -64,7 +64,8 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EncryptedSecret(msgspec.Struct, frozen=True):
-    """One EncryptedSecret. `invalid`: why its spec cannot be read ("" if it can)."""
+    """One EncryptedSecret. `invalid`: why its spec cannot be read ("" if it can). `orphaning`: it is being deleted, and what it
+    owns is to stay."""
 
     namespace: str
     name: str
@@ -75,6 +76,7 @@ class EncryptedSecret(msgspec.Struct, frozen=True):
     spec: Spec
     status: JSON
     invalid: str = ""
+    orphaning: bool = False
     kids: frozenset[str] = frozenset()  # of the keys that any of its values are sealed to
 
     @property
@@ -160,6 +162,7 @@ class Meta(msgspec.Struct, rename="camel"):
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     owner_references: list[JSON] | None = None
+    finalizers: list[str] | None = None
 
 
 class _Object(msgspec.Struct):
@@ -190,6 +193,7 @@ def project_encrypted_secret(data: bytes) -> EncryptedSecret:
         spec=spec,
         status=raw.status,
         invalid=invalid,
+        orphaning="orphan" in (meta.finalizers or ()),  # what the API server marks `--cascade=orphan` by
         kids=kids(spec),
     )
 

@@ -6,11 +6,12 @@ A Secret that is somebody else's is never written, but where it says so itself a
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
-from fairlead.core.actions import Action, Create, Delete, Patch
+from fairlead.core.actions import Action, Create, Delete, Failure, Patch, Read
 from fairlead.core.meta import GROUP, JSON
 from fairlead.secrets.envelope import Scope
 from fairlead.secrets.fingerprints import fingerprint
@@ -129,10 +130,54 @@ def guarded(there: SecretMeta, patch: JSON) -> Patch:
     return Patch("Secret", there.namespace, there.name, msgspec.json.encode(only))
 
 
+def refused(failures: Iterable[Failure], writes: Iterable[Action]) -> Failure | None:
+    """The refusal of one of these very writes: that a name was taken says nothing of a Secret that agrees by now.
+
+    >>> taken = Failure("create", "Secret", "db", 409, "NameTaken", "", 0.0)
+    >>> refused([taken], [Create("Secret", "shop", "db", b"")]) is taken, refused([taken], [Patch("Secret", "shop", "db", b"")])
+    (True, None)
+    """
+    made = {(write.name, isinstance(write, Create)) for write in writes}
+    return next((one for one in failures if one.kind == "Secret" and (one.name, one.verb == "create") in made), None)
+
+
 # ---------------------------------------------------------------- whose it is
 
 
-def foreign(
+class Sight(Protocol):
+    """The Secret of a name as far as it is known: as the watch shows it, or as a live read did; and what was refused."""
+
+    @property
+    def current(self) -> SecretMeta | None: ...
+    @property
+    def foreign(self) -> SecretMeta | None: ...
+    @property
+    def failures(self) -> tuple[Failure, ...]: ...
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What an object has to say for itself where a Secret of its name is there. `ours`: whether it has made that one; `agreed`:
+    whether that one's annotations say that it may be taken over; `wishes`: what the object has yet to say for that."""
+
+    ours: Callable[[SecretMeta], bool]
+    agreed: Callable[[Mapping[str, str]], bool]
+    wishes: tuple[str, ...] = ()
+
+
+def in_the_way(output: Output, seen: Sight, claim: Claim) -> tuple[Obstacle | None, tuple[Read, ...]]:
+    """A Secret of the name that is not what can be made of it, and what is to be done about it; and what has to be read before
+    that can be told."""
+    there = seen.current or seen.foreign
+    if there is None:
+        taken = any(failure.reason == "NameTaken" and failure.name == output.name for failure in seen.failures)
+        return None, (Read("Secret", output.namespace, output.name, 0),) if taken else ()
+    if claim.ours(there):
+        return (_other_type(output, there) if there.type != output.type else None), ()
+    agrees = claim.agreed(there.annotations)
+    return _foreign(output, there, agrees, claim.wishes, watched=seen.current is not None), ()
+
+
+def _foreign(
     output: Output, there: SecretMeta, agrees: bool, wishes: Sequence[str], *, watched: bool
 ) -> Obstacle | None:
     """What stands against taking a Secret over that somebody else has made; None where nothing does. Both have to agree: the
@@ -152,7 +197,7 @@ def foreign(
         words = f"the Secret {name} is immutable and cannot be taken over: {delete} has it made anew, with the values of this {output.kind}"
         return Obstacle("SecretImmutable", f"{words}; it is left as it is")
     if there.type != output.type:
-        return other_type(output, there)
+        return _other_type(output, there)
     if not watched:
         return Obstacle("NotOwned", f"the Secret {name} is taken over as soon as it can be watched: {label}")
     return None
@@ -171,7 +216,7 @@ def _controlled(output: Output, there: SecretMeta) -> str:
     return f"{words}; it is left as it is"
 
 
-def other_type(output: Output, there: SecretMeta) -> Obstacle:
+def _other_type(output: Output, there: SecretMeta) -> Obstacle:
     """Kubernetes has no Secret change its type."""
     name, namespace = output.name, output.namespace
     words = f"the Secret {name} is of type {there.type}, which cannot become {output.type}: `kubectl delete secret {name} --namespace {namespace}`"

@@ -25,15 +25,16 @@ from fairlead.secrets.model import (
 from fairlead.secrets.opening import Contents, Problem, contents
 from fairlead.secrets.outputs import (
     ANNOTATION_APPLIED,
+    Claim,
     Output,
     applied_names,
     body,
     corrected,
     created,
-    foreign,
     guarded,
+    in_the_way,
     metadata_changes,
-    other_type,
+    refused,
 )
 from fairlead.secrets.suites import PrivateKey
 from fairlead.secrets.written import written
@@ -80,14 +81,19 @@ def plan(observed: SecretObserved, now: float) -> Plan:
         return _told(observed, failed(found), problems=found)
     if any(_predecessors(record, one) for one in (observed.current, *observed.versions) if one is not None):
         return Plan()  # garbage collection is about to take them, and the watch will tell
-    obstacle, reads = in_the_way(observed, found)
+    stranger = strangers(observed, found.version)
+    if stranger is not None:
+        return _told(observed, stranger)
+    wanted = output(record, found)
+    obstacle, reads = in_the_way(wanted, observed, claim(record))
     if obstacle is not None:
         # A Secret that is not watched: only a create that goes through will tell that it is gone. It is held back ever longer.
-        tried = (created(output(record, found)),) if observed.current is None else ()
-        return msgspec.structs.replace(_told(observed, obstacle), reads=reads, actions=tried)
+        tried = (created(wanted),) if observed.current is None else ()
+        said = Condition("Ready", "False", obstacle.reason, obstacle.message)
+        return msgspec.structs.replace(_told(observed, said), reads=reads, actions=tried)
     writes = (*_version(observed, found), *_current(observed, found))
     collected, due = collect(observed, found.version, now)
-    refusal = refused(observed, (*writes, *collected))
+    refusal = refused(observed.failures, (*writes, *collected))
     if refusal is not None:
         said = Condition(
             "Ready",
@@ -205,32 +211,23 @@ def _predecessors(record: EncryptedSecret, secret: SecretMeta) -> bool:
     return named and secret.owner_uid not in ("", record.uid)
 
 
-def refused(observed: SecretObserved, writes: Iterable[Action]) -> Failure | None:
-    """What was refused of that which is still wanted."""
-    names = {write.name for write in writes}
-    return next((one for one in observed.failures if one.kind == "Secret" and one.name in names), None)
-
-
-def in_the_way(observed: SecretObserved, found: Contents) -> tuple[Condition | None, tuple[Read, ...]]:
-    """A Secret that has a name of ours and is not ours, and what is to be done about it; and what has to be read before that
-    can be told."""
+def strangers(observed: SecretObserved, version: str) -> Condition | None:
+    """A Secret that has a version's name and is not ours."""
     record = observed.record
-    stranger = next((one for one in observed.versions if one.name == found.version and not _ours(record, one)), None)
-    if stranger is not None:
-        words = f"a Secret named {stranger.name} exists and is not this EncryptedSecret's: `kubectl delete secret {stranger.name} --namespace {record.namespace}`"
-        return Condition("Ready", "False", "NotOwned", f"{words} has it made anew"), ()
-    there = observed.current or observed.foreign
-    if there is None:
-        taken = any(failure.reason == "NameTaken" and failure.name == record.name for failure in observed.failures)
-        return None, (Read("Secret", record.namespace, record.name, 0),) if taken else ()
-    wanted = output(record, found)
-    if _ours(record, there):
-        obstacle = other_type(wanted, there) if there.type != record.spec.template.type else None
-    else:
-        agrees = there.annotations.get(ANNOTATION_ADOPT) == record.name
-        wishes = () if record.spec.adopt else ("set spec.adopt to true",)
-        obstacle = foreign(wanted, there, agrees, wishes, watched=observed.current is not None)
-    return (Condition("Ready", "False", obstacle.reason, obstacle.message) if obstacle else None), ()
+    for one in observed.versions:
+        if one.name == version and not _ours(record, one):
+            words = f"a Secret named {one.name} exists and is not this EncryptedSecret's: `kubectl delete secret {one.name} --namespace {record.namespace}`"
+            return Condition("Ready", "False", "NotOwned", f"{words} has it made anew")
+    return None
+
+
+def claim(record: EncryptedSecret) -> Claim:
+    """A Secret of somebody else is taken over where both sides say so."""
+    return Claim(
+        ours=lambda there: _ours(record, there),
+        agreed=lambda annotations: annotations.get(ANNOTATION_ADOPT) == record.name,
+        wishes=() if record.spec.adopt else ("set spec.adopt to true",),
+    )
 
 
 # ---------------------------------------------------------------- words

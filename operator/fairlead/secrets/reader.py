@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from fairlead.core.actions import Action, Create, Event, Failure, Plan, Read
+from fairlead.core.actions import Action, Event, Failure, Plan
 from fairlead.core.conditions import Condition, find, parse_time, timestamp
 from fairlead.core.meta import GROUP, JSON, MANAGED_BY, Key
 from fairlead.secrets.fingerprints import fingerprint
@@ -23,15 +23,16 @@ from fairlead.secrets.opening import substituted, too_large
 from fairlead.secrets.outputs import (
     ANNOTATION_APPLIED,
     Bounds,
+    Claim,
     Obstacle,
     Output,
     applied_names,
     body,
     corrected,
     created,
-    foreign,
-    other_type,
+    in_the_way,
     protected,
+    refused,
 )
 
 ANNOTATION_MANAGED = "sealedsecrets.bitnami.com/managed"  # on a Secret: a SealedSecret of its name may take it over
@@ -161,7 +162,7 @@ def plan(observed: ReaderObserved, now: float) -> Plan:
         return _told(observed, _refused(found))
     if there is not None and _predecessors(record, there):
         return Plan()  # garbage collection is about to take it, and the watch will tell
-    obstacle, reads = in_the_way(observed, found)
+    obstacle, reads = in_the_way(found, observed, claim(record))
     if obstacle is not None:
         # A Secret that is not watched: only a create that goes through will tell that it is gone. It is held back ever longer.
         tried = (created(found),) if there is None else ()
@@ -170,18 +171,12 @@ def plan(observed: ReaderObserved, now: float) -> Plan:
     if write is None:
         words = f"all {len(found.data)} data keys are in the Secret"
         return _told(observed, Condition("Synced", "True", "Opened", words))
-    refusal = refused(observed, write)
+    refusal = refused(observed.failures, [write])
     if refusal is not None:
         words = f"the API server refuses the Secret {record.name}: {refusal.message}; it is tried again by itself"
         said = Condition("Synced", "False", "WriteRefused", words)
         return msgspec.structs.replace(_told(observed, said), reads=reads, actions=(write,))
     return Plan(actions=(write,), events=tuple(_repaired(observed, found)))  # told of when the watch shows it
-
-
-def refused(observed: ReaderObserved, write: Action) -> Failure | None:
-    """The refusal of this very write: that the name was taken says nothing of a Secret that agrees by now."""
-    found = (one for one in observed.failures if one.kind == "Secret" and one.name == write.name)
-    return next((one for one in found if (one.verb == "create") == isinstance(write, Create)), None)
 
 
 def output(observed: ReaderObserved) -> Output | Obstacle:
@@ -256,19 +251,12 @@ def _predecessors(record: SealedSecret, secret: SecretMeta) -> bool:
     return secret.labels.get(LABEL_SECRET) == ROLE_UNSEALED and secret.owner_uid not in ("", record.uid)
 
 
-def in_the_way(observed: ReaderObserved, found: Output) -> tuple[Obstacle | None, tuple[Read, ...]]:
-    """A Secret of the name that is not ours, and what is to be done about it; and what has to be read before that can be told."""
-    record = observed.record
-    there = observed.current or observed.foreign
-    if there is None:
-        taken = any(failure.reason == "NameTaken" and failure.name == record.name for failure in observed.failures)
-        return None, (Read("Secret", record.namespace, record.name, 0),) if taken else ()
-    if _ours(record, there):
-        return (other_type(found, there) if there.type != found.type else None), ()
-    agrees = (
-        there.annotations.get(ANNOTATION_ADOPT) == record.name or there.annotations.get(ANNOTATION_MANAGED) == "true"
+def claim(record: SealedSecret) -> Claim:
+    """A Secret of somebody else is taken over where it says so itself, in our words or in those of sealed-secrets."""
+    return Claim(
+        ours=lambda there: _ours(record, there),
+        agreed=lambda said: said.get(ANNOTATION_ADOPT) == record.name or said.get(ANNOTATION_MANAGED) == "true",
     )
-    return foreign(found, there, agrees, (), watched=observed.current is not None), ()
 
 
 # ---------------------------------------------------------------- words

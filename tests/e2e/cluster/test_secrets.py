@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from e2e.dsl import Cluster, Given, Operator, Scene, Then, When, apps
 from e2e.dsl.operator import NAMESPACE
-from fairlead.secrets.envelope import Place, Scope
-from fairlead.secrets.sealing import seal
-from fairlead.secrets.suites import PublicKey
-from support.commands import REPOSITORY
+from support.commands import REPOSITORY, execute
 from support.waiting import eventually
 
 JSON = apps.JSON
@@ -22,11 +21,34 @@ CHART = str(REPOSITORY / "charts" / "fairlead")
 CONFIG = [{"name": "db", "env": True, "encryptedSecret": "db"}]
 
 
+class Laptop:
+    """A person's machine, with the recovery key on it and without a way to any cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.recovery = str(folder / "recovery.key")
+        self.public = self.fairlead("keys", "generate", "--recovery", self.recovery).strip()
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+    def fairlead(self, *arguments: str, stdin: str | None = None) -> str:
+        program = Path(sys.executable).with_name("fairlead")
+        nowhere = {"KUBECONFIG": str(self.folder / "no-kubeconfig")}
+        return execute([str(program), *arguments], env=nowhere, stdin=stdin).stdout
+
+
 @pytest.fixture
-def opener(operator: Operator) -> Iterator[Cluster]:
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laptop:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # where it is remembered what was sealed
+    return Laptop(tmp_path)
+
+
+@pytest.fixture
+def opener(operator: Operator, laptop: Laptop) -> Iterator[Cluster]:
     """The cluster with the second identity in it; as it was afterwards."""
     cluster = operator.cluster
-    enable(cluster)
+    enable(cluster, laptop)
     yield cluster
     operator.install()
     gone = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=secrets"]
@@ -36,43 +58,15 @@ def opener(operator: Operator) -> Iterator[Cluster]:
     cluster.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret")
 
 
-def enable(cluster: Cluster) -> None:
+def enable(cluster: Cluster, laptop: Laptop) -> None:
     where = ["--namespace", NAMESPACE, "--reset-then-reuse-values", "--wait", "--timeout=180s"]
-    cluster.helm("upgrade", "fairlead", CHART, *where, "--set", "secrets.enabled=true")
+    recovery = f"secrets.recoveryPublicKeys={json.dumps([laptop.public])}"
+    cluster.helm("upgrade", "fairlead", CHART, *where, "--set", "secrets.enabled=true", "--set-json", recovery)
 
 
-def active(cluster: Cluster) -> PublicKey:
-    """What `fairlead seal` fetches: from then on it needs no cluster."""
-
-    def found() -> list[JSON]:
-        return [key for key in cluster.get("fkey")["items"] if key.get("status", {}).get("state") == "Active"]
-
-    eventually(lambda: len(found()) == 1)
-    spec = found()[0]["spec"]
-    return PublicKey.decode(spec["suite"], spec["publicKey"])
-
-
-def sealed(public: PublicKey, namespace: str, password: str) -> JSON:
-    envelope = seal(public, Place(Scope.STRICT, namespace, "db", "PASSWORD"), password.encode(), int(time.time()))
-    return {
-        "apiVersion": "fairlead.dev/v1alpha1",
-        "kind": "EncryptedSecret",
-        "metadata": {"name": "db"},
-        "spec": {"values": {"PASSWORD": envelope}},
-    }
-
-
-def shop() -> JSON:
-    """A server, and beside it a shell to look at what is there."""
-    made = copy.deepcopy(apps.web(replicas=1, config=CONFIG))
-    look = {"name": "look", "image": apps.BUSYBOX, "command": ["sh", "-c", "trap exit TERM; sleep 100000 & wait"]}
-    made["spec"]["template"]["spec"]["containers"].append(look)
-    return made
-
-
-def seen_in(scene: Scene, pods: list[JSON]) -> set[str]:
-    command = ["-c", "look", "--", "sh", "-c", "echo $PASSWORD"]
-    return {scene.kubectl("exec", pod["metadata"]["name"], *command).strip() for pod in pods}
+def states(cluster: Cluster) -> dict[str, str]:
+    """The keys by their kids."""
+    return {key["metadata"]["name"]: key.get("status", {}).get("state", "") for key in cluster.get("fkey")["items"]}
 
 
 def reasons(cluster: Cluster) -> set[str]:
@@ -84,46 +78,74 @@ def reasons(cluster: Cluster) -> set[str]:
     }
 
 
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """What the program printed, where it ended well."""
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def shop() -> JSON:
+    """A server, and beside it a shell to look at what is there."""
+    made = copy.deepcopy(apps.web(replicas=1, config=CONFIG))
+    look = {"name": "look", "image": apps.BUSYBOX, "command": ["sh", "-c", "trap exit TERM; sleep 100000 & wait"]}
+    made["spec"]["template"]["spec"]["containers"].append(look)
+    return made
+
+
+def rolled_to(revision: int, scene: Scene, then: Then) -> set[str]:
+    """The passwords that the App's processes have, when that revision is out."""
+    then.status(lambda status: status["revision"] == revision and status["updatedReplicas"] == 1)
+    then.ready()
+    command = ["-c", "look", "--", "sh", "-c", "echo $PASSWORD"]
+    return {scene.kubectl("exec", pod["metadata"]["name"], *command).strip() for pod in then.pods_ready(1)}
+
+
 def test_a_sealed_secret_is_rolled_out_and_back_and_its_keys_are_restored_after_their_namespace_was_deleted(
-    opener: Cluster, operator: Operator, given: Given, when: When, then: Then, scene: Scene
+    opener: Cluster, operator: Operator, laptop: Laptop, given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    first = active(opener)
-    opener.apply(sealed(first, scene.namespace, "one"), namespace=scene.namespace)
+    key, file = laptop.file("key.yaml"), laptop.file("db.yaml")
+    eventually(lambda: list(states(opener).values()) == ["Active"])
+    (first,) = states(opener)
+    key.write_text(told(when.fairlead("keys", "export")))
+
+    # Sealed without a cluster, applied, read.
+    raw = ("--name", "db", "-n", scene.namespace, "--raw", "PASSWORD", "--key", str(key))
+    file.write_text(laptop.fairlead("seal", *raw, stdin="one"))
+    scene.kubectl("apply", "-f", str(file))
     given.a_ready_app(shop())
-    assert seen_in(scene, then.pods_ready(1)) == {"one"}
+    assert rolled_to(1, scene, then) == {"one"}
 
-    opener.kubectl("patch", "fkey", first.kid, "--type=merge", "-p", json.dumps({"spec": {"wish": "DecryptOnly"}}))
-    eventually(lambda: active(opener).kid != first.kid)
-    opener.apply(sealed(active(opener), scene.namespace, "two"), namespace=scene.namespace)
-    then.status(lambda status: status["revision"] == 2 and status["updatedReplicas"] == 1)
-    then.ready()
-    assert seen_in(scene, then.pods_ready(1)) == {"two"}
+    # Another key, the same value sealed to it: another version.
+    told(when.fairlead("keys", "rotate"))
+    eventually(
+        lambda: sorted(states(opener).values()) == ["Active", "DecryptOnly"] and states(opener)[first] != "Active"
+    )
+    told(when.fairlead("reseal", str(file)))
+    assert first not in file.read_text()
+    scene.kubectl("apply", "-f", str(file))
+    assert rolled_to(2, scene, then) == {"one"}
 
-    when.undone_to(1)
-    then.status(lambda status: status["revision"] == 3 and status["updatedReplicas"] == 1)
-    then.ready()
-    assert seen_in(scene, then.pods_ready(1)) == {"one"}
+    # Another value, by the same file.
+    key.write_text(told(when.fairlead("keys", "export")))
+    laptop.fairlead("seal", "--into", str(file), "--raw", "PASSWORD", "--key", str(key), stdin="two")
+    scene.kubectl("apply", "-f", str(file))
+    assert rolled_to(3, scene, then) == {"two"}
 
-    backup = opener.kubectl("get", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/sealing-key", "-o", "json")
+    # Back to a revision whose secret was sealed to a key that seals no more.
+    told(when.fairlead("undo", "shop", "--to", "1"))
+    assert rolled_to(4, scene, then) == {"one"}
+
+    # All private keys are lost, and the operator with them.
     before = {pod["metadata"]["uid"] for pod in then.pods_ready(1)}
     opener.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
     operator.install()
-    enable(opener)
+    enable(opener, laptop)
     eventually(lambda: reasons(opener) == {"KeyRingIncomplete"})
     scene.kubectl("delete", "secret", "db")
     eventually(lambda: "KeyMissing" in scene.kubectl("get", "encryptedsecret", "db", "-o", "jsonpath={.status}"))
-    opener.kubectl("apply", "-f", "-", stdin=restorable(backup))
+    told(when.fairlead("keys", "recover", "--recovery-key", laptop.recovery))
     eventually(lambda: reasons(opener) == {"InOrder"})
     scene.kubectl("wait", "--for=condition=Ready", "encryptedsecret/db", "--timeout=60s")
     scene.kubectl("get", "secret", "db")
     assert {pod["metadata"]["uid"] for pod in then.pods_ready(1)} == before, "no pod has noticed"
-    assert len(opener.get("fkey")["items"]) == 2, "no key was minted meanwhile"
-
-
-def restorable(backup: str) -> str:
-    """As a backup is kept: without what belongs to the objects that are gone."""
-    found = json.loads(backup)
-    for item in found["items"]:
-        meta = item["metadata"]
-        item["metadata"] = {key: meta[key] for key in ("name", "namespace", "labels", "annotations") if key in meta}
-    return json.dumps(found)
+    assert len(states(opener)) == 2, "no key was minted meanwhile"

@@ -18,7 +18,7 @@ from typing import Any, Generic
 
 import kopf
 
-from fairlead import __version__
+from fairlead import __version__, dumps
 from fairlead.engine.clock import SteadyClock
 from fairlead.engine.controller import Controller
 from fairlead.engine.engine import Engine
@@ -92,6 +92,7 @@ def run_secrets(settings: SecretSettings | None = None) -> int:
 
 
 def _run(identity: Identity[S], settings: S | None) -> int:
+    dumps.forbid()
     try:
         settings = settings or load(identity.settings, {})
     except SettingsError as error:

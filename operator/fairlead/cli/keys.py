@@ -12,6 +12,7 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from fairlead import dumps
 from fairlead.cli.change import DRY, merged, without_managed_fields
 from fairlead.cli.completing import sealing_key_names
 from fairlead.cli.failures import Failed, warn
@@ -56,6 +57,7 @@ def kids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 def keys() -> None:
     """The keys of sealed values: one seals, older ones still open. Each is a SealingKey, which anybody may read; its private part
     is in the operator's namespace alone, and sealed to your recovery keys if you have made any."""
+    dumps.forbid()
 
 
 @keys.command("list", cls=Verb, short_help="List the keys: state, age, what still uses each.")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import click
 
+from fairlead import dumps
 from fairlead.cli.failures import Failed, warn
 from fairlead.cli.options import Verb, connection
 from fairlead.cli.sealing import files, ledger, live
@@ -66,6 +67,7 @@ def reseal(
       fairlead reseal deploy/*.yaml
       fairlead reseal db.yaml --key newest.yaml --backup keys.yaml --recovery-key recovery.key      no cluster
     """
+    dumps.forbid()
     if (backup is None) != (recovery is None):
         raise click.UsageError("--backup and --recovery-key belong together", ctx)
     session = session_of(ctx)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fairlead import dumps
 from fairlead.cli.failures import Failed, warn
 from fairlead.cli.kubeconfig import ConfigError
 from fairlead.cli.options import Verb, VerbGroup, connection, connection_values, output
@@ -92,6 +93,7 @@ def seal(ctx: click.Context, /, verify: tuple[str, ...], scope: str | None, **ty
       fairlead seal --into db.yaml --raw password                 a new value; the others stay as they are
       fairlead seal --verify db.yaml
     """
+    dumps.forbid()
     if ctx.invoked_subcommand is not None:
         return 0
     asked = Asked(scope=Scope(scope) if scope else None, **typed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import resource
 import signal
 import sys
 import time
@@ -67,6 +68,12 @@ class Process:
         return lease is not None and lease.object["spec"]["holderIdentity"] == "one"
 
 
+def dumps_allowed() -> None:
+    """As on a machine where somebody looks into crashes: core files of any size."""
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+
+
 @asynccontextmanager
 async def process(
     folder: Path, front: Front, program: str = PROGRAM, log: IO[bytes] | None = None, **environ: str
@@ -81,7 +88,9 @@ async def process(
         "FAIRLEAD_METRICS_ADDRESS": "",
         **environ,
     }
-    started = await asyncio.create_subprocess_exec(sys.executable, "-c", program, env=variables, stdout=log, stderr=log)
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env=variables, stdout=log, stderr=log, cwd=folder, preexec_fn=dumps_allowed
+    )
     try:
         yield Process(started, front)
     finally:
@@ -235,6 +244,31 @@ async def test_no_value_is_in_a_log_an_event_a_status_or_an_annotation_whatever_
     told = log.read_text() + msgspec.json.encode([others, marks]).decode()
     assert "WriteRefused" in told and "fairlead" in log.read_text()
     assert not [tale for tale in tales if tale in told]
+
+
+async def test_a_crash_leaves_no_value_and_no_key_behind(tmp_path: Path, front: Front) -> None:
+    """Not in a core file, and not in what is told of the crash."""
+    cluster, log = front.client.cluster, tmp_path / "log"
+    cluster.create(NAMESPACES, None, {"metadata": {"name": "shop"}})
+    with log.open("wb") as file:
+        async with process(tmp_path, front, SECRETS_PROGRAM, file, PYTHONFAULTHANDLER="1") as p:
+            await p.until(lambda: bool(cluster.all(SEALING_KEYS)))
+            (body,) = sealed(cluster, "db")
+            cluster.create(ENCRYPTED_SECRETS, "shop", body)
+            await p.until(lambda: ready(cluster, "db").get("status") == "True")
+            p.signal(signal.SIGABRT)
+            assert await p.ends(within=15) == -signal.SIGABRT
+    assert "Fatal Python error: Aborted" in log.read_text()
+    private = base64.b64decode(cluster.all(SECRETS, "default")[0].object["data"]["private-key"]).decode()
+    tales = [CANARY, base64.b64encode(CANARY.encode()).decode(), private]
+    left = contents(tmp_path)
+    assert left.keys() == {"kubeconfig", "log"}
+    assert not [name for name, content in left.items() if any(tale.encode() in content for tale in tales)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Of the files in it, by their names."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 async def test_it_watches_secrets_only_where_they_carry_its_label(tmp_path: Path, front: Front) -> None:

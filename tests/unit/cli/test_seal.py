@@ -206,6 +206,45 @@ def test_on_a_terminal_a_value_is_asked_for_twice_and_not_shown(tmp_path: Path, 
     assert not sealed.found([out.decode(), (asked + err).decode()])
 
 
+def test_a_value_that_was_asked_for_is_in_no_history_of_the_shell(tmp_path: Path, offline: str) -> None:
+    """A person's shell, from the command to the end of the session."""
+    ours, theirs = pty.openpty()
+    history = tmp_path / "history"
+    shell = subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-i"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={
+            "PATH": os.environ["PATH"],
+            "PS1": "ready> ",
+            "HISTFILE": str(history),
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(REPOSITORY / "operator"),
+        },
+    )
+    os.close(theirs)
+    seal = f"{sys.executable} -m fairlead seal --name db -n shop --raw p --key {offline} > db.yaml"
+    shown = b""
+    with shell, os.fdopen(ours, "r+b", buffering=0) as terminal:
+        for prompt, line in (
+            (b"ready> ", f"cd {tmp_path}; {seal}"),
+            (b"Value of p: ", CANARY),
+            (b"Once more: ", CANARY),
+            (b"ready> ", "exit"),
+        ):
+            while not shown.endswith(prompt):
+                shown += terminal.read(1)
+            terminal.write(line.encode() + b"\n")
+        assert shell.wait(timeout=60) == 0
+
+    assert "seal --name db" in history.read_text()
+    assert (tmp_path / "db.yaml").read_text().startswith("apiVersion: fairlead.dev/")
+    texts = [shown.decode(), *(path.read_text("latin-1") for path in tmp_path.rglob("*") if path.is_file())]
+    assert not sealed.found(texts)
+
+
 def test_without_a_file_the_newest_key_of_the_cluster_seals(
     quiet: Quiet, server: ServedCluster, key: PrivateKey, manifest: str
 ) -> None:

@@ -29,6 +29,8 @@ KEYS = {
     ("fairlead.dev", "sealingkeys/status"): {"patch"},
 }
 
+Rights = dict[tuple[str, str], set[str]]  # (group, resource) -> verbs
+
 # Everything the process asks of the API server in a namespace. A verb that is missing here is one it has no call for.
 NEEDED = {
     ("fairlead.dev", "encryptedsecrets"): {"get", "list", "watch"},

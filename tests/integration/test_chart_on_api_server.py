@@ -4,6 +4,7 @@ No node is there, so no pod runs: that is for tests/e2e/cluster/test_install.py.
 """
 
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chart import test_rights, test_secrets
 from support.helm import CHART, helm, render
 from support.lab import Lab, LabFactory
 from support.waiting import eventually
@@ -41,6 +43,19 @@ def can(lab: Lab, verb: str, resource: str, namespace: str = "", *, name: str = 
     review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
     answer = json.loads(lab.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(review)))
     return bool(answer["status"]["allowed"])
+
+
+def listed(lab: Lab, user: str, namespace: str) -> set[tuple[str, str, str]]:
+    """What `kubectl auth can-i --list` says: (resource, name of an object or "", verb), URLs that are no resources left out."""
+    text = lab.kubectl("auth", "can-i", "--list", "--no-headers", f"--as={user}", "-n", namespace)
+    rows = re.findall(r"^(\S+) +\[.*?\] +\[(.*?)\] +\[(.*?)\]$", text, re.MULTILINE)
+    assert rows, text
+    return {
+        (resource, name, verb)
+        for resource, names, verbs in rows
+        for name in names.split() or [""]
+        for verb in verbs.split()
+    }
 
 
 def app(name: str, namespace: str) -> dict[str, Any]:
@@ -231,6 +246,29 @@ class TestRights:
     def test_who_opens_secrets_may_not_what_it_need_not(self, installed: Lab, verb: str, resource: str) -> None:
         assert not can(installed, verb, resource, NAMESPACE, user=OPENER)
         assert not can(installed, verb, resource, user=OPENER)
+
+    @pytest.mark.parametrize("namespace", ["default", "kube-system", NAMESPACE])
+    @pytest.mark.parametrize(
+        ("account", "needed"),
+        [(USER, test_rights.NEEDED), (OPENER, test_secrets.NEEDED | test_secrets.KEYS)],
+        ids=["workloads", "secrets"],
+    )
+    def test_kubectl_auth_can_i_lists_of_each_identity_what_it_needs_and_nothing_else(
+        self, installed: Lab, account: str, needed: test_secrets.Rights, namespace: str
+    ) -> None:
+        """Less what everybody may who has a service account, and the Lease in its own namespace."""
+        anybody = listed(installed, "system:serviceaccount:default:nobody", namespace)
+        found = listed(installed, account, namespace)
+        assert anybody <= found
+        wanted = {
+            (f"{kind}.{group}".rstrip(".") + (f"/{part}" if part else ""), "", verb)
+            for (group, resource), verbs in needed.items()
+            for kind, _, part in [resource.partition("/")]
+            for verb in verbs
+        }
+        own = account.rpartition(":")[2]
+        lease = {(LEASES, "", "create"), (LEASES, own, "get"), (LEASES, own, "update")}
+        assert found - anybody == wanted | (lease if namespace == NAMESPACE else set())
 
     def test_the_operator_renews_its_own_lease_only(self, installed: Lab) -> None:
         assert can(installed, "update", LEASES, NAMESPACE, name="fairlead-workloads")

@@ -25,7 +25,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import contenders, labs, latency, machine, page, process, replay, reporting, sealed, writes
+from bench import contenders, labs, latency, machine, page, process, replay, reporting, sealed, unsealed, writes
 from bench.contenders import Contender
 from bench.crowd import Crowd, Restart
 from bench.measuring import Course
@@ -195,9 +195,7 @@ def _turns(wish: Wish) -> Iterator[Turn]:
                 _say(f"releases: {reporting.in_words(turn)}")
                 yield turn
     if "secrets" in wish.parts and OURS in wish.only:
-        turn = _sealed(wish)
-        _say(f"secrets: {reporting.in_words(turn)}")
-        yield turn
+        yield from _secrets(wish)
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
@@ -261,6 +259,13 @@ def _releases(name: str, wish: Wish) -> Turn:
             return uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))[0]
 
 
+def _secrets(wish: Wish) -> Iterator[Turn]:
+    for measured in (_sealed, _unsealed):
+        turn = measured(wish)
+        _say(f"secrets: {reporting.in_words(turn)}")
+        yield turn
+
+
 def _sealed(wish: Wish) -> Turn:
     """Thousands of EncryptedSecrets in a lab of their own."""
 
@@ -272,6 +277,22 @@ def _sealed(wish: Wish) -> Turn:
             await client.close()
 
     with _lab(OURS) as state, process.installed(state, wish.folder / "bench-secrets.log", "secrets") as operator:
+        return Turn(OURS, wish.pods, (), uvloop.run(measured(operator)))
+
+
+def _unsealed(wish: Wish) -> Turn:
+    """As many SealedSecrets of sealed-secrets, in a lab of their own."""
+
+    async def measured(operator: process.Operator) -> dict[str, float]:
+        client = _connected(state)
+        try:
+            return await unsealed.measure(client, operator, wish.sealed)
+        finally:
+            await client.close()
+
+    log = wish.folder / "bench-unsealed.log"
+    with _lab(OURS) as state, process.installed(state, log, "secrets", unsealed.SETTINGS) as operator:
+        tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=unsealed.manifest())
         return Turn(OURS, wish.pods, (), uvloop.run(measured(operator)))
 
 

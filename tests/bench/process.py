@@ -9,9 +9,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from fairlead.kube.resources import APPS
 from substrate import paths, tools
@@ -29,11 +30,18 @@ _READY_WITHIN = 30.0
 class Operator:
     """One operator process after another, each started with what a kubeconfig lets it do."""
 
-    def __init__(self, kubeconfig: Path, log: Path, process: str = "workloads") -> None:
-        """`process`: what `fairlead run` is told, workloads or secrets."""
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        process: str = "workloads",
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`process`: what `fairlead run` is told, workloads or secrets; `settings`: environment variables of its own."""
         self._kubeconfig = kubeconfig
         self._log = log
         self._name = process
+        self._settings = settings
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,6 +56,7 @@ class Operator:
             "FAIRLEAD_LEASE_NAME": _account(self._name),
             "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
             "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{_free_port()}",
+            **self._settings,
         }
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -73,11 +82,13 @@ class Operator:
 
 
 @contextmanager
-def installed(state: State, log: Path, process: str = "workloads") -> Iterator[Operator]:
+def installed(
+    state: State, log: Path, process: str = "workloads", settings: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Operator]:
     """Fairlead's kinds and rights in a lab, and an operator that is yet to be started; it ends with the context."""
     _install(state)
     log.write_bytes(b"")
-    operator = Operator(_kubeconfig(state, process), log, process)
+    operator = Operator(_kubeconfig(state, process), log, process, settings)
     try:
         yield operator
     finally:
@@ -120,7 +131,7 @@ def _install(state: State) -> None:
     shown = [part for name in _TEMPLATES for part in ("--show-only", f"templates/{name}.yaml")]
     manifest = run(
         tools.TOOLS["helm"].link, "template", "fairlead", _CHART, "--namespace", _NAMESPACE,
-        "--set", "secrets.enabled=true", "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
+        "--set", "secrets.enabled=true,secrets.sealedSecrets.enabled=true", "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
     )  # fmt: skip
     tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
     _wait_served(state)

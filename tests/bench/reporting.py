@@ -62,8 +62,10 @@ SINGLES = {
     "secrets_start": ("s", "start to all EncryptedSecrets open"),
     "secrets_cpu": ("µs each", "controller CPU meanwhile, by EncryptedSecret"),
     "secrets_restart": ("s", "restart to a lost Secret made again, all others in place"),
-    "seal_cost": ("µs", "one value sealed"),
-    "open_cost": ("µs", "one value opened"),
+    "unsealed_start": ("s", "start to all SealedSecrets open, in place of their own controller"),
+    "unsealed_cpu": ("µs each", "controller CPU meanwhile, by SealedSecret"),
+    "seal_rate": ("per s", "values sealed, by one core"),
+    "open_rate": ("per s", "values opened, by one core"),
 }
 
 TITLES = {

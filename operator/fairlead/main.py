@@ -72,6 +72,7 @@ def _secrets(settings: SecretSettings, access: Access) -> list[Controller]:
             cluster_scope=settings.cluster_scope,
             protected=settings.protected_namespaces,
             sealed_secrets=settings.sealed_secrets_namespace,
+            signers=settings.who_signs(),
         )
     )
 

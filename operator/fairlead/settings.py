@@ -18,6 +18,7 @@ from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.gates import credentials, guard
 
 if TYPE_CHECKING:  # cryptography takes a moment to load, which no other verb has to wait for
+    from fairlead.secrets.signing import Signer
     from fairlead.secrets.suites import PublicKey
 
 PREFIX = "FAIRLEAD_"
@@ -160,6 +161,10 @@ class SecretSettings(Settings):
         "Make Secrets of SealedSecrets (bitnami.com) too, with the keys of sealed-secrets that are in this namespace. "
         "Empty: leave SealedSecrets alone.",
     )
+    signers: tuple[str, ...] = _setting(
+        (),
+        "Open only EncryptedSecrets that one of these has signed: public keys, ed25519:BASE64. Empty: ask for no signature.",
+    )
     protected_namespaces: tuple[str, ...] = _setting(
         ("kube-system",), "Namespaces where no Secret is written, besides that of the private keys."
     )
@@ -173,6 +178,17 @@ class SecretSettings(Settings):
         if self.key_renew_period < 0:
             raise SettingsError("--key-renew-period must be 0 or more")
         self.recovery()
+        self.who_signs()
+
+    def who_signs(self) -> tuple[Signer, ...]:
+        """Whose signatures count. SettingsError for what is no key."""
+        from fairlead.secrets.signing import Signer
+        from fairlead.secrets.suites import BadKey
+
+        try:
+            return tuple(Signer.decode(text) for text in self.signers)
+        except BadKey as error:
+            raise SettingsError(f"--signers: {error}; print one with `fairlead keys generate --signing`") from None
 
     def recovery(self) -> tuple[PublicKey, ...]:
         """The recovery keys. SettingsError for what is none."""

@@ -212,6 +212,7 @@ def test_every_setting_it_is_given_is_one_it_knows() -> None:
             "recoveryPublicKeys": [recovery],
             "keyRenewPeriod": "12h",
             "clusterScope": True,
+            "signers": ["ed25519:" + "A" * 43 + "="],
             "sealedSecrets": {"enabled": True, "namespace": "old"},
         },
         "guard": {"namespaces": ["kube-system", "vault"]},
@@ -226,6 +227,7 @@ def test_every_setting_it_is_given_is_one_it_knows() -> None:
     assert read.sealed_secrets_namespace == "old"
     assert read.protected_namespaces == ("kube-system", "vault")
     assert [key.suite for key in read.recovery()] == ["x"]
+    assert [signer.encode() for signer in read.who_signs()] == ["ed25519:" + "A" * 43 + "="]
     assert read.watched(OWN) == ("shop", OWN)
 
 
@@ -243,6 +245,7 @@ def test_a_period_is_told_in_seconds(period: Any, seconds: int) -> None:
         ({"keyRenewPeriod": "soon"}, "/secrets/keyRenewPeriod"),
         ({"keyRenewPeriod": 30}, "/secrets/keyRenewPeriod"),
         ({"recoveryPublicKeys": ["AAAA"]}, "/secrets/recoveryPublicKeys/0"),
+        ({"signers": ["x:" + "A" * 43 + "="]}, "/secrets/signers/0"),
         ({"namespaces": ["*"]}, "/secrets/namespaces/0"),
         ({"clusterScope": "yes"}, "/secrets/clusterScope"),
         ({"sealedSecrets": {"enabled": True, "namespace": ""}}, "/secrets/sealedSecrets/namespace"),

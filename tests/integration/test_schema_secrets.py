@@ -3,8 +3,11 @@ has to agree each time."""
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from fairlead.secrets.model import Spec, project_encrypted_secret
+from fairlead.secrets.signing import SigningKey, unsigned
 from support.crds import JSON, accept, change_refusal, create, lint_errors, refusal
 from support.lab import Lab
 
@@ -64,6 +67,7 @@ def test_a_whole_encrypted_secret_is_taken(api: Lab) -> None:
         ({"template": {"data": {"password": "x"}}}, "spec.values has too"),
         ({"scope": "Everywhere"}, "Strict"),
         ({"deletionPolicy": "Keep"}, "Retain"),
+        ({"signatures": ["fs1:ed25519:ours"]}, "have `fairlead seal sign` write it"),
         ({"value": {"a": SEALED}}, "value"),
     ],
 )
@@ -148,3 +152,24 @@ def test_a_sealing_key_keeps_what_it_is_and_never_comes_back_from_compromised(ap
     ):
         assert words in change_refusal(api, "default", "sealingkeys.fairlead.dev", name, {"spec": spec})
     api.kubectl("patch", "sealingkeys.fairlead.dev", name, "--type=merge", "-p", '{"spec": {"wish": "Retired"}}')
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"scope": "Namespace", "template": {"labels": {"a": "b"}}, "notBefore": "2026-11-21T00:00:00Z"},
+        {
+            "recipients": [{"name": "staging", "values": {"b": SEALED, "a": SEALED}}],
+            "template": {"data": {"url": "${password}"}},
+        },
+    ],
+    ids=["the smallest", "with a template", "for several clusters"],
+)
+def test_a_signature_fits_what_the_api_server_makes_of_the_file(api: Lab, given: JSON) -> None:
+    """It fills in defaults, and gives all back in an order of its own."""
+    author, body = SigningKey.generate(), encrypted_secret(**given)
+    signed = author.sign(msgspec.convert(body["spec"], Spec), "default", "db")
+    stored = accept(api, encrypted_secret(**given, signatures=[signed]))
+    record = project_encrypted_secret(msgspec.json.encode(stored))
+    assert unsigned(record.spec, "default", "db", [author.signer]) is None

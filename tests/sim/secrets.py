@@ -32,7 +32,9 @@ from fairlead.secrets.keys import (
     public_from,
     secret_name,
 )
+from fairlead.secrets.model import Spec
 from fairlead.secrets.sealing import seal
+from fairlead.secrets.signing import SigningKey
 from fairlead.secrets.suites import PrivateKey, PublicKey, generate
 from sim.runner import Body, Scenario
 from sim.world import CRDS, NAMESPACE, USER, World
@@ -41,6 +43,7 @@ OPS = "fairlead-system"
 WHO = "secrets"
 DAY = 86400.0
 OFFLINE = generate("x")
+AUTHOR = SigningKey.generate()
 CANARY = "c4n4ry-"  # what every value begins with, to be searched for
 STORIES: dict[str, Scenario] = {}
 
@@ -213,7 +216,17 @@ def apply(world: World, values: dict[str, str], name: str = "db", **spec: object
 
 _KID = re.compile(r"\b[0-9a-f]{32}\b")
 _VERSION = re.compile(r"\b(db|mail)-[a-z0-9]{10}\b")
-_HIDDEN = {"lastTransitionTime", "createdAt", "publicKey", "sealed", "values", "uid", "oldestSealedAt", KEY_PRIVATE}
+_HIDDEN = {
+    "lastTransitionTime",
+    "createdAt",
+    "publicKey",
+    "sealed",
+    "values",
+    "signatures",
+    "uid",
+    "oldestSealedAt",
+    KEY_PRIVATE,
+}
 _HIDDEN |= {"lastUpdateTime", "encryptedData"}
 _META = ("name", "namespace", "labels", "ownerReferences")
 
@@ -483,6 +496,26 @@ async def what_was_deleted_comes_back_with_its_envelopes(world: World) -> None:
         assert ("db" in secrets(world)) is (policy == "Retain")
     apply(world, values)
     await opened(world, password="1")
+
+
+@story(terms=Terms(OPS, signers=(AUTHOR.signer,)))
+async def what_nobody_who_counts_has_signed_is_not_opened_and_changes_nothing(world: World) -> None:
+    values = sealed(await active(world), password="1")
+    apply(world, values)
+    await world.until(lambda: reason(one(world)) == "Unsigned", "told")
+    assert "db" not in secrets(world)
+    apply(world, values, signatures=[signature(values)])
+    await opened(world, password="1")
+    swapped = sealed(await active(world), password="2")
+    apply(world, swapped, signatures=[signature(values)])
+    await world.until(lambda: reason(one(world)) == "SignatureInvalid", "told")
+    assert secrets(world)["db"] == {"password": CANARY + "1"}
+    apply(world, swapped, signatures=[signature(swapped)])
+    await opened(world, password="2")
+
+
+def signature(values: dict[str, str]) -> str:
+    return AUTHOR.sign(Spec(values=values), NAMESPACE, "db")
 
 
 @story(faulted=False)

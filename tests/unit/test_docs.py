@@ -77,7 +77,7 @@ def test_every_reason_of_the_sealed_kinds_is_explained_on_their_pages() -> None:
         word
         for path in (PACKAGE / "secrets").glob("*.py")
         for word in re.findall(
-            r'(?:Condition\("(?:Ready|Synced)", "\w+", |(?:Problem|Obstacle|EnvelopeError|SealedSecretError)\((?:\w+, )?)\s*"([A-Z]\w+)"',
+            r'(?:Condition\("(?:Ready|Synced)", "\w+", |(?:Problem|Obstacle|EnvelopeError|SealedSecretError|Unsigned)\((?:\w+, )?)\s*"([A-Z]\w+)"',
             folded(path),
         )
     }

@@ -85,6 +85,8 @@ def test_the_private_keys_are_in_the_pods_own_namespace_which_is_watched_too_whe
         ("FAIRLEAD_KEY_RENEW_PERIOD", "30d", "no number of seconds"),
         ("FAIRLEAD_CLUSTER_SCOPE", "perhaps", "no true or false"),
         ("FAIRLEAD_RECOVERY_PUBLIC_KEYS", "AAAA", "--recovery-public-keys: .*SUITE:BASE64.*keys generate --recovery"),
+        ("FAIRLEAD_SIGNERS", "x:AAAA", "--signers: .*not of the algorithm ed25519.*keys generate --signing"),
+        ("FAIRLEAD_SIGNERS", "ed25519:AAAA", "--signers: the public key has 3 bytes instead of 32"),
         ("FAIRLEAD_RECOVERY_PUBLIC_KEYS", "x:AAAA", "--recovery-public-keys: the public key has 3 bytes instead of 32"),
     ],
 )

@@ -21,6 +21,7 @@
 - {name: FAIRLEAD_KEY_RENEW_PERIOD, value: {{ include "fairlead.seconds" .Values.secrets.keyRenewPeriod | quote }}}
 - {name: FAIRLEAD_RECOVERY_PUBLIC_KEYS, value: {{ join "," .Values.secrets.recoveryPublicKeys | quote }}}
 - {name: FAIRLEAD_CLUSTER_SCOPE, value: {{ .Values.secrets.clusterScope | quote }}}
+- {name: FAIRLEAD_SIGNERS, value: {{ join "," .Values.secrets.signers | quote }}}
 {{- with .Values.secrets.sealedSecrets }}
 {{- if .enabled }}
 - {name: FAIRLEAD_SEALED_SECRETS_NAMESPACE, value: {{ .namespace }}}

@@ -28,6 +28,7 @@ from fairlead.kube.errors import AlreadyExists, NotFound
 from fairlead.kube.resources import SEALING_KEYS, SECRETS, Resource
 from fairlead.secrets import keys as forms
 from fairlead.secrets import suites
+from fairlead.secrets.signing import SigningKey
 from fairlead.secrets.suites import BadKey, PrivateKey
 from fairlead.view.ages import age
 
@@ -364,34 +365,59 @@ def retire(ctx: click.Context, kid: str, dry_run: str, field_manager: str, outpu
     Wish(session, dry_run, output).write(raw, RETIRED, "retires")
 
 
-@keys.command(cls=Verb, short_help="Make a recovery key.")
+@keys.command(cls=Verb, short_help="Make a recovery key, or one to sign with.")
 @click.option(
-    "--recovery", "file", required=True, metavar="FILE", help="Where the private half goes; the public one: FILE.pub."
+    "--recovery", "recovery", metavar="FILE", help="Where a recovery key's private half goes; the public one: FILE.pub."
 )
-def generate(file: str) -> None:
-    """Make a recovery key: a pair whose public half the operator seals every new key to, and whose private half is kept offline, for the
-    day the cluster is lost. No cluster is needed.
+@click.option("--signing", "signing", metavar="FILE", help="The same, of a key to sign EncryptedSecrets with.")
+@click.pass_context
+def generate(ctx: click.Context, recovery: str | None, signing: str | None) -> None:
+    """Make a pair of keys. No cluster is needed.
 
-    
+    A recovery key: the operator seals every new key to its public half, and its private half is kept offline, for the day the cluster is
+    lost. A signing key: where the operator knows its public half, it opens only what was signed with the private one.
+
+    \b
       fairlead keys generate --recovery recovery.key
       helm upgrade … --set 'secrets.recoveryPublicKeys={xw:…}'
+      fairlead keys generate --signing me.key
+      helm upgrade … --set 'secrets.signers={ed25519:…}'
     """
+    if bool(recovery) == bool(signing):
+        raise click.UsageError("say which: --recovery FILE or --signing FILE", ctx)
+    if recovery:
+        _recovery_pair(recovery)
+    elif signing:
+        own = SigningKey.generate()
+        _pair(signing, f"Fairlead signing key {own.signer.id}", own.encode(), own.signer.encode())
+        click.echo(
+            f"{signing} is the private half: whoever has it can sign as {own.signer.id}. The line above (also in {signing}.pub) goes into the "
+            "Helm value secrets.signers, once every EncryptedSecret is signed: fairlead seal sign",
+            err=True,
+        )
+
+
+def _recovery_pair(file: str) -> None:
     suite = suites.default_suite()
     if suites.lack():
         warn(suites.lack())
     private = suites.generate(suite)
-    lines = f"# Fairlead recovery key {private.kid}"
-    public = Path(f"{file}.pub")
-    if public.exists():
-        raise Failed(f"{public} is there already: choose another name, or move it away")
-    files.create_private(Path(file), f"{lines}, private: keep it offline\n{forms.key_text(private)}\n".encode())
-    files.replace(public, f"{lines}, public\n{forms.key_text(private.public)}\n")
-    Screen().text(forms.key_text(private.public) + "\n")
+    _pair(file, f"Fairlead recovery key {private.kid}", forms.key_text(private), forms.key_text(private.public))
     click.echo(
-        f"{file} is the private half: keep it offline, it opens every sealed value. The line above (also in {public}) goes into the Helm value "
+        f"{file} is the private half: keep it offline, it opens every sealed value. The line above (also in {file}.pub) goes into the Helm value "
         "secrets.recoveryPublicKeys: keys that are minted from then on are sealed to it",
         err=True,
     )
+
+
+def _pair(file: str, title: str, private: str, public: str) -> None:
+    """Into two new files; the public half is printed."""
+    beside = Path(f"{file}.pub")
+    if beside.exists():
+        raise Failed(f"{beside} is there already: choose another name, or move it away")
+    files.create_private(Path(file), f"# {title}, private: keep it offline\n{private}\n".encode())
+    files.replace(beside, f"# {title}, public\n{public}\n")
+    Screen().text(public + "\n")
 
 
 # ---------------------------------------------------------------- shared

@@ -15,7 +15,7 @@ from fairlead.cli.failures import Failed, warn
 from fairlead.cli.options import Verb, connection
 from fairlead.cli.sealing import files, ledger, live
 from fairlead.cli.sealing.backup import opened, recovery_key, sealing_keys_in
-from fairlead.cli.sealing.into import edited
+from fairlead.cli.sealing.into import edited, warn_of_signatures
 from fairlead.cli.sealing.making import checked_envelope
 from fairlead.cli.sealing.manifest import Found, found_in
 from fairlead.cli.sealing.sealers import Sealers, in_cluster, sealers, text_of
@@ -97,7 +97,9 @@ def _file(
                 "have the right to get Secrets, or use --backup with --recovery-key, or give the values: fairlead seal --into"
             )
             continue
-        text = edited(name, text, found, work.edits) if work.edits else text
+        if work.edits:
+            text = edited(name, text, found, work.edits)
+            warn_of_signatures(name, found)
         for envelope, value in work.sealed.items():
             book.note(envelope, value)
         total, count = total + len(work.edits), count + 1

@@ -80,10 +80,19 @@ class Asked:
     help="Seal for another cluster too, to its exported key.",
 )
 @click.option("--verify", multiple=True, metavar="FILE", help="Check EncryptedSecrets instead of making one.")
+@click.option(
+    "--signer",
+    "signers",
+    multiple=True,
+    metavar="FILE",
+    help="With --verify: one of these public halves has signed them.",
+)
 @output("yaml", "json", "envelope")
 @connection
 @click.pass_context
-def seal(ctx: click.Context, /, verify: tuple[str, ...], scope: str | None, **typed: Any) -> int:
+def seal(
+    ctx: click.Context, /, verify: tuple[str, ...], signers: tuple[str, ...], scope: str | None, **typed: Any
+) -> int:
     """Make an EncryptedSecret of a Secret: safe to keep in git, readable by its cluster alone. It is printed, and applies as it is.
     Nothing but its cluster's public key is needed, so --key makes it work without any cluster.
 
@@ -101,7 +110,9 @@ def seal(ctx: click.Context, /, verify: tuple[str, ...], scope: str | None, **ty
     if verify:
         from fairlead.cli.sealing.verifying import verified
 
-        return verified(session, verify, asked.key_file, asked.output)
+        return verified(session, verify, asked.key_file, signers, asked.output)
+    if signers:
+        raise click.UsageError("--signer belongs to --verify", ctx)
     if not (asked.filenames or asked.literals or asked.from_files or asked.raw):
         raise click.UsageError("say what to seal: -f FILE, --raw KEY or --from-file FILE", ctx)
     book = ledger.Ledger(ledger.place(os.environ))
@@ -171,6 +182,7 @@ def _put_into(session: Session, asked: Asked, file: str, book: ledger.Ledger) ->
     work = into.merged(file, found, given, keys, same)
     if work.edits:
         files.replace(Path(file), into.edited(file, text, found, work.edits))
+        into.warn_of_signatures(file, found)
     for key, envelope in work.sealed.items():
         book.note(envelope, given[key])
     click.echo(f"{file}: {_told(list(work.sealed), len(given))}", err=True)
@@ -224,6 +236,31 @@ def _typed(key: str) -> bytes:
 
 def _renamed(plain: Plain, asked: Asked) -> Plain:
     return replace(plain, name=asked.name or plain.name, type=asked.type or plain.type)
+
+
+# ---------------------------------------------------------------- signed
+
+
+@seal.command("sign", cls=Verb, short_help="Vouch for EncryptedSecrets in files.")
+@click.argument("names", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--signing-key", "key", required=True, metavar="FILE", help="Yours, as fairlead keys generate --signing made it."
+)
+def sign(names: tuple[str, ...], key: str) -> None:
+    """Sign what EncryptedSecrets in files say: their sealed values, templates and place. To seal takes no secret, so this is how a cluster
+    tells your values from those of somebody who may write files too: the operator's owner names those whose signatures count (Helm:
+    secrets.signers). Any change of the values or the template afterwards has to be signed anew. No cluster is needed.
+
+    \b
+      fairlead keys generate --signing me.key                     once
+      fairlead seal sign db.yaml --signing-key me.key
+      fairlead seal --verify db.yaml --signer me.key.pub
+    """
+    from fairlead.cli.sealing import signing
+
+    own = signing.signing_key(key)
+    for name in names:
+        signing.sign(name, own)
 
 
 # ---------------------------------------------------------------- from sealed-secrets

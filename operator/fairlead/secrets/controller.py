@@ -45,6 +45,7 @@ from fairlead.secrets.reader import (
     project_sealed_secret,
 )
 from fairlead.secrets.ring import KeyObserved, Known, RingObserved, Unpublished
+from fairlead.secrets.signing import Signer
 from fairlead.secrets.stored import KeySecret, project
 from fairlead.secrets.suites import PrivateKey, PublicKey, default_suite, generate
 
@@ -72,7 +73,8 @@ class Terms:
     """What the room is told. `namespace`: the operator's own, where private keys are; `renew`: seconds, 0 for never;
     `recovery`: what each new key is sealed to; `cluster_scope`: whether values may be sealed for every namespace; `protected`:
     namespaces where no Secret is written, besides those of private keys; `sealed_secrets`: where the keys of sealed-secrets are,
-    "" where SealedSecrets are none of our business."""
+    "" where SealedSecrets are none of our business; `signers`: of whom one has to have signed an EncryptedSecret, none where
+    no signature is asked for."""
 
     namespace: str
     renew: float = 30 * 86400.0
@@ -80,6 +82,7 @@ class Terms:
     cluster_scope: bool = False
     protected: tuple[str, ...] = ("kube-system",)
     sealed_secrets: str = ""
+    signers: tuple[Signer, ...] = ()
 
     def bounds(self) -> Bounds:
         """What no Secret is made for."""
@@ -341,6 +344,7 @@ class EncryptedSecretPart:
 
     def __init__(self, terms: Terms, known: KeyRing) -> None:
         self._bounds = terms.bounds()
+        self._signers = terms.signers
         self._known = known
         self._sealed = Listeners[str]()  # who is sealed to which key: a key knows none of them
 
@@ -364,6 +368,7 @@ class EncryptedSecretPart:
             foreign=live[1] if live else None,
             failures=failures,
             protected=protected(self._bounds, KIND, record.namespace, record.spec.template.type, record.spec.scope),
+            signers=self._signers,
         )
 
     def plan(self, observed: SecretObserved, now: float) -> Plan:

@@ -51,15 +51,16 @@ def key_text(key: PublicKey | PrivateKey) -> str:
 
 def public_from(text: str) -> PublicKey:
     """The reverse of `key_text`; blank lines and lines that begin with # are passed over. BadKey for anything else."""
-    return PublicKey.decode(*_halves(text))
+    return PublicKey.decode(*line_of(text))
 
 
 def private_from(text: str) -> PrivateKey:
     """As `public_from`, of a private key. What BadKey says holds none of the text."""
-    return PrivateKey.from_text(*_halves(text))
+    return PrivateKey.from_text(*line_of(text))
 
 
-def _halves(text: str) -> tuple[str, str]:
+def line_of(text: str) -> tuple[str, str]:
+    """The two halves of a key's one line, blank lines and comments aside. BadKey for any other text; it holds none of it."""
     lines = [line.strip() for line in text.splitlines()]
     said = [line for line in lines if line and not line.startswith("#")]
     suite, colon, encoded = said[0].partition(":") if len(said) == 1 else ("", "", "")

@@ -51,7 +51,7 @@ class Template(msgspec.Struct, frozen=True):
 
 
 class Spec(msgspec.Struct, frozen=True, rename="camel"):
-    """spec of an EncryptedSecret; `values`: data key -> envelope."""
+    """spec of an EncryptedSecret; `values`: data key -> envelope; `signatures`: texts (signing.py)."""
 
     scope: Scope = Scope.STRICT
     values: dict[str, str] = {}
@@ -59,6 +59,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
     sealed_for: SealedFor | None = None
     not_before: str = ""
     template: Template = Template()
+    signatures: tuple[str, ...] = ()
     deletion_policy: Literal["Delete", "Retain"] = "Delete"
     adopt: bool = False
 

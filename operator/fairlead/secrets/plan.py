@@ -36,6 +36,7 @@ from fairlead.secrets.outputs import (
     metadata_changes,
     refused,
 )
+from fairlead.secrets.signing import Signer, unsigned
 from fairlead.secrets.suites import PrivateKey
 from fairlead.secrets.written import written
 
@@ -52,7 +53,8 @@ class SecretObserved(msgspec.Struct, frozen=True):
 
     keys: what opens values, by kid. states: of all SealingKeys, by kid. current: the Secret of its name, as far as the watch
     shows it; foreign: as a live read showed it, where the watch does not. versions: the immutable ones that carry its label.
-    pinned: names of Secrets that Revisions of the namespace run with. protected: why nothing is written at all ("").
+    pinned: names of Secrets that Revisions of the namespace run with. protected: why nothing is written at all (""). signers:
+    of whom one has to have signed it, none where no signature is asked for.
     """
 
     record: EncryptedSecret
@@ -64,6 +66,7 @@ class SecretObserved(msgspec.Struct, frozen=True):
     foreign: SecretMeta | None = None
     failures: tuple[Failure, ...] = ()
     protected: str = ""
+    signers: tuple[Signer, ...] = ()
 
 
 def plan(observed: SecretObserved, now: float) -> Plan:
@@ -76,6 +79,9 @@ def plan(observed: SecretObserved, now: float) -> Plan:
         return _told(observed, Condition("Ready", "False", "SpecInvalid", record.invalid))
     if observed.protected:
         return _told(observed, Condition("Ready", "False", "Protected", observed.protected))
+    lack = unsigned(record.spec, record.namespace, record.name, observed.signers)
+    if lack is not None:
+        return _told(observed, Condition("Ready", "False", lack.reason, lack.message))
     found = contents(record, observed.keys, observed.states)
     if not isinstance(found, Contents):
         return _told(observed, failed(found), problems=found)

@@ -18,6 +18,7 @@ from fairlead.secrets.model import KIND, EncryptedSecret, SecretMeta, project_en
 from fairlead.secrets.opening import Contents, substituted
 from fairlead.secrets.plan import ANNOTATION_SUPERSEDED, COLLECT_SECONDS, SecretObserved, plan, summarise
 from fairlead.secrets.sealing import seal
+from fairlead.secrets.signing import SigningKey
 from fairlead.secrets.suites import PrivateKey
 from unit.secrets.verdict import message, said
 
@@ -283,6 +284,22 @@ def test_trust_65_where_nothing_may_be_written_nothing_is() -> None:
 
     assert found.actions == ()
     assert said(found) == ("False", "Protected")
+
+
+def test_where_signers_are_named_only_what_one_of_them_has_signed_is_opened_and_what_is_there_stays() -> None:
+    mine = SigningKey(bytes(32))
+    plain = record()
+    signed = msgspec.structs.replace(plain.spec, signatures=(mine.sign(plain.spec, "shop", "db"),))
+    vouched = msgspec.structs.replace(plain, spec=signed)
+    there = settled(plain)
+
+    unsigned = plan(msgspec.structs.replace(there, signers=(mine.signer,)), NOW)
+    assert (unsigned.actions, said(unsigned)) == ((), ("False", "Unsigned"))
+    assert list(bodies(plan(seen(vouched, signers=(mine.signer,)), NOW)))[-1] == "db"
+    theirs = sealed("password", "mine")  # whoever may write manifests can seal, too
+    changed = msgspec.structs.replace(vouched, spec=msgspec.structs.replace(signed, values={"password": theirs}))
+    found = plan(msgspec.structs.replace(there, record=changed, signers=(mine.signer,)), NOW)
+    assert (found.actions, said(found)) == ((), ("False", "SignatureInvalid"))
 
 
 def test_a_spec_that_cannot_be_read_is_told_in_fixed_words() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from fairlead.cli.failures import Failed
+from fairlead.cli.failures import Failed, warn
 from fairlead.cli.sealing.making import checked_envelope
 from fairlead.cli.sealing.manifest import Found, check_size, found_in
 from fairlead.cli.sealing.sealers import Sealers
@@ -96,6 +96,14 @@ def _for_recipients(
         yield from (Edit(("spec", "recipients", count + offset), entry) for offset, entry in enumerate(fresh))
     elif fresh:
         yield Edit(("spec", "recipients"), fresh)
+
+
+def warn_of_signatures(file: str, found: Found) -> None:
+    """A change makes those that are there worthless, and a cluster that asks for them keeps the old values."""
+    if found.spec.get("signatures"):
+        warn(
+            f"{file}: EncryptedSecret {found.name} is signed as it was before: fairlead seal sign {file} --signing-key FILE"
+        )
 
 
 def edited(file: str, text: str, found: Found, edits: list[Edit]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 import msgspec
@@ -12,8 +12,10 @@ from fairlead.cli.linting.check import Linter
 from fairlead.cli.sealing.manifest import Found, found_in
 from fairlead.cli.sealing.published import RETIRED, Published, newest
 from fairlead.cli.sealing.sealers import in_cluster, in_file, text_of
+from fairlead.cli.sealing.signing import lacking, signers
 from fairlead.cli.session import Session
 from fairlead.secrets.envelope import EnvelopeError, parse
+from fairlead.secrets.signing import Signer
 from fairlead.view.inert import one_line
 
 
@@ -30,28 +32,32 @@ class Checked(msgspec.Struct, frozen=True):
     advice: str = ""
 
 
-def verified(session: Session, names: Iterable[str], key_file: str | None, output: str | None) -> int:
+def verified(
+    session: Session, names: Iterable[str], key_file: str | None, signer_files: Iterable[str], output: str | None
+) -> int:
     """The exit code: 1 where a value or an object will not be taken."""
+    who = signers(signer_files)
     keys = in_cluster(session) if key_file is None else in_file(key_file)
     where = "this cluster" if key_file is None else key_file
     known = {key.kid: key for key in keys}
     sealing = next((key.kid for key in newest(keys) if key.seals), "")
-    linter, rows, objects = Linter(), [], 0
+    linter, rows, lacks, objects = Linter(), list[Checked](), list[Checked](), 0
     for name in names:
         text = text_of(name)
         linter.file(name, text)
         for found in found_in(name, text):
             objects += 1
             rows += list(checked(name, found, known, where, sealing))
+            lacks += list(vouched(name, found, who))
     remarks = [remark for remark in linter.report.remarks if remark.level == "error"]
     if output in ("json", "yaml"):
-        session.screen.objects({"values": rows, "findings": remarks}, output)
+        session.screen.objects({"values": rows, "signatures": lacks, "findings": remarks}, output)
     else:
-        session.screen.lines(_line(row) for row in rows)
+        session.screen.lines(_line(row) for row in [*rows, *lacks])
         session.screen.lines(
             Text(f"{remark.file}:{remark.line}: error: {remark.object}: {remark.message}") for remark in remarks
         )
-    bad = sum(bool(row.problem) for row in rows) + len(remarks)
+    bad = sum(bool(row.problem) for row in rows) + len(lacks) + len(remarks)
     click.echo(_summary(objects, len(rows), bad), err=True)
     return 1 if bad or not objects else 0
 
@@ -69,6 +75,13 @@ def checked(file: str, found: Found, known: Mapping[str, Published], where: str,
     ours = {row.key for row in rows if row.state}
     for row in rows:
         yield msgspec.structs.replace(row, problem="") if row.problem == _unknown(where) and row.key in ours else row
+
+
+def vouched(file: str, found: Found, who: Sequence[Signer]) -> Iterator[Checked]:
+    """A row where its signatures are not what these signers ask for."""
+    why = lacking(file, found, who)
+    if why:
+        yield Checked(file, f"EncryptedSecret/{found.name}", "spec.signatures", problem=f"do not do: {why}")
 
 
 def _unknown(where: str) -> str:

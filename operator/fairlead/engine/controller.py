@@ -60,7 +60,7 @@ class Source(msgspec.Struct, frozen=True):
     """One watched kind: how an object is projected, found again, and whom it concerns.
 
     project: the object's JSON (not the watch envelope) -> record, None for an object that is none of our business.
-    indexes: name -> function(record) -> index value, None to leave it out of that index.
+    indexes: name -> function(record) -> index value, a frozenset where it has several, None to leave it out of that index.
     keys:    function(record) -> the parents to reconcile when this record appears, changes (asked of old and new) or goes.
     content: the whole object's JSON -> what is kept of it, where a plan asks for it to be read in full.
     optional: the kind may not be there; then it is as if there were no object of it (`View.unavailable` says why), and it is

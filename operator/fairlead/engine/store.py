@@ -201,12 +201,11 @@ class Table:
                 before = function(old)
                 if before is not None and before != value:
                     self._leave(name, before, slot)
-            if value is not None:
-                buckets = self._buckets[name]
-                bucket = buckets.get(value)
-                if bucket is None:
-                    bucket = buckets[value] = _Bucket()
-                bucket.put(slot, record)
+            if type(value) is frozenset:
+                for one in value:
+                    self._join(name, one, slot, record)
+            elif value is not None:
+                self._join(name, value, slot, record)
         self.listener(old, record)
 
     def _drop(self, record: Any) -> None:
@@ -217,10 +216,19 @@ class Table:
             if value is not None:
                 self._leave(name, value, slot)
 
+    def _join(self, index: str, value: Hashable, slot: Slot, record: Any) -> None:
+        buckets = self._buckets[index]
+        bucket = buckets.get(value)
+        if bucket is None:
+            bucket = buckets[value] = _Bucket()
+        bucket.put(slot, record)
+
     def _leave(self, index: str, value: Hashable, slot: Slot) -> None:
-        bucket = self._buckets[index].get(value)
-        if bucket is not None and bucket.drop(slot):
-            del self._buckets[index][value]
+        buckets = self._buckets[index]
+        for one in value if type(value) is frozenset else (value,):
+            bucket = buckets.get(one)
+            if bucket is not None and bucket.drop(slot):
+                del buckets[one]
 
     def _bury(self, uid: str, rv: int) -> None:
         self._gone[uid] = max(rv, self._gone.get(uid, 0))

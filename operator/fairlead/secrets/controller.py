@@ -7,8 +7,7 @@ own namespace. Everything else about a Secret that is not ours is read live, one
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -55,7 +54,8 @@ ALL = "all"  # index: every record of the kind
 KEYS = "keys"  # index: Secrets of private keys, by namespace
 MADE = "made"  # index: Secrets that EncryptedSecrets made, by (namespace, LABEL_ENCRYPTED_SECRET)
 OLD_KEYS = "SealedSecretsKey"  # what the store calls Secrets with the keys of sealed-secrets
-PINNING = "pinning"  # index: Revisions that name a Secret, by namespace
+PINNING = "pinning"  # index: Revisions, by the EncryptedSecrets whose versions they may run with
+SEALED_TO = "sealed-to"  # index: EncryptedSecrets, by the keys that values of theirs are sealed to
 _RING = Key("", "ring")
 
 
@@ -136,7 +136,7 @@ def controllers(terms: Terms) -> list[Controller]:
                     resource=REVISIONS,
                     project=project_revision,
                     keys=encrypted_secrets,
-                    indexes={PINNING: lambda revision: revision.namespace if revision.secrets else None},
+                    indexes={PINNING: lambda revision: frozenset(encrypted_secrets(revision))},
                 ),
             ),
             parts=(encrypted,),
@@ -190,7 +190,10 @@ def _reader(terms: Terms) -> Controller:
 
 def _encrypted_secrets(keys: Callable[[EncryptedSecret], Iterable[Key]]) -> Source:
     return Source(
-        resource=ENCRYPTED_SECRETS, project=project_encrypted_secret, keys=keys, indexes={ALL: lambda record: ALL}
+        resource=ENCRYPTED_SECRETS,
+        project=project_encrypted_secret,
+        keys=keys,
+        indexes={SEALED_TO: lambda record: record.kids},
     )
 
 
@@ -232,8 +235,10 @@ class KeyRing:
     def known(self, view: View) -> tuple[Known, ...]:
         """Every published key."""
         held = {secret.kid: secret for secret in self.secrets(view) if not secret.minting}
-        users = _users(view.by("EncryptedSecret", ALL, ALL))
-        found = tuple(_known(record, held.get(record.kid), users) for record in view.by("SealingKey", ALL, ALL))
+        found = tuple(
+            _known(record, held.get(record.kid), tuple(view.by("EncryptedSecret", SEALED_TO, record.kid)))
+            for record in view.by("SealingKey", ALL, ALL)
+        )
         self._kids = {key.kid for key in found}
         return found
 
@@ -251,15 +256,7 @@ class KeyRing:
         return [Key("", kid) for kid in sorted(self._kids | {record.kid}) if kid]
 
 
-def _users(records: Iterable[EncryptedSecret]) -> Mapping[str, list[Key]]:
-    users: defaultdict[str, list[Key]] = defaultdict(list)
-    for record in records:
-        for kid in record.kids:
-            users[kid].append(record.key)
-    return users
-
-
-def _known(record: SealingKey, secret: KeySecret | None, users: Mapping[str, list[Key]]) -> Known:
+def _known(record: SealingKey, secret: KeySecret | None, users: tuple[EncryptedSecret, ...]) -> Known:
     return Known(
         kid=record.kid,
         created=record.created,
@@ -267,7 +264,7 @@ def _known(record: SealingKey, secret: KeySecret | None, users: Mapping[str, lis
         was=str(record.status.get("state") or ""),
         held=secret is not None and secret.private is not None,
         problem=secret.problem if secret else "",
-        users=tuple(users.get(record.kid, ())),
+        users=users,
     )
 
 
@@ -362,9 +359,7 @@ class EncryptedSecretPart:
             versions=tuple(
                 secret for secret in view.by("Secret", MADE, (key.namespace, record.label)) if secret.name != key.name
             ),
-            pinned=frozenset(
-                name for revision in view.by("Revision", PINNING, key.namespace) for name in revision.secrets
-            ),
+            pinned=frozenset(name for revision in view.by("Revision", PINNING, key) for name in revision.secrets),
             foreign=live[1] if live else None,
             failures=failures,
             protected=protected(self._bounds, KIND, record.namespace, record.spec.template.type, record.spec.scope),
@@ -378,7 +373,7 @@ class EncryptedSecretPart:
         """What is told of one that was deleted; its Secrets may be there still."""
         made = {secret.name for secret in view.by("Secret", MADE, (record.namespace, record.label))}
         versions = made | {record.status.get("version")}
-        pinning = view.by("Revision", PINNING, record.namespace)
+        pinning = view.by("Revision", PINNING, record.key)
         return farewell(record, [revision.name for revision in pinning if not versions.isdisjoint(revision.secrets)])
 
     def sealed_to(self, kid: str) -> Iterable[Key]:

@@ -8,12 +8,13 @@ Nobody can seal to a key before the last one, so at no moment is there a publish
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from fairlead.core.actions import Action, Create, Delete, Event, Plan, merge_requeue
 from fairlead.core.conditions import Condition, find
-from fairlead.core.meta import JSON, Key
+from fairlead.core.meta import JSON
 from fairlead.secrets.keys import key_secret, next_secret, sealing_key, secret_name
 from fairlead.secrets.model import KeyState, SealingKey
 from fairlead.secrets.stored import KeySecret
@@ -23,6 +24,15 @@ from fairlead.secrets.written import written
 # The Secret by which a key was minted outlives every request that may still be under way, sent by one who had not seen the key.
 MINTING_SECONDS = 600.0
 _NAMED = 5  # users of a key that a message names
+
+
+class Named(Protocol):
+    """What a message names."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -35,7 +45,7 @@ class Known(msgspec.Struct, frozen=True):
     was: str = ""
     held: bool = True
     problem: str = ""
-    users: tuple[Key, ...] = ()
+    users: tuple[Named, ...] = ()
 
 
 # ---------------------------------------------------------------- states
@@ -44,6 +54,7 @@ class Known(msgspec.Struct, frozen=True):
 def states(keys: Sequence[Known]) -> dict[str, KeyState]:
     """What each key is good for: the newest that nobody wished anything of seals, all but the retired open.
 
+    >>> from fairlead.core.meta import Key
     >>> old, new = Known("a", created=1), Known("b", created=2)
     >>> states([old, new])
     {'a': 'DecryptOnly', 'b': 'Active'}
@@ -216,6 +227,7 @@ def plan_key(observed: KeyObserved, now: float) -> Plan:
 def condition(observed: KeyObserved, state: KeyState) -> Condition:
     """Ready: True while nothing is to be done about the key.
 
+    >>> from fairlead.core.meta import Key
     >>> record = SealingKey("a", "u", 1, 1, 0.0, False, spec=None, status={})
     >>> seen = KeyObserved(record, (Known("a", 0.0, wish="Retired", users=(Key("shop", "db"),)),), "ops")
     >>> said = condition(seen, "DecryptOnly")
@@ -273,15 +285,18 @@ def exposed(key: Known) -> str:
     )
 
 
-def using(users: Sequence[Key]) -> str:
+def using(users: Sequence[Named]) -> str:
     """How many have values sealed to a key, and who, a few by name.
 
+    >>> from fairlead.core.meta import Key
     >>> using(()), using((Key("shop", "db"), Key("shop", "mail")))
     ('no EncryptedSecret uses it', '2 EncryptedSecrets have values sealed to it: shop/db, shop/mail')
     """
     if not users:
         return "no EncryptedSecret uses it"
-    named = ", ".join(str(user) for user in users[:_NAMED]) + (", …" if len(users) > _NAMED else "")
+    named = ", ".join(f"{user.namespace}/{user.name}" for user in users[:_NAMED]) + (
+        ", …" if len(users) > _NAMED else ""
+    )
     one = len(users) == 1
     return f"{len(users)} EncryptedSecret{'' if one else 's'} {'has' if one else 'have'} values sealed to it: {named}"
 

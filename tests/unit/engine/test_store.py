@@ -116,6 +116,19 @@ def test_an_index_follows_its_records(table: Table) -> None:
     assert table.by("node", "n2") == ()
 
 
+def test_a_record_may_have_several_values_in_an_index() -> None:
+    nodes = Source(PODS, project, keys=lambda item: (), indexes={"node": lambda item: frozenset(item.node or "")})
+    table = Table(nodes)
+    for name, node in (("a", "xy"), ("b", "y")):
+        table.put(Item(name, rv=1, uid=name, node=node))
+    assert [[item.name for item in table.by("node", value)] for value in "xyz"] == [["a"], ["a", "b"], []]
+    table.put(Item("a", rv=2, uid="a", node="yz"))
+    assert [[item.rv for item in table.by("node", value)] for value in "xyz"] == [[], [2, 1], [2]]
+    table.put(Item("a", rv=3, uid="a"))
+    table.remove("shop", "b", "b")
+    assert [table.by("node", value) for value in "xyz"] == [(), (), ()]
+
+
 def test_an_index_reads_in_the_order_of_names_however_they_came(table: Table) -> None:
     for rv, name in enumerate(["c", "a", "d", "b"], start=1):
         table.put(Item(name, rv, uid=name, node="n"))

@@ -10,6 +10,7 @@ from fairlead.kube.fake import Stored
 from fairlead.kube.resources import GATES, PODS
 from sim.monitor import finished
 from sim.runner import Body, Scenario
+from sim.scenarios import SEALED, runs_with_version, sealed
 from sim.world import NAMESPACE, USER, World
 
 STEPS = [{"weight": 25}, {"gate": "errors"}, {"weight": 50}, {"pause": {"seconds": 10}}]
@@ -24,12 +25,13 @@ ERRORS: JSON = {
 STORIES: dict[str, Scenario] = {}
 
 
-def story(ends: str = "", counted: bool = True) -> Callable[[Body], Body]:
-    """Registers the function; `ends`: the image that runs at the end, after the release was taken back."""
+def story(ends: str = "", config: str = "", counted: bool = True) -> Callable[[Body], Body]:
+    """Registers the function; `ends`: the image that runs at the end, after the release was taken back, and `config`: the version
+    of a secret that it runs with."""
 
     def register(body: Body) -> Body:
         name = body.__name__.replace("_", " ")
-        end = (lambda world: taken_back(world, ends)) if ends else None
+        end = (lambda world: taken_back(world, ends, config)) if ends else None
         STORIES[name] = Scenario(name, body, end, counted)
         return body
 
@@ -42,8 +44,10 @@ def gate(world: World, **spec: object) -> None:
     world.cluster.apply(GATES, NAMESPACE, "errors", body, USER, force=True)
 
 
-def taken_back(world: World, image: str) -> bool:
+def taken_back(world: World, image: str, config: str = "") -> bool:
     told = world.condition("RolledBack").get("status") == "True"
+    if config and not runs_with_version(world, config, len(world.pods())):
+        return False
     return told and len(world.pods()) == len(world.ready(image=image)) == world.status().get("availableReplicas")
 
 
@@ -87,6 +91,18 @@ async def a_canary_whose_gate_fails_is_taken_back(world: World) -> None:
     await world.until(lambda: taken_back(world, "shop:1"), "taken back", within=300)
     assert "gate errors failed: 0.5 is at least 0.05" in world.condition("RolledBack")["message"]
     assert len(world.monitor.pods_of(world.app())) == 4
+
+
+@story(ends="shop:1", config="shop-db-1")
+async def a_secret_whose_release_fails_its_gate_gives_way_to_the_one_before(world: World) -> None:
+    gate(world)
+    sealed(world, "shop-db-1")
+    world.apply(replicas=4, rollout=CANARY, config=SEALED)
+    await world.complete()
+    sealed(world, "shop-db-lossy")
+    await world.until(lambda: taken_back(world, "shop:1", "shop-db-1"), "taken back", within=300)
+    assert "gate errors failed" in world.condition("RolledBack")["message"]
+    assert len(world.pods()) == 4
 
 
 @story()

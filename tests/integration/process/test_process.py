@@ -271,6 +271,23 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
+async def test_without_ml_kem_it_says_so_at_its_start_and_mints_a_key_of_the_compact_suite(
+    tmp_path: Path, front: Front
+) -> None:
+    """As with a library that a distribution has built with an older OpenSSL."""
+    lacking = (
+        "from cryptography.hazmat.backends.openssl.backend import Backend; Backend.mlkem_supported = lambda _: False"
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        async with process(tmp_path, front, f"{lacking}; {SECRETS_PROGRAM}", file) as p:
+            await p.until(lambda: bool(p.cluster.all(SEALING_KEYS)))
+            assert p.cluster.all(SEALING_KEYS)[0].object["spec"]["suite"] == "x"
+            p.signal(signal.SIGTERM)
+            assert await p.ends(within=15) == 0
+    assert "has no ML-KEM, so values are sealed with X25519 alone" in log.read_text()
+
+
 async def test_it_watches_secrets_only_where_they_carry_its_label(tmp_path: Path, front: Front) -> None:
     async with process(tmp_path, front, SECRETS_PROGRAM) as p:
         await p.until(lambda: bool(p.cluster.all(SEALING_KEYS)))

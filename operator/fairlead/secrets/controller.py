@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -31,17 +32,22 @@ from fairlead.secrets.model import (
     project_encrypted_secret,
     project_sealing_key,
 )
-from fairlead.secrets.outputs import Bounds, protected
+from fairlead.secrets.outputs import Bounds, Obstacle, Output, protected
 from fairlead.secrets.pins import encrypted_secrets, project_revision
 from fairlead.secrets.plan import SecretObserved, plan, summarise
 from fairlead.secrets.predecessor import OldController, project_old_controller, still_runs
 from fairlead.secrets.reader import (
+    Keys,
     OldKey,
+    Outline,
     ReaderObserved,
     SealedSecret,
     newest_first,
+    outline,
+    output,
     project_old_key,
     project_sealed_secret,
+    stands,
 )
 from fairlead.secrets.ring import KeyObserved, Known, RingObserved, Unpublished
 from fairlead.secrets.signing import Signer
@@ -399,26 +405,38 @@ class SealedSecretPart:
         self._bounds = terms.bounds()
         self._seen: set[Key] = set()
         self._told = ""  # of the old controller
+        # What each came to when it was last opened, with what was opened and by which keys. To lose it costs time alone.
+        self._known: dict[Key, tuple[tuple[Any, ...], Outline]] = {}
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> ReaderObserved | None:
         record: SealedSecret | None = view.get(SEALED_SECRETS.kind, key.namespace, key.name)
         if record is None:
+            self._known.pop(key, None)
             return None
         self._seen.add(key)
         beside = still_runs(view.by(DEPLOYMENTS.kind, ALL, ALL))
         self._tell(beside)
         live = view.content("Secret", key.namespace, key.name)
+        current = _made(view.get("Secret", key.namespace, key.name))
         return ReaderObserved(
             record=record,
-            bounds=self._bounds,
-            home=self._home,
-            keys=newest_first(view.by(OLD_KEYS, ALL, ALL)),
-            unavailable=view.unavailable(OLD_KEYS),
+            found=self._found(view, record, current),
             beside=beside,
-            current=_made(view.get("Secret", key.namespace, key.name)),
+            current=current,
             foreign=live[1] if live else None,
             failures=failures,
         )
+
+    def _found(self, view: View, record: SealedSecret, current: SecretMeta | None) -> Output | Obstacle | Outline:
+        keys: tuple[OldKey, ...] = tuple(view.by(OLD_KEYS, ALL, ALL))
+        of = (record.uid, record.content, [(key.uid, key.rv) for key in keys])
+        before, known = self._known.get(record.key, (None, None))
+        if known is not None and before == of and stands(record, known, current):
+            return known
+        found = output(record, Keys(self._home, newest_first(keys), view.unavailable(OLD_KEYS)), self._bounds)
+        if isinstance(found, Output):
+            self._known[record.key] = of, outline(found)
+        return found
 
     def plan(self, observed: ReaderObserved, now: float) -> Plan:
         return reader.plan(observed, now)

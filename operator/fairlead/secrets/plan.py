@@ -1,7 +1,8 @@
 """From an EncryptedSecret to the Secrets that come of it: the one of its name, and an immutable copy of each version. Pure.
 
 Three things hold whatever happens. Nothing is written while one value does not open: what opened last stays. A Secret that is
-not ours is never written, but where it says so itself. A version that a Revision runs with is never deleted.
+not ours is never written, but where it says so itself. A version that a Revision runs with is never deleted while its
+EncryptedSecret is there.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from fairlead.secrets.outputs import (
     corrected,
     created,
     in_the_way,
+    metadata_changes,
     protected,
     refused,
 )
@@ -66,19 +67,35 @@ class OldKey(msgspec.Struct, frozen=True):
     private: tuple[RSAPrivateKey, ...]
 
 
+class Keys(msgspec.Struct, frozen=True):
+    """What SealedSecrets are opened with, the newest key first; home: the namespace keys are looked for in; unavailable: why they
+    cannot be, "" where they can."""
+
+    home: str
+    private: tuple[RSAPrivateKey, ...] = ()
+    unavailable: str = ""
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """What a SealedSecret came to, without its values: enough to see that its Secret is as it should be."""
+
+    metadata: JSON
+    type: str
+    immutable: bool
+    fingerprint: bytes
+    size: int  # data keys
+
+
 class ReaderObserved(msgspec.Struct, frozen=True):
     """All that decides about one SealedSecret.
 
-    keys: of sealed-secrets, the newest first; home: the namespace they are looked for in; unavailable: why they cannot be, ""
-    where they can. beside: what is said where the old controller still runs (predecessor.py), "" where it does not. current,
-    foreign and failures as with EncryptedSecrets (plan.SecretObserved).
+    found: what it comes to (`output`), or its Outline where that is known and the Secret stands as it should. beside: what is
+    said where the old controller still runs (predecessor.py), "" where it does not. current, foreign and failures as with
+    EncryptedSecrets (plan.SecretObserved).
     """
 
     record: SealedSecret
-    bounds: Bounds
-    home: str
-    keys: tuple[RSAPrivateKey, ...] = ()
-    unavailable: str = ""
+    found: Output | Obstacle | Outline
     beside: str = ""
     current: SecretMeta | None = None
     foreign: SecretMeta | None = None
@@ -157,7 +174,9 @@ def plan(observed: ReaderObserved, now: float) -> Plan:
         return Plan()  # garbage collection takes what it owns
     if observed.beside:  # what it says in the status stays, too
         return Plan(events=(Event("Warning", "OldControllerRuns", observed.beside),))
-    found = output(observed)
+    found = observed.found
+    if isinstance(found, Outline):
+        return _told(observed, _opened(found.size))
     if isinstance(found, Obstacle):
         return _told(observed, _refused(found))
     if there is not None and _predecessors(record, there):
@@ -169,8 +188,7 @@ def plan(observed: ReaderObserved, now: float) -> Plan:
         return msgspec.structs.replace(_told(observed, _refused(obstacle)), reads=reads, actions=tried)
     write: Action | None = created(found) if there is None else corrected(found, there)
     if write is None:
-        words = f"all {len(found.data)} data keys are in the Secret"
-        return _told(observed, Condition("Synced", "True", "Opened", words))
+        return _told(observed, _opened(len(found.data)))
     refusal = refused(observed.failures, [write])
     if refusal is not None:
         words = f"the API server refuses the Secret {record.name}: {refusal.message}; it is tried again by itself"
@@ -179,16 +197,15 @@ def plan(observed: ReaderObserved, now: float) -> Plan:
     return Plan(actions=(write,), events=tuple(_repaired(observed, found)))  # told of when the watch shows it
 
 
-def output(observed: ReaderObserved) -> Output | Obstacle:
+def output(record: SealedSecret, keys: Keys, bounds: Bounds) -> Output | Obstacle:
     """What the Secret is to be, or what keeps it from being known."""
-    record = observed.record
-    if not observed.keys:
-        return Obstacle("KeyMissing", _no_keys(observed))
+    if not keys.private:
+        return Obstacle("KeyMissing", _no_keys(keys))
     try:
-        found = opened(record.content, record.namespace, observed.keys)
+        found = opened(record.content, record.namespace, keys.private)
     except SealedSecretError as error:
         return Obstacle(error.reason, f"{error.message}; the Secret stays as it was")
-    why = protected(observed.bounds, SEALED_SECRET, record.namespace, found.type, found.scope)
+    why = protected(bounds, SEALED_SECRET, record.namespace, found.type, found.scope)
     if why:
         return Obstacle("Protected", why)
     data = {**found.values, **{file: substituted(text, found.values) for file, text in found.files.items()}}
@@ -197,12 +214,33 @@ def output(observed: ReaderObserved) -> Output | Obstacle:
     return Output(SEALED_SECRET, record.uid, manifest(record, found, data), data)
 
 
-def _no_keys(observed: ReaderObserved) -> str:
+def outline(found: Output) -> Outline:
+    """What of it may be kept in memory."""
+    body = found.body
+    return Outline(body["metadata"], found.type, bool(body.get("immutable")), fingerprint(found.data), len(found.data))
+
+
+def stands(record: SealedSecret, known: Outline, there: SecretMeta | None) -> bool:
+    """Whether the Secret that is there is the one that this comes to, so that nothing has to be opened to know it: RSA takes
+    milliseconds a key, and each look would ask for it again.
+
+    >>> record = SealedSecret("shop", "db", "u", 1, 1, False, {}, {})
+    >>> found = Output(SEALED_SECRET, "u", manifest(record, Unsealed("db", "shop", None), {"a": b"1"}), {"a": b"1"})
+    >>> stands(record, outline(found), None)
+    False
+    """
+    if there is None or there.deleting or not _ours(record, there):
+        return False
+    same = (there.type, there.fingerprint) == (known.type, known.fingerprint)
+    return same and there.immutable >= known.immutable and not metadata_changes(there, known.metadata)
+
+
+def _no_keys(keys: Keys) -> str:
     words = (
-        f"there is no private key of sealed-secrets in the namespace {observed.home}: its Secrets have the label {LABEL_KEY}=active. Bring them "
+        f"there is no private key of sealed-secrets in the namespace {keys.home}: its Secrets have the label {LABEL_KEY}=active. Bring them "
         "there, or name their namespace in the chart's value secrets.sealedSecrets.namespace; it is opened as soon as they are seen"
     )
-    return f"{words} ({observed.unavailable})" if observed.unavailable else words
+    return f"{words} ({keys.unavailable})" if keys.unavailable else words
 
 
 def manifest(record: SealedSecret, found: Unsealed, data: dict[str, bytes]) -> JSON:
@@ -260,6 +298,10 @@ def claim(record: SealedSecret) -> Claim:
 
 
 # ---------------------------------------------------------------- words
+
+
+def _opened(size: int) -> Condition:
+    return Condition("Synced", "True", "Opened", f"all {size} data keys are in the Secret")
 
 
 def _refused(obstacle: Obstacle) -> Condition:

@@ -14,14 +14,19 @@ from fairlead.core.meta import JSON
 from fairlead.secrets.fingerprints import project_secret
 from fairlead.secrets.keys import LABEL_SECRET
 from fairlead.secrets.model import SecretMeta
-from fairlead.secrets.outputs import Bounds
+from fairlead.secrets.outputs import Bounds, Output
 from fairlead.secrets.reader import (
+    Keys,
+    Outline,
     ReaderObserved,
     SealedSecret,
     newest_first,
+    outline,
+    output,
     plan,
     project_old_key,
     project_sealed_secret,
+    stands,
     summarise,
 )
 from support.kubeseal import hybrid, key_secret, sealed_secret
@@ -50,9 +55,13 @@ def record(body: JSON | None = None, status: JSON | None = None, generation: int
     return project_sealed_secret(msgspec.json.encode({**body, "metadata": meta, "status": status or {}}))
 
 
-def seen(of: SealedSecret | None = None, **more: Any) -> ReaderObserved:
-    base = ReaderObserved(of or record(), Bounds(frozenset(["kube-system"])), "kube-system", (OTHER, KEY))
-    return msgspec.structs.replace(base, **more)
+BOUNDS = Bounds(frozenset(["kube-system"]))
+KEYS = Keys("kube-system", (OTHER, KEY))
+
+
+def seen(of: SealedSecret | None = None, bounds: Bounds = BOUNDS, keys: Keys = KEYS, **more: Any) -> ReaderObserved:
+    of = of or record()
+    return ReaderObserved(of, output(of, keys, bounds), **more)
 
 
 def stored(body: JSON, **metadata: Any) -> SecretMeta:
@@ -88,6 +97,46 @@ def settled(of: SealedSecret | None = None, **more: Any) -> ReaderObserved:
     """After the Secret was written."""
     observed = seen(of, **more)
     return msgspec.structs.replace(observed, current=stored(made(plan(observed, NOW))))
+
+
+# ---------------------------------------------------------------- what is remembered
+
+
+def remembered() -> Outline:
+    found = output(record(), KEYS, BOUNDS)
+    assert isinstance(found, Output)
+    return outline(found)
+
+
+def test_a_secret_that_stands_as_it_should_needs_no_key_to_be_known_for_it() -> None:
+    current = settled().current
+    assert stands(record(), remembered(), current)
+    found = plan(ReaderObserved(record(), remembered(), current=current), NOW)
+    assert found == plan(settled(), NOW) and said(found) == ("True", "Opened")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fingerprint": b"other"},
+        {"type": "x/y"},
+        {"labels": {}},
+        {"annotations": {}},
+        {"deleting": True},
+        {"owner_uid": "another"},
+        {"owner_uid": "", "owned": False, "labels": {}},
+    ],
+    ids=str,
+)
+def test_one_that_does_not_is_opened_again(change: dict[str, Any]) -> None:
+    current = settled().current
+    assert current is not None
+    assert not stands(record(), remembered(), msgspec.structs.replace(current, **change))
+    assert not stands(record(), remembered(), None)
+
+
+def test_what_is_remembered_holds_no_value() -> None:
+    assert CANARY not in repr(remembered()) and base64.b64encode(CANARY.encode()).decode() not in repr(remembered())
 
 
 # ---------------------------------------------------------------- beside the old controller
@@ -150,7 +199,7 @@ def test_what_is_immutable_by_its_template_is_made_so_and_made_anew_with_new_val
     observed = settled(of)
     assert made(plan(seen(of), NOW))["immutable"] is True and said(plan(observed, NOW)) == ("True", "Opened")
     newer = record(sealed_secret(KEY, {"password": "2"}, template={"immutable": True}), generation=2)
-    (action,) = plan(msgspec.structs.replace(observed, record=newer), NOW).actions
+    (action,) = plan(seen(newer, current=observed.current), NOW).actions
     assert action == Delete("Secret", "shop", "db", "uid-secret")
 
 
@@ -202,7 +251,7 @@ def test_what_a_template_had_once_goes_and_what_others_added_stays() -> None:
     assert observed.current is not None
     labels = {**observed.current.labels, "added": "by hand"}
     current = msgspec.structs.replace(observed.current, labels=labels)
-    change = patched(plan(msgspec.structs.replace(observed, record=record(), current=current), NOW))
+    change = patched(plan(seen(current=current), NOW))
     assert change["metadata"]["labels"] == {"team": None}
 
 
@@ -262,7 +311,7 @@ def test_what_does_not_open_changes_nothing_and_is_named(of: SealedSecret, reaso
 
 
 def test_without_a_key_it_says_where_one_is_looked_for_and_why_it_cannot_be() -> None:
-    found = plan(seen(keys=(), unavailable="Forbidden: no"), NOW)
+    found = plan(seen(keys=Keys("kube-system", (), "Forbidden: no")), NOW)
     assert said(found) == ("False", "KeyMissing")
     assert "namespace kube-system" in message(found) and "Forbidden: no" in message(found)
 
@@ -357,7 +406,7 @@ def test_times_move_with_what_they_are_of() -> None:
     first = summarise(observed.record, plan(observed, NOW).status or {}, 0.0)
     of = msgspec.structs.replace(observed.record, status=first)
     assert summarise(of, plan(observed, NOW).status or {}, 60.0) == first
-    later = summarise(of, plan(seen(keys=()), NOW).status or {}, 60.0)["conditions"][0]
+    later = summarise(of, plan(seen(keys=Keys("kube-system")), NOW).status or {}, 60.0)["conditions"][0]
     assert later["lastTransitionTime"] == later["lastUpdateTime"] == "1970-01-01T00:01:00Z"
     of = msgspec.structs.replace(of, status={"conditions": [later]})
     worse = summarise(of, plan(seen(broken(CANARY)), NOW).status or {}, 120.0)["conditions"][0]
@@ -367,6 +416,6 @@ def test_times_move_with_what_they_are_of() -> None:
 def test_what_the_old_controller_said_is_not_taken_for_our_word() -> None:
     word = {"type": "Synced", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}
     of = record(status={"conditions": [word], "observedGeneration": 1})
-    found = plan(msgspec.structs.replace(settled(of), record=of, keys=()), NOW)
+    found = plan(msgspec.structs.replace(seen(of, keys=Keys("kube-system")), current=settled(of).current), NOW)
     assert said(found) == ("False", "KeyMissing") and [event.reason for event in found.events] == ["KeyMissing"]
     assert plan(seen(of), NOW).events == (), "to make a Secret is not to repair it"

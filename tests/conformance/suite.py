@@ -613,13 +613,19 @@ async def test_a_child_of_an_owner_that_is_another_by_uid_goes(api: Api) -> None
     assert await api.exists(CONFIG_MAPS, "owner")
 
 
-async def test_a_child_stays_while_one_of_its_owners_does(api: Api) -> None:
+@pytest.mark.parametrize("propagation", ["Background", "Foreground"])
+async def test_a_child_stays_while_one_of_its_owners_does_and_forgets_the_other(api: Api, propagation: str) -> None:
     one, two = await api.create(CONFIG_MAPS, config_map("one")), await api.create(CONFIG_MAPS, config_map("two"))
     await api.create(CONFIG_MAPS, config_map("child", ownerReferences=owned_by(one) + owned_by(two)))
     await api.create(CONFIG_MAPS, config_map("witness", ownerReferences=owned_by(one)))
-    await api.delete(CONFIG_MAPS, "one")
+    await api.delete(CONFIG_MAPS, "one", propagation=propagation)
     await api.gone(CONFIG_MAPS, "witness")
-    assert await api.exists(CONFIG_MAPS, "child")
+
+    async def forgotten() -> bool:
+        left = (await api.get(CONFIG_MAPS, "child"))["metadata"]["ownerReferences"]
+        return [owner["name"] for owner in left] == ["two"]
+
+    await api.eventually(forgotten)
 
 
 # ---------------------------------------------------------------- namespaces

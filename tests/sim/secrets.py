@@ -518,6 +518,24 @@ def signature(values: dict[str, str]) -> str:
     return AUTHOR.sign(Spec(values=values), NAMESPACE, "db")
 
 
+@story()
+async def a_version_that_runs_outlives_its_encrypted_secret_and_goes_with_the_last_revision(world: World) -> None:
+    apply(world, sealed(await active(world), password="1"))
+    await opened(world, password="1")
+    running = version(world)
+    revision(world, "web-1", running)
+    await world.until(lambda: len(owners(world, running)) == 2, "held")
+    world.cluster.delete(ENCRYPTED_SECRETS, NAMESPACE, "db", origin=USER._replace(verb="delete"))
+    await world.until(lambda: "db" not in secrets(world), "collected")
+    await world.until(lambda: owners(world, running) == ["Revision"], "kept")
+    world.cluster.delete(REVISIONS, NAMESPACE, "web-1", origin=USER._replace(verb="delete"))
+    await world.until(lambda: running not in secrets(world), "collected")
+
+
+def owners(world: World, name: str) -> list[str]:
+    return [one["kind"] for one in world.cluster.get(SECRETS, NAMESPACE, name).meta.get("ownerReferences") or ()]
+
+
 @story(faulted=False)
 async def of_one_that_is_deleted_it_is_told_what_becomes_of_its_secrets_and_who_runs_with_them(world: World) -> None:
     values = sealed(await active(world), password="1")
@@ -531,6 +549,7 @@ async def of_one_that_is_deleted_it_is_told_what_becomes_of_its_secrets_and_who_
         origin = USER._replace(verb="delete")
         world.cluster.delete(ENCRYPTED_SECRETS, NAMESPACE, "db", propagation=propagation, origin=origin)
         await asyncio.sleep(30)
+        assert ("db" in secrets(world)) is ((policy, propagation) != ("Delete", "Background"))
     told = [event.object for event in world.cluster.all(EVENTS, NAMESPACE) if "Secrets" in event.object["reason"]]
     assert sorted((event["type"], event["reason"], event.get("count")) for event in told) == [
         ("Normal", "SecretsRetained", 1),

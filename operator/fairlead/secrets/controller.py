@@ -33,7 +33,7 @@ from fairlead.secrets.model import (
     project_sealing_key,
 )
 from fairlead.secrets.outputs import Bounds, Obstacle, Output, protected
-from fairlead.secrets.pins import encrypted_secrets, project_revision
+from fairlead.secrets.pins import encrypted_secrets, holders, project_revision
 from fairlead.secrets.plan import SecretObserved, plan, summarise
 from fairlead.secrets.predecessor import OldController, project_old_controller, still_runs
 from fairlead.secrets.reader import (
@@ -365,7 +365,7 @@ class EncryptedSecretPart:
             versions=tuple(
                 secret for secret in view.by("Secret", MADE, (key.namespace, record.label)) if secret.name != key.name
             ),
-            pinned=frozenset(name for revision in view.by("Revision", PINNING, key) for name in revision.secrets),
+            pinned=holders(view.by("Revision", PINNING, key)),
             foreign=live[1] if live else None,
             failures=failures,
             protected=protected(self._bounds, KIND, record.namespace, record.spec.template.type, record.spec.scope),

@@ -31,8 +31,8 @@ def farewell(record: EncryptedSecret, users: Sequence[str]) -> tuple[Event, ...]
     gone = f"the Secret {record.name} and its versions are deleted with it (spec.deletionPolicy is Delete)"
     if not users:
         return (Event("Normal", "SecretsDeleted", f"{gone}; applied again it makes them again"),)
-    waits = "pods of theirs that start from now on wait for their Secret. Apply the EncryptedSecret again as it was, and it is there again"
-    return (Event("Warning", "SecretsDeleted", f"{gone}, and {_running(users)}: {waits}"),)
+    words = f"{gone}, but for those that run: {_running(users)}, and they stay for as long as that is so. Applied again as it was, it takes them up again"
+    return (Event("Warning", "SecretsDeleted", words),)
 
 
 def _why_they_stay(record: EncryptedSecret) -> str:

@@ -68,6 +68,7 @@ def project_secret(data: bytes) -> SecretMeta:
         owned=owned,
         labels=meta.labels or {},
         annotations=meta.annotations or {},
+        owners=frozenset(str(one.get("uid")) for one in meta.owner_references or ()),
         keys=tuple(sorted(content)),
         fingerprint=fingerprint({key: _bytes(value) for key, value in content.items()}),
     )

@@ -145,6 +145,7 @@ class SecretMeta(msgspec.Struct, frozen=True):
     owned: bool  # somebody controls it, one of these or another
     labels: dict[str, str]
     annotations: dict[str, str]
+    owners: frozenset[str] = frozenset()  # uids of all, who control it or not
     keys: tuple[str, ...] = ()
     fingerprint: bytes = b""
 

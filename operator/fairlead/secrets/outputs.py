@@ -108,9 +108,14 @@ def metadata_changes(there: SecretMeta, wanted: JSON) -> JSON:
         if differing or dropped:
             changes[field] = differing | dropped
     references = wanted.get("ownerReferences")
-    if there.owner_uid != (references[0]["uid"] if references else ""):
+    if there.owner_uid != (references[0]["uid"] if references else "") or lacks(there, references or ()):
         changes["ownerReferences"] = references
     return changes
+
+
+def lacks(there: SecretMeta, references: Iterable[JSON]) -> bool:
+    """Whether one of these owners is not among its owners."""
+    return any(one["uid"] not in there.owners for one in references)
 
 
 def _applied(there: SecretMeta) -> tuple[list[str], list[str]]:

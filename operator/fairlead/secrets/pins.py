@@ -54,3 +54,17 @@ def encrypted_secrets(revision: PinningRevision) -> Iterable[Key]:
         base, dash, _ = name.rpartition("-")
         if dash:
             yield Key(revision.namespace, base)
+
+
+def holders(revisions: Iterable[PinningRevision]) -> dict[str, tuple[PinningRevision, ...]]:
+    """Which of them run with which Secret.
+
+    >>> one, two = (PinningRevision("shop", f"web-{n}", str(n), 1, ("db-tslp7k2525",)) for n in "12")
+    >>> {secret: [revision.name for revision in found] for secret, found in holders([one, two]).items()}
+    {'db-tslp7k2525': ['web-1', 'web-2']}
+    """
+    found: dict[str, tuple[PinningRevision, ...]] = {}
+    for revision in revisions:
+        for secret in revision.secrets:
+            found[secret] = (*found.get(secret, ()), revision)
+    return found

@@ -1,8 +1,8 @@
 """From an EncryptedSecret to the Secrets that come of it: the one of its name, and an immutable copy of each version. Pure.
 
 Three things hold whatever happens. Nothing is written while one value does not open: what opened last stays. A Secret that is
-not ours is never written, but where it says so itself. A version that a Revision runs with is never deleted while its
-EncryptedSecret is there.
+not ours is never written, but where it says so itself. A version that a Revision runs with is never deleted, and stays when its
+EncryptedSecret goes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from fairlead.core.actions import Action, Create, Delete, Event, Failure, Plan, Read, merge_requeue
 from fairlead.core.conditions import Condition, find, parse_time, timestamp
-from fairlead.core.meta import GROUP, JSON, MANAGED_BY, owner_reference
+from fairlead.core.meta import API_VERSION, GROUP, JSON, MANAGED_BY, owner_reference
 from fairlead.secrets.fingerprints import fingerprint
 from fairlead.secrets.keys import LABEL_SECRET, ROLE_CURRENT, ROLE_VERSION
 from fairlead.secrets.model import (
@@ -34,9 +34,11 @@ from fairlead.secrets.outputs import (
     created,
     guarded,
     in_the_way,
+    lacks,
     metadata_changes,
     refused,
 )
+from fairlead.secrets.pins import PinningRevision
 from fairlead.secrets.signing import Signer, unsigned
 from fairlead.secrets.suites import PrivateKey
 from fairlead.secrets.written import written
@@ -54,7 +56,7 @@ class SecretObserved(msgspec.Struct, frozen=True):
 
     keys: what opens values, by kid. states: of all SealingKeys, by kid. current: the Secret of its name, as far as the watch
     shows it; foreign: as a live read showed it, where the watch does not. versions: the immutable ones that carry its label.
-    pinned: names of Secrets that Revisions of the namespace run with. protected: why nothing is written at all (""). signers:
+    pinned: versions that Revisions run with, by name, with these. protected: why nothing is written at all (""). signers:
     of whom one has to have signed it, none where no signature is asked for.
     """
 
@@ -63,7 +65,7 @@ class SecretObserved(msgspec.Struct, frozen=True):
     states: Mapping[str, str]
     current: SecretMeta | None
     versions: tuple[SecretMeta, ...]
-    pinned: frozenset[str] = frozenset()
+    pinned: Mapping[str, tuple[PinningRevision, ...]] = {}
     foreign: SecretMeta | None = None
     failures: tuple[Failure, ...] = ()
     protected: str = ""
@@ -124,12 +126,13 @@ def _version(observed: SecretObserved, found: Contents) -> Iterable[Action]:
     """The version's Secret, where it is not there; one that was tampered with goes, and comes back in the next pass."""
     record = observed.record
     there = next((one for one in observed.versions if one.name == found.version), None)
+    wanted = manifest(record, found, ROLE_VERSION, owners(record, observed.pinned.get(found.version, ())))
     if there is None:
         yield Create(
             "Secret",
             record.namespace,
             found.version,
-            msgspec.json.encode(manifest(record, found, ROLE_VERSION)),
+            msgspec.json.encode(wanted),
             record.uid,
         )
         return
@@ -138,7 +141,7 @@ def _version(observed: SecretObserved, found: Contents) -> Iterable[Action]:
     if there.fingerprint != fingerprint(found.data) or there.type != record.spec.template.type:
         yield Delete("Secret", there.namespace, there.name, there.uid)
         return
-    changes = metadata_changes(there, manifest(record, found, ROLE_VERSION)["metadata"])
+    changes = metadata_changes(there, wanted["metadata"])
     if ANNOTATION_SUPERSEDED in there.annotations:
         changes.setdefault("annotations", {})[ANNOTATION_SUPERSEDED] = None
     if changes:
@@ -154,11 +157,15 @@ def collect(observed: SecretObserved, version: str, now: float) -> tuple[tuple[A
         if one.name == version or one.deleting or not _ours(observed.record, one):
             continue
         since = parse_time(one.annotations.get(ANNOTATION_SUPERSEDED))
+        holders = owners(observed.record, observed.pinned.get(one.name, ()))
+        changes: JSON = {"ownerReferences": holders} if lacks(one, holders) else {}
         if since is None:
-            actions.append(guarded(one, {"metadata": {"annotations": {ANNOTATION_SUPERSEDED: timestamp(now)}}}))
-        elif one.name in observed.pinned:
+            changes["annotations"] = {ANNOTATION_SUPERSEDED: timestamp(now)}
+        if changes:
+            actions.append(guarded(one, {"metadata": changes}))
+        if since is None or one.name in observed.pinned:
             continue
-        elif now - since >= COLLECT_SECONDS:
+        if now - since >= COLLECT_SECONDS:
             actions.append(Delete("Secret", one.namespace, one.name, one.uid))
         else:
             due = merge_requeue(due, since + COLLECT_SECONDS - now)
@@ -175,12 +182,28 @@ def _current(observed: SecretObserved, found: Contents) -> Iterable[Action]:
     return (action,) if action else ()
 
 
+def owners(record: EncryptedSecret, revisions: Iterable[PinningRevision] = ()) -> list[JSON]:
+    """Whom a Secret goes with: the EncryptedSecret, and of a version each Revision that runs with it. Garbage collection deletes
+    what has lost its last owner, so a version that runs outlives an EncryptedSecret that somebody deletes. Nobody where it is to
+    be retained.
+
+    >>> from fairlead.secrets.model import Spec
+    >>> record = EncryptedSecret("shop", "db", "u", 1, 1, False, Spec(), {})
+    >>> [one["name"] for one in owners(record, [PinningRevision("shop", "web-1", "r", 1, ("db-fhwxjrm5kp",))])]
+    ['db', 'web-1']
+    """
+    if record.spec.deletion_policy == "Retain":
+        return []
+    running = [{"apiVersion": API_VERSION, "kind": "Revision", "name": one.name, "uid": one.uid} for one in revisions]
+    return [owner_reference(KIND, record.name, record.uid), *running]
+
+
 def output(record: EncryptedSecret, found: Contents) -> Output:
     """What the Secret `name` is to be."""
-    return Output(KIND, record.uid, manifest(record, found, ROLE_CURRENT), found.data)
+    return Output(KIND, record.uid, manifest(record, found, ROLE_CURRENT, owners(record)), found.data)
 
 
-def manifest(record: EncryptedSecret, found: Contents, role: str) -> JSON:
+def manifest(record: EncryptedSecret, found: Contents, role: str, owners: list[JSON]) -> JSON:
     """The Secret of its name (role `current`), or the version's."""
     template = record.spec.template
     labels = {LABEL_SECRET: role, LABEL_ENCRYPTED_SECRET: record.label, "app.kubernetes.io/managed-by": MANAGED_BY}
@@ -196,8 +219,8 @@ def manifest(record: EncryptedSecret, found: Contents, role: str) -> JSON:
     else:
         metadata["name"] = found.version
     metadata |= {"labels": labels, "annotations": annotations}
-    if record.spec.deletion_policy == "Delete":
-        metadata["ownerReferences"] = [owner_reference(KIND, record.name, record.uid)]
+    if owners:
+        metadata["ownerReferences"] = owners
     made = body(metadata, template.type, found.data)
     return made | {"immutable": True} if role == ROLE_VERSION else made
 

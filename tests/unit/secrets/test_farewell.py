@@ -27,8 +27,10 @@ def test_trust_69_its_secrets_go_and_applied_again_it_makes_them_again() -> None
 def test_trust_69_where_a_revision_runs_with_one_it_is_a_warning_with_its_name_and_the_way_back() -> None:
     (event,) = farewell(gone(), ["web-1", *(f"mail-{number}" for number in range(9))])
     assert (event.type, event.reason) == ("Warning", "SecretsDeleted")
-    assert "the Revisions web-1, mail-0, mail-1, mail-2, mail-3, … run with some of them" in event.message
-    assert "Apply the EncryptedSecret again" in event.message
+    assert (
+        "the Revisions web-1, mail-0, mail-1, mail-2, mail-3, … run with some of them, and they stay" in event.message
+    )
+    assert "Applied again as it was, it takes them up again" in event.message
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from fairlead.secrets.fingerprints import project_secret
 from fairlead.secrets.keys import LABEL_SECRET
 from fairlead.secrets.model import KIND, EncryptedSecret, SecretMeta, project_encrypted_secret
 from fairlead.secrets.opening import Contents, substituted
+from fairlead.secrets.pins import PinningRevision, holders
 from fairlead.secrets.plan import ANNOTATION_SUPERSEDED, COLLECT_SECONDS, SecretObserved, plan, summarise
 from fairlead.secrets.sealing import seal
 from fairlead.secrets.signing import SigningKey
@@ -538,7 +539,34 @@ def test_it_is_deleted_when_it_has_been_so_for_long_enough_and_no_revision_runs_
     assert deleted(plan(observed, NOW)) == [old]
     assert plan(superseded(COLLECT_SECONDS - 30), NOW).requeue_after == 30
     assert plan(superseded(COLLECT_SECONDS - 30), NOW).actions == ()
-    assert plan(msgspec.structs.replace(observed, pinned=frozenset({old})), NOW).actions == ()
+    assert not deleted(plan(msgspec.structs.replace(observed, pinned=running(old)), NOW))
+
+
+def running(version: str) -> dict[str, tuple[PinningRevision, ...]]:
+    """One Revision runs with it."""
+    return holders([PinningRevision("shop", "web-1", "uid-web", 1, (version,))])
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["current", "superseded"])
+def test_a_version_goes_with_the_last_of_its_encrypted_secret_and_the_revisions_that_run_with_it(which: int) -> None:
+    observed = superseded(COLLECT_SECONDS)
+    version = observed.versions[which]
+    run = msgspec.structs.replace(observed, pinned=running(version.name))
+
+    owners = patches(plan(run, NOW))[version.name]["metadata"]["ownerReferences"]
+    assert [(one["kind"], one["uid"], one.get("controller")) for one in owners] == [
+        ("EncryptedSecret", "uid-db", True),
+        ("Revision", "uid-web", None),
+    ]
+    held = msgspec.structs.replace(version, owners=frozenset({"uid-db", "uid-web"}))
+    versions = (held, observed.versions[1]) if which == 0 else (observed.versions[0], held)
+    assert version.name not in patches(plan(msgspec.structs.replace(run, versions=versions), NOW))
+
+
+def test_a_version_that_is_to_be_retained_goes_with_nobody() -> None:
+    observed = settled(record(deletionPolicy="Retain"))
+    run = msgspec.structs.replace(observed, pinned=running(observed.versions[0].name))
+    assert plan(run, NOW).actions == ()
 
 
 def test_a_version_that_is_current_again_is_kept_for_good() -> None:

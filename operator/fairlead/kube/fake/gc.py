@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fairlead.core.meta import JSON
 from fairlead.kube.errors import ApiError
 from fairlead.kube.fake.cluster import FakeCluster
@@ -41,8 +43,11 @@ def _visit(cluster: FakeCluster, resource: Resource, stored: Stored) -> None:
             _drop_finalizer(cluster, resource, stored, "foregroundDeletion")
         return
     refs = meta.get("ownerReferences") or ()
-    if refs and not any(_owner(cluster, meta.get("namespace"), ref) for ref in refs):
+    alive = [ref["uid"] for ref in refs if _owner(cluster, meta.get("namespace"), ref)]
+    if refs and not alive:
         _delete(cluster, resource, stored)
+    elif len(alive) < len(refs):
+        cluster.edit(resource, meta.get("namespace"), meta["name"], _keeping(alive), GC)
 
 
 def _owner(cluster: FakeCluster, namespace: str | None, ref: JSON) -> Stored | None:
@@ -61,6 +66,15 @@ def _dependents(cluster: FakeCluster, uid: str) -> list[tuple[Resource, Stored, 
     ]
 
 
+def _keeping(uids: list[str]) -> Callable[[JSON], None]:
+    """What is left of the references to owners (upstream: attemptToDeleteItem, which drops those that are gone)."""
+
+    def keep(obj: JSON) -> None:
+        obj["metadata"]["ownerReferences"] = [ref for ref in obj["metadata"]["ownerReferences"] if ref["uid"] in uids]
+
+    return keep
+
+
 def _orphan_dependents(cluster: FakeCluster, uid: str) -> None:
     def disown(obj: JSON) -> None:
         obj["metadata"]["ownerReferences"] = [ref for ref in obj["metadata"]["ownerReferences"] if ref["uid"] != uid]
@@ -72,7 +86,14 @@ def _orphan_dependents(cluster: FakeCluster, uid: str) -> None:
 def _delete_dependents(cluster: FakeCluster, uid: str) -> bool:
     """Delete what the owner owns; True while something that blocks its deletion is still there."""
     for resource, stored, _ref in _dependents(cluster, uid):
-        if not stored.meta.get("deletionTimestamp"):
+        others = [
+            ref["uid"]
+            for ref in stored.meta["ownerReferences"]
+            if ref["uid"] != uid and _owner(cluster, stored.meta.get("namespace"), ref)
+        ]
+        if others:
+            cluster.edit(resource, stored.meta.get("namespace"), stored.meta["name"], _keeping(others), GC)
+        elif not stored.meta.get("deletionTimestamp"):
             _delete(cluster, resource, stored)
     return any(ref.get("blockOwnerDeletion") for _resource, _stored, ref in _dependents(cluster, uid))
 

@@ -16,6 +16,7 @@ from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.gates.model import (
     BACKGROUND,
+    BEFORE,
     Ask,
     Check,
     Checks,
@@ -27,6 +28,7 @@ from fairlead.gates.model import (
     Wait,
     measured_at,
     runs_of,
+    step_moment,
 )
 from fairlead.gates.runs import Judgement, collected, trial
 from fairlead.rollout.model import App, Revision, approved_gates, progress_of
@@ -142,6 +144,29 @@ def judged(app: App, gates: Mapping[str, Gate], revision: Revision) -> Iterator[
     if held is not None and progress.moment != BACKGROUND:
         moment = progress.moment
         yield from (_judged(app, name, moment, held, gates) for name in app.spec.rollout.judged_at(moment))
+    yield from _unrecorded(app, gates, revision, held or 0.0)
+
+
+def _unrecorded(app: App, gates: Mapping[str, Gate], revision: Revision, since: float) -> Iterator[Judged]:
+    """What a person has approved at another moment than this one, and no Revision says so: a release goes on at once when it
+    is approved, and an operator that ends just then has not recorded it yet."""
+    rollout, number = app.spec.rollout, revision_number(app)
+    runs, approved = runs_of(revision.status, number), approved_gates(app.asked.approve, number)
+    moments = {BEFORE, *map(step_moment, range(len(rollout.steps)))} - {progress_of(app.status).moment}
+    for moment in sorted(moments):
+        for name in rollout.judged_at(moment):
+            if name in approved and (name, moment) not in runs:
+                one = _judged(app, name, moment, since, gates)
+                if _by_hand(one.spec):
+                    yield one
+
+
+def _by_hand(spec: GateSpec) -> bool:
+    """
+    >>> _by_hand(GateSpec(checks=({"approval": {}},))), _by_hand(GateSpec(checks=({"approval": {}}, {"pods": {}})))
+    (True, False)
+    """
+    return bool(spec.checks) and all("approval" in check for check in spec.checks)
 
 
 def _judged(app: App, name: str, moment: str, since: float, gates: Mapping[str, Gate]) -> Judged:

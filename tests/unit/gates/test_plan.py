@@ -110,6 +110,27 @@ def test_an_approval_counts_for_its_release_and_gate_alone(said: str, due: int) 
     assert len(plan(observed(SIGN_OFF, moment="BeforePromotion", asked=asked), 100.0, CHECKS).errands) == due
 
 
+RECORDED = run(name="sign-off", moment="BeforePromotion", phase="Passed", taken=1)
+
+
+@pytest.mark.parametrize(
+    ("checks", "asked", "runs", "due"),
+    [
+        ([{"approval": {}}], "2/sign-off", (), ["sign-off"]),
+        ([{"approval": {}}], "2/sign-off", (RECORDED,), []),
+        ([{"approval": {}}], "", (), []),
+        ([{"approval": {}}, *PODS], "2/sign-off", (), []),
+    ],
+)
+def test_an_approval_that_nobody_recorded_before_the_release_went_on_is_recorded_then(
+    checks: list[JSON], asked: str, runs: tuple[JSON, ...], due: list[str]
+) -> None:
+    """A release goes on at once when it is approved; an operator may end in between."""
+    made = plan(observed(SIGN_OFF | {"checks": checks}, runs=runs, asked=Asked(approve=asked)), 100.0, CHECKS)
+
+    assert [errand.task.name for errand in made.errands] == due
+
+
 def test_a_closed_window_is_looked_at_again_when_it_opens() -> None:
     night = {"name": "night", "when": "BeforePromotion", "checks": [{"window": {"start": "02:00", "end": "04:00"}}]}
     made = plan(observed(night, moment="BeforePromotion"), 3600.0, CHECKS)

@@ -15,7 +15,7 @@ from fairlead.gates.testing import make_checks, make_judged_app
 from fairlead.rollout.model import Asked, Step
 from fairlead.rollout.testing import make_revision
 
-PODS = [{"pods": {}}]
+PODS: list[JSON] = [{"pods": {}}]
 BACKGROUND: JSON = {"name": "errors", "when": "Background", "checks": PODS, "intervalSeconds": 10, "delaySeconds": 20}
 SIGN_OFF: JSON = {"name": "sign-off", "when": "BeforePromotion", "checks": [{"approval": {}}, *PODS]}
 CHECKS = make_checks()

@@ -16,6 +16,8 @@ import celpy.celtypes as cel
 from celpy.adapter import json_to_cel
 from celpy.evaluation import CELEvalError
 
+from fairlead.core.quantity import exact
+
 
 class Undefined(Exception):
     """The rule cannot be told of this value: a field that is not there, a type that does not fit (CEL's error value)."""
@@ -27,11 +29,9 @@ class _Quantity(cel.DoubleType):
     exact: Decimal
 
     def __new__(cls, text: str) -> _Quantity:
-        from kubernetes.utils.quantity import parse_quantity  # half a second, for rules about resources only
-
-        exact: Decimal = parse_quantity(str(text))  # type: ignore[no-untyped-call]
-        made = cast(_Quantity, super().__new__(cls, float(exact)))
-        made.exact = exact
+        amount = exact(str(text))
+        made = cast(_Quantity, super().__new__(cls, float(amount)))
+        made.exact = amount
         return made
 
 

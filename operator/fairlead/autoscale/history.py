@@ -1,0 +1,200 @@
+"""What an autoscaler remembers between decisions: kept in status.autoscale, bounded, and enough for a new leader. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import msgspec
+
+from fairlead.autoscale.model import Autoscale
+from fairlead.core.conditions import parse_time, timestamp
+from fairlead.core.meta import JSON
+
+KEPT = 30  # of what each window can still ask for, and of scale events: a status has its size
+SYNC = 15  # seconds: upstream's limit on growth is per decision, and it decides every 15 s
+
+
+class Recommendation(msgspec.Struct, frozen=True):
+    """What the metrics came to at a time, before windows and rates."""
+
+    at: float
+    replicas: int
+
+
+class ScaleEvent(msgspec.Struct, frozen=True):
+    """A change of the size that the autoscaler made: so many more, or fewer where negative."""
+
+    at: float
+    change: int
+
+
+class State(msgspec.Struct, frozen=True):
+    """status.autoscale, as far as decisions need it. replicas: the size decided last, None before the first decision.
+    to_zero: it was we who took the App to zero. failing: since when each metric has been failing, by its title."""
+
+    replicas: int | None = None
+    to_zero: bool = False
+    recommendations: tuple[Recommendation, ...] = ()
+    events: tuple[ScaleEvent, ...] = ()
+    failing: dict[str, float] = {}
+
+
+def remembered(
+    history: Sequence[Recommendation], latest: Recommendation, up: float, down: float
+) -> tuple[Recommendation, ...]:
+    """The history with one more, without what no window of these many seconds can ask for any more.
+
+    The way down asks for the highest of its window, the way up for the lowest. So of those that could be the highest, a later
+    one that is as high makes an earlier one useless, and the same for the lowest: what is left falls, or rises, towards now.
+
+    >>> told = remembered([Recommendation(0, 9), Recommendation(15, 4), Recommendation(30, 6)], Recommendation(45, 5), 0, 300)
+    >>> [(one.at, one.replicas) for one in told]
+    [(0, 9), (30, 6), (45, 5)]
+    """
+    now = latest.at
+    past = [one for one in history if one.at <= now]
+    highest = _ladder([one for one in past if one.at >= now - down], lambda later, earlier: later >= earlier)
+    lowest = _ladder([one for one in past if up and one.at >= now - up], lambda later, earlier: later <= earlier)
+    kept = {*highest, *lowest, latest}
+    return tuple(sorted(kept, key=lambda one: (one.at, one.replicas)))
+
+
+def _ladder(history: Sequence[Recommendation], covers: Callable[[int, int], bool]) -> list[Recommendation]:
+    """Those that no later one covers, the latest last. Beyond KEPT, two neighbours become one that has the earlier one's
+    number and the later one's time: what it holds back, it holds back longer, and never shorter."""
+    left: list[Recommendation] = []
+    for one in sorted(history, key=lambda one: one.at):
+        while left and covers(one.replicas, left[-1].replicas):
+            left.pop()
+        left.append(one)
+    while len(left) > KEPT:
+        narrowest = min(range(len(left) - 1), key=lambda i: (abs(left[i].replicas - left[i + 1].replicas), i))
+        left[narrowest : narrowest + 2] = [Recommendation(left[narrowest + 1].at, left[narrowest].replicas)]
+    return left
+
+
+def recorded(events: Sequence[ScaleEvent], latest: ScaleEvent, longest: float) -> tuple[ScaleEvent, ...]:
+    """The scale events with one more, without those older than the longest period of a policy.
+
+    Beyond KEPT, the two neighbours of one direction that are nearest in time become one at the later time: it counts against
+    a policy longer, and never shorter.
+
+    >>> recorded([ScaleEvent(0, 4), ScaleEvent(50, 2)], ScaleEvent(70, -1), 60)
+    (ScaleEvent(at=50, change=2), ScaleEvent(at=70, change=-1))
+    """
+    left = [one for one in events if latest.at - longest < one.at <= latest.at] + [latest]
+    while len(left) > KEPT:
+        alike = [i for i, (one, other) in enumerate(pairwise(left)) if (one.change > 0) == (other.change > 0)]
+        nearest = min(alike or range(len(left) - 1), key=lambda i: (left[i + 1].at - left[i].at, i))
+        left[nearest : nearest + 2] = [
+            ScaleEvent(left[nearest + 1].at, left[nearest].change + left[nearest + 1].change)
+        ]
+    return tuple(left)
+
+
+def longest_period(spec: Autoscale) -> float:
+    """The longest period of any policy, and at least upstream's between two decisions.
+
+    >>> longest_period(Autoscale(max=3))
+    15.0
+    """
+    rules = (spec.behavior.up, spec.behavior.down) if spec.behavior else ()
+    return float(max([SYNC, *(policy.period_seconds for one in rules for policy in one.policies or ())]))
+
+
+def steady(state: State, now: float) -> State:
+    """Where the last recommendation was the size itself, it is taken to have held until now.
+
+    A recommendation that says what the last one said is no news and is not written for its own sake. So an operator that
+    begins must not take its silence for age: it would scale down sooner than the one before it (upstream forgets
+    everything when it starts, and begins with the size as a recommendation of now).
+
+    >>> steady(State(6, recommendations=(Recommendation(0, 6),)), 500).recommendations
+    (Recommendation(at=500, replicas=6),)
+    >>> steady(State(6, recommendations=(Recommendation(0, 6), Recommendation(15, 4))), 500).recommendations[0].at
+    0
+    """
+    if not state.recommendations or state.recommendations[-1].replicas != state.replicas:
+        return state
+    *before, last = state.recommendations
+    return msgspec.structs.replace(state, recommendations=(*before, Recommendation(max(last.at, now), last.replicas)))
+
+
+def not_ahead(state: State, now: float) -> State:
+    """Nothing of it is later than now: after a clock that was ahead, what it wrote would stand until that hour comes.
+
+    >>> not_ahead(State(3, events=(ScaleEvent(5000, 2),)), 60).events
+    (ScaleEvent(at=60, change=2),)
+    """
+    return msgspec.structs.replace(
+        state,
+        recommendations=tuple(Recommendation(min(one.at, now), one.replicas) for one in state.recommendations),
+        events=tuple(ScaleEvent(min(one.at, now), one.change) for one in state.events),
+        failing={title: min(since, now) for title, since in state.failing.items()},
+    )
+
+
+# ---------------------------------------------------------------- as it stands in the status
+
+
+def as_json(state: State) -> JSON:
+    """What `state_of` reads back. Times are whole seconds, as decisions' are.
+
+    >>> as_json(State(3, events=(ScaleEvent(60, 2),)))
+    {'replicas': 3, 'scaleEvents': [{'time': '1970-01-01T00:01:00Z', 'change': 2}]}
+    """
+    said: JSON = {} if state.replicas is None else {"replicas": state.replicas}
+    if state.to_zero:
+        said["scaledToZero"] = True
+    if state.recommendations:
+        said["recommendations"] = [
+            {"time": timestamp(one.at), "replicas": one.replicas} for one in state.recommendations
+        ]
+    if state.events:
+        said["scaleEvents"] = [{"time": timestamp(one.at), "change": one.change} for one in state.events]
+    if state.failing:
+        said["failing"] = [
+            {"metric": title, "since": timestamp(since)} for title, since in sorted(state.failing.items())
+        ]
+    return said
+
+
+class _Past(msgspec.Struct):
+    time: str
+    replicas: int = 0
+    change: int = 0
+
+
+class _Failing(msgspec.Struct):
+    metric: str
+    since: str
+
+
+class _Stored(msgspec.Struct, rename="camel"):
+    replicas: int | None = None
+    scaled_to_zero: bool = False
+    recommendations: tuple[_Past, ...] = ()
+    scale_events: tuple[_Past, ...] = ()
+    failing: tuple[_Failing, ...] = ()
+
+
+def state_of(status: JSON) -> State:
+    """status.autoscale as last written; an empty one where it is missing or damaged.
+
+    >>> state_of({"autoscale": {"replicas": 3, "recommendations": [{"time": "1970-01-01T00:01:00Z", "replicas": 4}]}})
+    State(replicas=3, to_zero=False, recommendations=(Recommendation(at=60.0, replicas=4),), events=(), failing={})
+    >>> state_of({"autoscale": {"replicas": "many"}})
+    State(replicas=None, to_zero=False, recommendations=(), events=(), failing={})
+    """
+    try:
+        stored = msgspec.convert(status.get("autoscale") or {}, _Stored)
+    except msgspec.ValidationError:
+        return State()
+    return State(
+        stored.replicas,
+        stored.scaled_to_zero,
+        tuple(Recommendation(parse_time(one.time) or 0.0, one.replicas) for one in stored.recommendations),
+        tuple(ScaleEvent(parse_time(one.time) or 0.0, one.change) for one in stored.scale_events),
+        {one.metric: parse_time(one.since) or 0.0 for one in stored.failing},
+    )

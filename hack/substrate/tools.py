@@ -4,6 +4,7 @@ A program lands in tools/NAME/VERSION/ of the cache and, if people run it, a lin
 and a changed version is seen without asking the program.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -41,13 +42,25 @@ class Tool:
     standins: tuple[tuple[str, str], ...] = ()
     """Packages that are left out, each with what stands in for it, in the folder of the tool's name among our files. It is
     then built by its module's own go.mod."""
+    source: str = ""
+    """A folder of this repository that holds the program, where it is ours: it is built against the module alone."""
     inside: bool = False
     """Runs inside of a node only, and gets no link: the host's Docker looks for programs of these names on PATH, and one of
     another version than its own starts no container."""
 
     @property
     def folder(self) -> Path:
-        return paths.cache() / "tools" / self.name / self.version
+        return paths.cache() / "tools" / self.name / (self.version + (f"-{self._digest}" if self.source else ""))
+
+    @property
+    def sources(self) -> list[Path]:
+        """The files of a program of ours."""
+        return sorted((paths.REPOSITORY / self.source).glob("*.go")) if self.source else []
+
+    @property
+    def _digest(self) -> str:
+        """So that a program whose source has changed is another one."""
+        return hashlib.sha256(b"".join(file.read_bytes() for file in self.sources)).hexdigest()[:12]
 
     @property
     def program(self) -> Path:
@@ -140,6 +153,14 @@ _ROWS = (
         ),
     ),
     Tool("kubeseal", "github.com/bitnami-labs/sealed-secrets/cmd/kubeseal", versions.KUBESEAL),
+    Tool(
+        "upstream-hpa",
+        "",
+        versions.KUBERNETES,
+        module="k8s.io/kubernetes",
+        staging=versions.KUBERNETES,
+        source="tests/parity/upstream_hpa",
+    ),
     Tool("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", versions.METRICS_SERVER),
 )
 TOOLS = {tool.name: tool for tool in _ROWS}
@@ -188,7 +209,7 @@ def build(tool: Tool) -> None:
     ldflags = " ".join(["-s -w", *static, *_settings(tool)])
     run_logged(
         paths.cache() / "logs" / f"build-{tool.name}.log",
-        go(), "build", "-trimpath", "-tags", tool.tags, "-ldflags", ldflags, "-o", half, tool.package,
+        go(), "build", "-trimpath", "-tags", tool.tags, "-ldflags", ldflags, "-o", half, *(tool.sources or [tool.package]),
         env=go_environment(CGO_ENABLED="1" if tool.cgo else "0"), cwd=module,
     )  # fmt: skip
     half.rename(tool.program)
@@ -211,7 +232,9 @@ def _module(tool: Tool) -> Path:
     if tool.staging:
         lines += [f"require {tool.module} {tool.version}", "", *_staging_replaces(tool.staging)]
         packages = [
-            other.package for other in TOOLS.values() if other.staging == tool.staging and other.module == tool.module
+            other.package
+            for other in TOOLS.values()
+            if other.staging == tool.staging and other.module == tool.module and not other.source
         ]
     (folder / "go.mod").write_text("\n".join(lines) + "\n")
     log = paths.cache() / "logs" / f"module-{group}.log"

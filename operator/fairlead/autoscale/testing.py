@@ -52,7 +52,7 @@ def at_percent(pods: Sequence[Load], percent: float, at: float = 1000.0) -> Read
 def seen(size: int, percent: float, **fields: Any) -> Seen:
     """An App of so many pods, all ready, that request 1 core each and use so much of it."""
     pods = fleet(size, cpu=1000)
-    said = {
+    said: dict[str, Any] = {
         "size": size,
         "active": size,
         "asked": size,

@@ -21,7 +21,7 @@ def exact(text: str | int | float) -> Decimal:
         raise ValueError(f"{text!r} is no amount; write it as 500m, 1.5, 2k or 512Mi")
     number, exponent, suffix = said.groups()
     if suffix in _BINARY:
-        return Decimal(number) * 2 ** _BINARY[suffix]
+        return Decimal(number) * Decimal(2 ** _BINARY[suffix])
     return Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[suffix])
 
 

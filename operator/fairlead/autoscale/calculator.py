@@ -57,8 +57,8 @@ class Usage(NamedTuple):
 
 
 class Situation(NamedTuple):
-    """What all metrics of a decision share. current: the size; active: the App's active pods; most: how many ready pods a
-    ratio to a `value` multiplies at most."""
+    """What all metrics of a decision share. current: the size; active: the App's active pods; most: of how many pods a load
+    is at most taken to be, while a release has more than the size."""
 
     current: int
     active: int
@@ -67,6 +67,15 @@ class Situation(NamedTuple):
     timing: Timing
     now: float
     most: int = INT32_MAX
+
+    def carried(self, ratio: float, pods: int) -> tuple[float, int]:
+        """A ratio that is an average over so many pods, as if no more than `most` carried the load.
+
+        In the middle of a release eight pods have what four will have when it is over: at the target they have twice of it.
+        >>> Situation(4, 8, (), Tolerance(), Timing(), 0, most=4).carried(1.0, 8)
+        (2.0, 4)
+        """
+        return (ratio, pods) if pods <= self.most else (ratio * pods / self.most, self.most)
 
 
 def propose(metric: Metric, reading: Reading, situation: Situation) -> Proposal:
@@ -205,17 +214,18 @@ def _from_samples(
         raise Unmeasured("no ready pod has a sample")
     usage = measure(values)
     over = _told(groups)
-    filled = bool(groups.unready) and usage.ratio > 1.0
+    first, pods = situation.carried(usage.ratio, groups.counted)
+    filled = bool(groups.unready) and first > 1.0
     if not filled and not groups.missing:
-        return (current if tolerance.within(usage.ratio) else _ceil(usage.ratio * groups.counted)), usage, over
-    if usage.ratio < 1.0:
+        return (current if tolerance.within(first) else _ceil(first * pods)), usage, over
+    if first < 1.0:
         values |= {name: assumed[name] for name in groups.missing}
-    elif usage.ratio > 1.0:
+    elif first > 1.0:
         values |= dict.fromkeys(groups.missing | (groups.unready if filled else frozenset()), 0)
-    ratio = measure(values).ratio
-    if tolerance.within(ratio) or (ratio - 1.0) * (usage.ratio - 1.0) < 0:
+    ratio, pods = situation.carried(measure(values).ratio, len(values))
+    if tolerance.within(ratio) or (ratio - 1.0) * (first - 1.0) < 0:
         return current, usage, over
-    replicas = _ceil(ratio * len(values))
+    replicas = _ceil(ratio * pods)
     against = (ratio < 1.0 and replicas > current) or (ratio > 1.0 and replicas < current)
     return (current if against else replicas), usage, over
 

@@ -53,11 +53,10 @@ def remembered(
     [(0, 9), (30, 6), (45, 5)]
     """
     now = latest.at
-    past = [one for one in history if one.at <= now]
+    past = [*(one for one in history if one.at <= now), latest]
     highest = _ladder([one for one in past if one.at >= now - down], lambda later, earlier: later >= earlier)
     lowest = _ladder([one for one in past if up and one.at >= now - up], lambda later, earlier: later <= earlier)
-    kept = {*highest, *lowest, latest}
-    return tuple(sorted(kept, key=lambda one: (one.at, one.replicas)))
+    return tuple(sorted({*highest, *lowest, latest}, key=lambda one: (one.at, one.replicas)))
 
 
 def _ladder(history: Sequence[Recommendation], covers: Callable[[int, int], bool]) -> list[Recommendation]:

@@ -16,6 +16,7 @@ from fairlead.autoscale import history
 from fairlead.autoscale.behavior import Normalized, clock, normalize
 from fairlead.autoscale.calculator import Situation, propose, tolerance
 from fairlead.autoscale.history import Recommendation, ScaleEvent, State
+from fairlead.autoscale.holds import hold
 from fairlead.autoscale.model import INT32_MAX, TOLERANCE, Autoscale, Bounds, HandScaled, Metric, Proposal, Seen, Timing
 from fairlead.autoscale.windows import bounds
 from fairlead.core.conditions import Condition, timestamp
@@ -79,23 +80,10 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     return metrics
 
 
-def hold(spec: Autoscale, scaled: HandScaled | None, now: float) -> float | None:
-    """Until when a size set through the scale subresource stands; None where none does. What an apply or an edit writes into
-    spec.replicas is no hold: manifests carry a number there that nobody means.
-
-    >>> kubectl = HandScaled("kubectl", 1000, 8)
-    >>> hold(Autoscale(max=9, hold_seconds=600), kubectl, 1500), hold(Autoscale(max=9, hold_seconds=600), kubectl, 1600)
-    (1600, None)
-    """
-    if scaled is None or now >= scaled.at + spec.hold_seconds:
-        return None
-    return scaled.at + spec.hold_seconds
-
-
 def _current(before: State, seen: Seen, spec: Autoscale, now: float) -> int:
     """The size to start from: what a person says, else what was decided last; where that is nothing, what the App has. Zero
     that is not of our making (a stop that is over) is no size to start from."""
-    if hold(spec, seen.hand_scaled, now) and seen.hand_scaled:
+    if seen.hand_scaled and hold(spec, seen.hand_scaled, now):
         return seen.hand_scaled.replicas
     if before.replicas or (before.replicas == 0 and before.to_zero):
         return before.replicas

@@ -209,7 +209,7 @@ def build(tool: Tool) -> None:
     ldflags = " ".join(["-s -w", *static, *_settings(tool)])
     run_logged(
         paths.cache() / "logs" / f"build-{tool.name}.log",
-        go(), "build", "-trimpath", "-tags", tool.tags, "-ldflags", ldflags, "-o", half, *(tool.sources or [tool.package]),
+        go(), "build", "-trimpath", "-tags", tool.tags, "-ldflags", ldflags, "-o", half, *(map(str, tool.sources) if tool.source else [tool.package]),
         env=go_environment(CGO_ENABLED="1" if tool.cgo else "0"), cwd=module,
     )  # fmt: skip
     half.rename(tool.program)

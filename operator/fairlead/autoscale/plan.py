@@ -280,7 +280,7 @@ def _words(
 
 
 def _kept(replicas: int, current: int) -> str:
-    return f"stays at {replicas}" if replicas == current else f"goes to {replicas} only"
+    return f"stays at {replicas}" if replicas == current else f"comes to {replicas}"
 
 
 def _said(proposal: Proposal) -> str:

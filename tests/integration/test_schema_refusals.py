@@ -1,7 +1,7 @@
 """Bad inputs and what the API server says to them: the field by name, and the way out.
 
-The numbers are those of the project's list of bad inputs. Of number 3 (replicas 0 under an autoscaler's minimum) there is
-nothing to test before there is spec.autoscale; 9 (a reordered list) is answered by the revision's hash, not by the schema.
+The numbers are those of the project's list of bad inputs. Number 3 (replicas 0 under an autoscaler's minimum) is in
+test_schema_autoscale.py; 9 (a reordered list) is answered by the revision's hash, not by the schema.
 """
 
 import json
@@ -133,14 +133,6 @@ def test_trust_1_a_client_that_is_not_strict_is_warned_and_the_field_is_dropped(
 )
 def test_trust_2_a_wrong_type_or_a_number_out_of_range_is_refused(api: Lab, body: JSON, field: str) -> None:
     assert field in refusal(api, body)
-
-
-# ---------------------------------------------------------------- 3: no replicas, and an autoscaler that wants some
-
-
-def test_trust_3_an_autoscaler_cannot_be_asked_for_yet_and_is_not_taken_in_silence(api: Lab) -> None:
-    body = app("shop", replicas=0, autoscale={"min": 1, "max": 3})
-    assert 'unknown field "spec.autoscale"' in refusal(api, body)
 
 
 # ---------------------------------------------------------------- 4: empty and duplicate lists

@@ -112,14 +112,9 @@ def _spec(chance: random.Random) -> Autoscale:
 
 
 def _metrics(chance: random.Random) -> list[Metric]:
-    percent: int
-    per_pod: Amount
-    whole: Amount
-    percent, per_pod, whole = (
-        chance.choice([10, 50, 60, 80, 150]),
-        chance.choice([1, "2500m", 10]),
-        chance.choice([7, 40, "100"]),
-    )
+    amounts: list[list[Amount]] = [[1, "2500m", 10], [7, 40, "100"]]
+    per_pod, whole = (chance.choice(some) for some in amounts)
+    percent = chance.choice([10, 50, 60, 80, 150])
     described = DescribedObject("Ingress", "main")
     return [
         Metric(resource=ResourceMetric("cpu", percent)),

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from fairlead.autoscale.model import Autoscale
 from fairlead.config.model import Entry, Pin, digest_with
 from fairlead.core.actions import Failure
 from fairlead.core.conditions import parse_time
@@ -120,6 +121,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel"):
     placement: Placement = Placement()
     config: tuple[Entry, ...] = ()
     health: Health = Health()
+    autoscale: Autoscale | None = None
     after: tuple[str, ...] = ()
 
 

@@ -46,6 +46,7 @@ def test_every_packaged_rule_can_be_evaluated_offline(rule: str) -> None:
         {"metadata": {"name": "a"}, "spec": {}},
         {"template": {"spec": {"containers": [{}]}}},
         {"query": "up"},
+        {"min": 1, "max": 3, "metrics": []},
     ]
     values += [{"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}, {"containers": [{"name": "a"}]}, {"query": "up"}]
     told = 0

@@ -7,14 +7,13 @@ metrics ──calculator──▶ proposals ──the highest──▶ recommend
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from fairlead.autoscale import history
-from fairlead.autoscale.behavior import Normalized, clock, normalize
-from fairlead.autoscale.calculator import Situation, propose, tolerance
+from fairlead.autoscale import history, words
+from fairlead.autoscale.behavior import LEGACY_WINDOW, Normalized, normalize
+from fairlead.autoscale.calculator import Situation, Tolerance, propose, tolerance
 from fairlead.autoscale.history import Recommendation, ScaleEvent, State
 from fairlead.autoscale.holds import hold
 from fairlead.autoscale.model import INT32_MAX, TOLERANCE, Autoscale, Bounds, HandScaled, Metric, Proposal, Seen, Timing
@@ -69,12 +68,12 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     before = history.steady(history.not_ahead(before, now), now)
     limits = bounds(spec, seen.available, now)
     if seen.asked == 0:
-        return _stopped(before, limits)
+        return _stopped(limits)
     current = _current(before, seen, spec, now)
     before = _begun(before, current, now)
     proposals, failing = _proposals(spec, before, seen, current, now, timing)
     before = msgspec.structs.replace(before, replicas=current, failing=failing)
-    metrics = _told(spec, before, seen, current, limits, proposals, now)
+    metrics = _by_metrics(_Case(spec, before, current, seen.refused, limits, proposals, now))
     if seen.hand_scaled and (until := hold(spec, seen.hand_scaled, now)):
         return _held(until, seen.hand_scaled, metrics, before)
     return metrics
@@ -106,13 +105,11 @@ def _proposals(
 ) -> tuple[tuple[Proposal, ...], dict[str, float]]:
     """One for each metric, and since when those that fail have been failing. Pods without traffic are left out, or an idle
     canary would dilute the average of those that carry the load."""
-    rules = (spec.behavior.down, spec.behavior.up) if spec.behavior else ()
-    down, up = (one.tolerance for one in rules) if rules else (TOLERANCE, TOLERANCE)
     situation = Situation(
         current,
         seen.active,
         tuple(pod for pod in seen.pods if not pod.idle),
-        tolerance(TOLERANCE if down is None else down, TOLERANCE if up is None else up),
+        _tolerance(spec),
         timing,
         now,
         current if seen.releasing else INT32_MAX,
@@ -121,6 +118,11 @@ def _proposals(
     failing = {one.metric: before.failing.get(one.metric, now) for one in measured if one.error}
     stood_in = [_stood_in(metric, one, failing, now) for metric, one in zip(spec.metrics, measured, strict=True)]
     return tuple(stood_in), failing
+
+
+def _tolerance(spec: Autoscale) -> Tolerance:
+    down, up = (spec.behavior.down.tolerance, spec.behavior.up.tolerance) if spec.behavior else (None, None)
+    return tolerance(TOLERANCE if down is None else down, TOLERANCE if up is None else up)
 
 
 def _stood_in(metric: Metric, proposal: Proposal, failing: dict[str, float], now: float) -> Proposal:
@@ -132,171 +134,117 @@ def _stood_in(metric: Metric, proposal: Proposal, failing: dict[str, float], now
     return Proposal(proposal.metric, metric.fallback.replicas, usage, "its fallback")
 
 
-def _told(
-    spec: Autoscale,
-    before: State,
-    seen: Seen,
-    current: int,
-    limits: Bounds,
-    proposals: Sequence[Proposal],
-    now: float,
-) -> Decision:
-    """What follows from the metrics, as if nobody held the size."""
-    asleep = current == 0
-    if not asleep and not limits.min <= current <= limits.max:
-        return _out_of_bounds(spec, before, current, limits, proposals, now)
-    known = [one for one in proposals if not one.error]
-    if asleep and limits.min and not known:
-        return _out_of_bounds(spec, before, current, limits, proposals, now)
-    recommended = max((one.replicas for one in known), default=0)
-    if not known or (len(known) < len(proposals) and recommended < current):
-        return _unknown(before, current, limits, proposals, recommended if known else None, now)
-    recommended = max(recommended, 0)
-    normalized = normalize(current, recommended, limits, spec.behavior, before, now)
-    size = max(normalized.replicas, limits.min) if asleep else normalized.replicas
-    refused = seen.refused if size > current else ""
+class _Case(NamedTuple):
+    """What is known once everything is measured. `before` has the size that is decided from, `current`."""
+
+    spec: Autoscale
+    before: State
+    current: int
+    refused: str
+    limits: Bounds
+    proposals: tuple[Proposal, ...]
+    now: float
+
+
+def _by_metrics(case: _Case) -> Decision:
+    """What follows from the metrics, as if nobody held the size. Upstream's order: bounds, what is not known, behaviour."""
+    known = [one.replicas for one in case.proposals if not one.error]
+    recommended = max(0, *known) if known else None
+    if _beyond(case, recommended):
+        return _out_of_bounds(case)
+    if recommended is None or (len(known) < len(case.proposals) and recommended < case.current):
+        return _unknown(case, recommended)
+    return _as_recommended(case, recommended)
+
+
+def _beyond(case: _Case, recommended: int | None) -> bool:
+    """The size is outside of its bounds. At zero that is for the metrics to say; but a min that has been raised must not wait
+    for a source that is down (upstream does)."""
+    if case.current == 0:
+        return recommended is None and case.limits.min > 0
+    return not case.limits.min <= case.current <= case.limits.max
+
+
+def _as_recommended(case: _Case, recommended: int) -> Decision:
+    current, limits = case.current, case.limits
+    normalized = normalize(current, recommended, limits, case.spec.behavior, case.before, case.now)
+    size = max(normalized.replicas, limits.min) if current == 0 else normalized.replicas
+    refused = case.refused if size > current else ""
     size = current if refused else size
+    latest = Recommendation(case.now, recommended)
     state = msgspec.structs.replace(
-        _followed(spec, before, current, size, now),
-        recommendations=history.remembered(before.recommendations, Recommendation(now, recommended), *_windows(spec)),
+        _resized(case, size),
+        recommendations=history.remembered(case.before.recommendations, latest, *_windows(case.spec)),
     )
-    message = _words(proposals, recommended, normalized, current, size, refused, limits)
-    followed = size == recommended
-    until = [normalized.stabilized, normalized.limited]
+    ends = [held.until for held in (normalized.stabilized, normalized.limited) if held]
     return Decision(
         size,
-        "Followed" if followed else "Limited",
-        message,
+        "Followed" if size == recommended else "Limited",
+        words.followed(case.proposals, normalized, current, size, refused, limits),
         state,
-        tuple(proposals),
+        case.proposals,
         recommended,
         normalized,
         limits,
-        min([at.until for at in until if at and at.until is not None] + _next(limits), default=None),
+        min((at for at in (*ends, limits.until) if at is not None), default=None),
     )
 
 
 def _windows(spec: Autoscale) -> tuple[float, float]:
     """Seconds of the stabilization windows, up and down."""
     if spec.behavior is None:
-        return 0.0, 300.0
+        return 0.0, LEGACY_WINDOW
     up, down = spec.behavior.up.stabilization_window_seconds, spec.behavior.down.stabilization_window_seconds
     return float(up or 0), float(down or 0)
 
 
-def _followed(spec: Autoscale, before: State, current: int, size: int, now: float) -> State:
+def _resized(case: _Case, size: int) -> State:
     """The state with the new size, and its change among the scale events."""
-    if size == current:
-        return before
-    events = history.recorded(before.events, ScaleEvent(now, size - current), history.longest_period(spec))
-    return msgspec.structs.replace(before, replicas=size, to_zero=size == 0, events=events)
+    if size == case.current:
+        return case.before
+    change = ScaleEvent(case.now, size - case.current)
+    events = history.recorded(case.before.events, change, history.longest_period(case.spec))
+    return msgspec.structs.replace(case.before, replicas=size, to_zero=size == 0, events=events)
 
 
-# ---------------------------------------------------------------- cases
+# ---------------------------------------------------------------- where the metrics do not decide
 
 
-def _stopped(before: State, limits: Bounds) -> Decision:
+def _stopped(limits: Bounds) -> Decision:
     """Nothing is measured and nothing is remembered: what comes after a stop begins anew (upstream: ScalingDisabled)."""
-    message = "spec.replicas is 0, which stops the App and its autoscaling; give another number, or take the field away"
-    return Decision(0, "Stopped", message, State(0), bounds=limits, until=limits.until)
+    return Decision(0, "Stopped", words.STOPPED, State(0), bounds=limits, until=limits.until)
 
 
 def _held(until: float, scaled: HandScaled, metrics: Decision, before: State) -> Decision:
     """A person's size, with what would be: the metrics go on being watched, so that the end of the hold is no surprise. Only
     changes of our own are scale events."""
     state = msgspec.structs.replace(metrics.state, replicas=scaled.replicas, to_zero=False, events=before.events)
-    message = (
-        f"held at {scaled.replicas} by {scaled.by}, which scaled the App at {timestamp(scaled.at)}, until {timestamp(until)}; "
-        f"set spec.autoscale.holdSeconds to 0 to end it now; else it would be {metrics.replicas}: {metrics.message}"
-    )
+    message = words.held(scaled, until, metrics.replicas, metrics.message)
     return msgspec.structs.replace(
         metrics, replicas=scaled.replicas, reason="Held", message=message, state=state, until=until
     )
 
 
-def _out_of_bounds(
-    spec: Autoscale, before: State, current: int, limits: Bounds, proposals: Sequence[Proposal], now: float
-) -> Decision:
-    """To the nearest bound at once; the metrics are asked again from there (upstream: reconcileAutoscaler). So also from
-    zero where no metric can be told: a min that has been raised must not wait for a source that is down."""
-    size, by = (limits.max, limits.max_by) if current > limits.max else (limits.min, limits.min_by)
-    message = f"{by} is {size}, and the App had {current}{_problems(limits)}"
-    state = _followed(spec, before, current, size, now)
-    return Decision(size, "OutOfBounds", message, state, tuple(proposals), bounds=limits, until=limits.until)
-
-
-def _unknown(
-    before: State, current: int, limits: Bounds, proposals: Sequence[Proposal], recommended: int | None, now: float
-) -> Decision:
-    """Without a metric that can be told nothing happens, and while one cannot, no scale down: it might want more."""
-    failed = "; ".join(
-        f"{one.metric}: {one.error} (since {timestamp(before.failing.get(one.metric, now))})"
-        for one in proposals
-        if one.error
-    )
-    rest = (
-        ""
-        if recommended is None
-        else f"; the others come to {recommended}, and less than now is not believed of a part"
-    )
+def _out_of_bounds(case: _Case) -> Decision:
+    """To the nearest bound at once; the metrics are asked again from there (upstream: reconcileAutoscaler)."""
+    limits = case.limits
+    size, by = (limits.max, limits.max_by) if case.current > limits.max else (limits.min, limits.min_by)
+    message = words.out_of_bounds(case.current, size, by, limits)
     return Decision(
-        current,
-        "MetricsUnavailable",
-        f"stays at {current}, since metrics cannot be told: {failed}{rest}{_problems(limits)}",
-        before,
-        tuple(proposals),
-        recommended,
-        bounds=limits,
-        until=limits.until,
+        size, "OutOfBounds", message, _resized(case, size), case.proposals, bounds=limits, until=limits.until
     )
 
 
-# ---------------------------------------------------------------- words
-
-
-def _words(
-    proposals: Sequence[Proposal],
-    recommended: int,
-    normalized: Normalized,
-    current: int,
-    size: int,
-    refused: str,
-    limits: Bounds,
-) -> str:
-    """The metric that decides first, then what was made of it, then the others."""
-    first, *others = sorted(proposals, key=lambda one: (bool(one.error), -one.replicas))
-    said = _said(first)
-    if normalized.stabilized:
-        held = normalized.stabilized
-        said += f", {_kept(held.replicas, current)}{_until(held.until)}: {held.text}"
-    if normalized.limited:
-        limit = normalized.limited
-        said += f", limited to {limit.replicas} by {limit.text}{_until(limit.until)}"
-    if refused:
-        said += f", stays at {size} while more pods are refused: {refused}"
-    elif size > normalized.replicas:
-        said += f", raised to {size} by {limits.min_by}"
-    return "; ".join([said, *map(_said, others)]) + _problems(limits)
-
-
-def _kept(replicas: int, current: int) -> str:
-    return f"stays at {replicas}" if replicas == current else f"comes to {replicas}"
-
-
-def _said(proposal: Proposal) -> str:
-    if proposal.error:
-        return f"{proposal.metric} cannot be told: {proposal.error}"
-    over = f" over {proposal.over}" if proposal.over else ""
-    return f"{proposal.metric} {proposal.usage} of {proposal.target}{over} → {proposal.replicas}"
-
-
-def _until(at: float | None) -> str:
-    return "" if at is None else f" until {clock(at)}"
-
-
-def _problems(limits: Bounds) -> str:
-    return "".join(f"; {problem}" for problem in limits.problems)
-
-
-def _next(limits: Bounds) -> list[float]:
-    return [] if limits.until is None else [limits.until]
+def _unknown(case: _Case, recommended: int | None) -> Decision:
+    """Without a metric that can be told nothing happens, and while one cannot, no scale down: it might want more."""
+    message = words.unknown(case.proposals, case.before.failing, case.current, recommended, case.limits)
+    return Decision(
+        case.current,
+        "MetricsUnavailable",
+        message,
+        case.before,
+        case.proposals,
+        recommended,
+        bounds=case.limits,
+        until=case.limits.until,
+    )

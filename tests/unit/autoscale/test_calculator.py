@@ -53,20 +53,20 @@ HITS = Metric(pods=PodsMetric(Identifier("hits"), average_value=10))
 @pytest.mark.parametrize(
     ("percent", "wanted", "replicas"),
     [
-        pytest.param(60, 60, 4, id="at the target nothing changes"),
-        pytest.param(120, 60, 8, id="at twice the target there are twice as many"),
-        pytest.param(30, 60, 2, id="at half the target there are half as many"),
-        pytest.param(61, 50, 5, id="what does not come out even is rounded up"),
-        pytest.param(66, 60, 4, id="a tenth above is within the tolerance"),
-        pytest.param(54, 60, 4, id="a tenth below is within the tolerance"),
-        pytest.param(67, 60, 5, id="more than a tenth above is beyond it"),
-        pytest.param(53, 60, 4, id="a part of a pod less is still that pod"),
+        pytest.param(60, 60, 20, id="at the target nothing changes"),
+        pytest.param(120, 60, 40, id="at twice the target there are twice as many"),
+        pytest.param(30, 60, 10, id="at half the target there are half as many"),
+        pytest.param(61, 50, 25, id="what does not come out even is rounded up"),
+        pytest.param(66, 60, 20, id="a tenth above is within the tolerance"),
+        pytest.param(54, 60, 20, id="a tenth below is within the tolerance"),
+        pytest.param(67, 60, 23, id="more than a tenth above is beyond it"),
+        pytest.param(53, 60, 18, id="a part of a pod less is still that pod"),
         pytest.param(0, 60, 0, id="no load at all asks for no pod; min is another's business"),
-        pytest.param(1000, 1, 4000, id="nothing here limits the growth"),
+        pytest.param(1000, 1, 20_000, id="nothing here limits the growth"),
     ],
 )
 def test_utilization_is_of_what_the_pods_request(percent: int, wanted: int, replicas: int) -> None:
-    pods = fleet(4, cpu=500)
+    pods = fleet(20, cpu=500)
     assert of(cpu(wanted), pods, reading_of(pods, 5 * percent)).replicas == replicas
 
 
@@ -119,7 +119,7 @@ def test_pods_that_are_no_more_are_ignored_with_their_samples(pod: Load) -> None
     "pod",
     [
         pytest.param(starting(phase="Pending"), id="it is pending"),
-        pytest.param(starting(ready=""), id="it has no Ready condition yet"),
+        pytest.param(starting(ready="", ready_changed=0.0), id="it has no Ready condition yet"),
         pytest.param(starting(ready="True", started=None), id="it has no start yet"),
         pytest.param(starting(), id="it started a moment ago and is not ready"),
         pytest.param(starting(ready="True"), id="its sample began before it was ready"),
@@ -129,14 +129,14 @@ def test_pods_that_are_no_more_are_ignored_with_their_samples(pod: Load) -> None
     ],
 )
 def test_the_cpu_of_starting_counts_for_nothing_and_holds_the_way_up_back(pod: Load) -> None:
-    """Three at twice the target, and one that starts: what it uses is not seen, and it counts as idle. So the load of the
-    three is spread over four: 90 % of 60 %, one and a half times four."""
+    """Three at 80 %, and one that starts: what it uses is not seen, and it counts as idle. Over four that is 60 %, so
+    that nothing happens; of the three alone it would be four, where the size is five."""
     pods = (
         *fleet(3, cpu=100),
         Load(pod.name, pod.phase, pod.ready, pod.ready_changed, pod.started, requests=fleet(1, cpu=100)[0].requests),
     )
-    told = of(cpu(60), pods, reading_of(pods, [120, 120, 120, 999]), current=4)
-    assert (told.replicas, told.usage) == (6, "120 %")
+    told = of(cpu(60), pods, reading_of(pods, [80, 80, 80, 999]), current=5)
+    assert (told.replicas, told.usage) == (5, "80 %")
     assert told.over.endswith("1 not yet ready")
 
 
@@ -190,8 +190,8 @@ def test_on_the_way_up_it_still_goes_up_where_the_load_is_enough_for_all() -> No
 
 
 def test_on_the_way_down_a_missing_pod_uses_all_it_requests() -> None:
-    """Nine at 15 %, and one that may use 100 %: 23.5 % of 60 % over ten, where 15 % alone would be three."""
-    assert without_samples(9, 1, 15).replicas == 4
+    """Nine at 12 %, and one that may use 100 %: 20 % of 60 % over ten. With 60 % of it, or without it, three would do."""
+    assert without_samples(9, 1, 12).replicas == 4
 
 
 def test_on_the_way_down_a_missing_pod_uses_the_target_where_that_is_above_100_percent() -> None:
@@ -227,6 +227,12 @@ def test_an_average_value_takes_missing_pods_for_idle_on_the_way_up() -> None:
 
 def test_at_the_target_missing_pods_change_nothing() -> None:
     assert without_samples(5, 5, 60).replicas == 10
+
+
+def test_where_nothing_is_missing_the_pods_count_and_not_the_size() -> None:
+    """Four of ten are there, half as much again as they should do: six."""
+    pods = fleet(4, cpu=100)
+    assert of(cpu(60), pods, reading_of(pods, 90), current=10).replicas == 6
 
 
 # ---------------------------------------------------------------- requests
@@ -380,7 +386,7 @@ def test_from_zero_a_value_is_its_ratio_without_tolerance(measured: int, replica
         pytest.param(43, 0, 5, id="from zero without tolerance"),
         pytest.param(0, 0, 0, id="nothing, from zero"),
         pytest.param(40, 5, 4, id="each of those that are there has less"),
-        pytest.param(43, 5, 5, id="those that are there stay, also where the size is another"),
+        pytest.param(48, 5, 5, id="those that are there stay, also where the size is another"),
     ],
 )
 def test_an_average_value_divides_the_total(measured: int, active: int, replicas: int) -> None:

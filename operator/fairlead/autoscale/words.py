@@ -1,0 +1,80 @@
+"""A decision in a sentence: what was measured, what it came to, what was made of it, and until when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fairlead.autoscale.behavior import Normalized, clock
+from fairlead.autoscale.model import Bounds, HandScaled, Proposal
+from fairlead.core.conditions import timestamp
+
+STOPPED = "spec.replicas is 0, which stops the App and its autoscaling; give another number, or take the field away"
+
+
+def followed(
+    proposals: Sequence[Proposal], normalized: Normalized, current: int, size: int, refused: str, limits: Bounds
+) -> str:
+    """The metric that decides first, then what was made of it, then the others.
+
+    >>> cpu = Proposal("cpu", 9, "83 %", "60 %", "6 ready pods")
+    >>> followed([cpu], Normalized(9), 6, 6, "exceeded quota", Bounds(1, 30))
+    'cpu 83 % of 60 % over 6 ready pods → 9, stays at 6 while more pods are refused: exceeded quota'
+    """
+    first, *others = sorted(proposals, key=lambda one: (bool(one.error), -one.replicas))
+    said = _measured(first)
+    if held := normalized.stabilized:
+        course = "stays at" if held.replicas == current else "comes to"
+        said += f", {course} {held.replicas}{_until(held.until)}: {held.text}"
+    if limit := normalized.limited:
+        said += f", limited to {limit.replicas} by {limit.text}{_until(limit.until)}"
+    if refused:
+        said += f", stays at {size} while more pods are refused: {refused}"
+    elif size > normalized.replicas:
+        said += f", raised to {size} by {limits.min_by}"
+    return "; ".join([said, *map(_measured, others)]) + _problems(limits)
+
+
+def unknown(
+    proposals: Sequence[Proposal], failing: Mapping[str, float], current: int, recommended: int | None, limits: Bounds
+) -> str:
+    """Which metrics fail, why, and since when. recommended: what the others come to, None where there are none.
+
+    >>> unknown([Proposal("cpu", error="no answer")], {"cpu": 0}, 4, None, Bounds(1, 30))
+    'stays at 4, since metrics cannot be told: cpu: no answer (since 1970-01-01T00:00:00Z)'
+    """
+    failed = [f"{one.metric}: {one.error} (since {timestamp(failing[one.metric])})" for one in proposals if one.error]
+    said = f"stays at {current}, since metrics cannot be told: {'; '.join(failed)}"
+    if recommended is not None:
+        said += f"; the others come to {recommended}, and fewer than now are not believed of a part"
+    return said + _problems(limits)
+
+
+def out_of_bounds(current: int, size: int, by: str, limits: Bounds) -> str:
+    """
+    >>> out_of_bounds(12, 5, "max of schedule night", Bounds(1, 5))
+    'max of schedule night is 5, and the App had 12'
+    """
+    return f"{by} is {size}, and the App had {current}{_problems(limits)}"
+
+
+def held(scaled: HandScaled, until: float, otherwise: int, why: str) -> str:
+    """Whose size it is, until when, how to end that; and what it would be, and why."""
+    return (
+        f"held at {scaled.replicas} by {scaled.by}, which scaled the App at {timestamp(scaled.at)}, until {timestamp(until)}; "
+        f"set spec.autoscale.holdSeconds to 0 to end it now; else it would be {otherwise}: {why}"
+    )
+
+
+def _measured(proposal: Proposal) -> str:
+    if proposal.error:
+        return f"{proposal.metric} cannot be told: {proposal.error}"
+    over = f" over {proposal.over}" if proposal.over else ""
+    return f"{proposal.metric} {proposal.usage} of {proposal.target}{over} → {proposal.replicas}"
+
+
+def _until(at: float | None) -> str:
+    return "" if at is None else f" until {clock(at)}"
+
+
+def _problems(limits: Bounds) -> str:
+    return "".join(f"; {problem}" for problem in limits.problems)

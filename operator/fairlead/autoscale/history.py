@@ -56,7 +56,8 @@ def remembered(
     past = [*(one for one in history if one.at <= now), latest]
     highest = _ladder([one for one in past if one.at >= now - down], lambda later, earlier: later >= earlier)
     lowest = _ladder([one for one in past if up and one.at >= now - up], lambda later, earlier: later <= earlier)
-    return tuple(sorted({*highest, *lowest, latest}, key=lambda one: (one.at, one.replicas)))
+    others = [one for one in dict.fromkeys([*highest, *lowest]) if one != latest]
+    return (*sorted(others, key=lambda one: one.at), latest)
 
 
 def _ladder(history: Sequence[Recommendation], covers: Callable[[int, int], bool]) -> list[Recommendation]:
@@ -102,19 +103,34 @@ def longest_period(spec: Autoscale) -> float:
     return float(max([SYNC, *(policy.period_seconds for one in rules for policy in one.policies or ())]))
 
 
-def steady(state: State, now: float) -> State:
-    """Where the last recommendation was the size itself, it is taken to have held until now.
+def news(stored: State, state: State) -> bool:
+    """Whether the state is worth a write of the status. That the metrics come to what they came to before is not: it would be
+    most of the writes there are.
 
-    A recommendation that says what the last one said is no news and is not written for its own sake. So an operator that
-    begins must not take its silence for age: it would scale down sooner than the one before it (upstream forgets
-    everything when it starts, and begins with the size as a recommendation of now).
-
-    >>> steady(State(6, recommendations=(Recommendation(0, 6),)), 500).recommendations
-    (Recommendation(at=500, replicas=6),)
-    >>> steady(State(6, recommendations=(Recommendation(0, 6), Recommendation(15, 4))), 500).recommendations[0].at
-    0
+    >>> stored = State(6, recommendations=(Recommendation(0, 6),))
+    >>> news(stored, State(6, recommendations=(Recommendation(15, 6),)))
+    False
+    >>> news(stored, State(6, recommendations=(Recommendation(15, 6), Recommendation(30, 4))))
+    True
     """
-    if not state.recommendations or state.recommendations[-1].replicas != state.replicas:
+    return _said(stored) != _said(state)
+
+
+def _said(state: State) -> tuple[object, ...]:
+    sizes = tuple(one.replicas for one in state.recommendations)
+    return state.replicas, state.to_zero, sizes, state.events, sorted(state.failing)
+
+
+def resumed(state: State, now: float) -> State:
+    """The state that an operator begins from, which has only what was written of it: the last recommendation held until now.
+
+    What is no news was not written, so silence means "as before". Taken for age it would let the size go down sooner than the
+    operator before would have. (Upstream forgets everything when it starts, and begins with the size as recommended now.)
+
+    >>> resumed(State(6, recommendations=(Recommendation(0, 6), Recommendation(15, 4))), 500).recommendations
+    (Recommendation(at=0, replicas=6), Recommendation(at=500, replicas=4))
+    """
+    if not state.recommendations:
         return state
     *before, last = state.recommendations
     return msgspec.structs.replace(state, recommendations=(*before, Recommendation(max(last.at, now), last.replicas)))

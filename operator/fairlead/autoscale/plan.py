@@ -54,7 +54,8 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timing = Timing()) -> Decision:
-    """The size for now. Time counts in whole seconds, since that is what the status keeps.
+    """The size for now. before: the last decision's state; what an operator begins from is `history.resumed`. Time counts in
+    whole seconds, since that is what the status keeps.
 
     Six pods at 83 % of the cpu they request, where 60 % are wanted and growth is slow:
     >>> from fairlead.autoscale.model import Behavior, Policy, Rules
@@ -65,7 +66,7 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     (8, 'cpu 83 % of 60 % over 6 ready pods → 9, limited to 8 by scaleUp policy 2 per 60 s until 10:04:00Z')
     """
     now = float(math.floor(now))
-    before = history.steady(history.not_ahead(before, now), now)
+    before = history.not_ahead(before, now)
     limits = bounds(spec, seen.available, now)
     if seen.asked == 0:
         return _stopped(limits)

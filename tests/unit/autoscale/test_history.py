@@ -15,11 +15,12 @@ from fairlead.autoscale.history import (
     State,
     as_json,
     longest_period,
+    news,
     not_ahead,
     recorded,
     remembered,
+    resumed,
     state_of,
-    steady,
 )
 from fairlead.autoscale.model import Autoscale, Behavior, Policy, Rules
 
@@ -149,14 +150,56 @@ def test_the_largest_state_is_small() -> None:
 
 
 def test_silence_means_that_all_was_as_before() -> None:
-    """The last word was that six are right. Who begins at 500 takes it for six until 500."""
-    found = steady(State(6, recommendations=(Recommendation(0, 8), Recommendation(100, 6))), 500)
-    assert found.recommendations == (Recommendation(0, 8), Recommendation(500, 6))
+    """The last word was that four are right. Who begins at 500 takes it for four until 500; what was before keeps its age."""
+    found = resumed(State(6, recommendations=(Recommendation(0, 8), Recommendation(100, 4))), 500)
+    assert found.recommendations == (Recommendation(0, 8), Recommendation(500, 4))
+    assert resumed(State(), 500) == State()
 
 
-def test_a_lower_last_word_goes_on_getting_older() -> None:
-    state = State(6, recommendations=(Recommendation(0, 6), Recommendation(100, 3)))
-    assert steady(state, 500) == state
+@given(HISTORIES, st.integers(15, 300))
+def test_an_operator_that_begins_from_what_was_written_goes_down_no_sooner(
+    history: list[tuple[int, int]], down: int
+) -> None:
+    """Only news are written. Whenever the operator ends, the next one holds at least as many for at least as long."""
+    kept: tuple[Recommendation, ...] = ()
+    written = State()
+    behavior = Behavior(scale_down=Rules(down))
+    for one in times(history):
+        kept = remembered(kept, one, 0, down)
+        written = State(5, recommendations=kept) if news(written, State(5, recommendations=kept)) else written
+    begun = resumed(written, kept[-1].at).recommendations
+    for later in range(0, 320, 20):
+        now = kept[-1].at + later
+        next_one, last_one = (stabilized(99, 0, past, behavior, now) for past in (begun, kept))
+        assert (next_one.replicas if next_one else 0) >= (last_one.replicas if last_one else 0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (State(6, recommendations=(Recommendation(60, 6),)), False),
+        (State(7, recommendations=(Recommendation(60, 6),)), True),
+        (State(6, to_zero=True, recommendations=(Recommendation(60, 6),)), True),
+        (State(6, recommendations=(Recommendation(60, 5),)), True),
+        (State(6, recommendations=(Recommendation(60, 6), Recommendation(75, 5))), True),
+        (State(6, recommendations=(Recommendation(60, 6),), events=(ScaleEvent(60, 1),)), True),
+        (State(6, recommendations=(Recommendation(60, 6),), failing={"cpu": 60}), True),
+    ],
+)
+def test_what_is_news(changed: State, expected: bool) -> None:
+    assert news(State(6, recommendations=(Recommendation(0, 6),)), changed) is expected
+
+
+def test_two_recommendations_of_one_second_keep_their_order() -> None:
+    """The size that an operator begins with, and what the metrics come to at once."""
+    first = (Recommendation(60, 6),)
+    assert remembered(first, Recommendation(60, 2), 0, 300) == (Recommendation(60, 6), Recommendation(60, 2))
+
+
+def test_what_is_as_old_as_the_window_is_kept() -> None:
+    """Without a behavior it still counts."""
+    assert remembered((Recommendation(0, 9),), Recommendation(300, 2), 0, 300)[0] == Recommendation(0, 9)
+    assert remembered((Recommendation(0, 9),), Recommendation(301, 2), 0, 300) == (Recommendation(301, 2),)
 
 
 def test_what_a_clock_that_was_ahead_has_written_is_taken_for_now() -> None:

@@ -228,7 +228,7 @@ def test_a_scale_by_hand_is_held_and_named() -> None:
     told = decided(
         5, 30, asked=8, hand_scaled=KUBECTL, pods=fleet(8, cpu=1000), readings=(at_percent(fleet(8, cpu=1000), 30),)
     )
-    assert (told.replicas, told.reason, told.until) == (8, "Held", NOW + 540)
+    assert (told.replicas, told.state.replicas, told.reason, told.until) == (8, 8, "Held", NOW + 540)
     assert told.message == (
         "held at 8 by kubectl, which scaled the App at 1970-01-01T09:59:00Z, until 1970-01-01T10:09:00Z; set "
         "spec.autoscale.holdSeconds to 0 to end it now; else it would be 4: cpu 30 % of 60 % over 8 ready pods → 4"

@@ -77,6 +77,8 @@ def lived(seed: int) -> Life:
     for number in range(1, chance.randint(6, 24) + 1):
         now = EPOCH + number * life.period
         scaled = _scaled_by_hand(chance, life.spec)
+        if scaled == 0 and any(one.state.to_zero for one in life.decisions):
+            scaled = None  # upstream goes on taking it for its own zero until the size changes by it
         stopped = stopped or scaled == 0
         if scaled is not None and not stopped:
             size, state = scaled, msgspec.structs.replace(state, replicas=scaled)

@@ -38,3 +38,19 @@ def test_the_hosts_daemon_does_not_see_our_programs(cache: Path, monkeypatch: py
     monkeypatch.setenv("PATH", os.pathsep.join([ours, "/usr/bin"]))
     assert environment()["PATH"].split(os.pathsep)[0] == ours
     assert ours not in host_environment()["PATH"].split(os.pathsep)
+
+
+def test_a_program_of_ours_is_another_one_when_its_source_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    ours = tools.Tool("ours", "", "v1", source="programs/ours")
+    (tmp_path / "programs" / "ours").mkdir(parents=True)
+    main = tmp_path / "programs" / "ours" / "main.go"
+    main.write_text("package main")
+    before = ours.folder
+    main.write_text("package main // better")
+    assert ours.folder != before
+    assert ours.sources == [main]
+    assert {before.parent, ours.folder.parent} == {paths.cache() / "tools" / "ours"}
+    assert tools.Tool("theirs", "example.org/theirs", "v1").folder.name == "v1"

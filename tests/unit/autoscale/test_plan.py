@@ -323,6 +323,16 @@ def test_a_new_leader_decides_what_the_old_one_would_have() -> None:
         size = one.replicas
 
 
+def test_trust_45_what_a_clock_that_was_ahead_has_written_holds_no_longer_than_its_window() -> None:
+    """An hour ahead, eight were recommended and three added."""
+    slow = Behavior(Rules(0, policies=(Policy("Pods", 3, 60),)), Rules(120))
+    ahead = State(4, recommendations=(Recommendation(NOW + 3600, 8),), events=(ScaleEvent(NOW + 3600, 3),))
+    told = decided(4, 120, autoscale(behavior=slow), state=ahead)
+    assert (told.replicas, told.until) == (4, NOW + 60)
+    later = decide(autoscale(behavior=slow), told.state, seen(4, 15), NOW + 120)
+    assert later.replicas == 1
+
+
 # ---------------------------------------------------------------- releases
 
 

@@ -144,8 +144,8 @@ def test_more_load_never_means_fewer_pods(size: int, one: int, other: int, behav
 
 @given(SIZES, PERCENT)
 def test_what_follows_from_the_metrics_brings_the_load_to_the_target(size: int, percent: int) -> None:
-    """No pod fewer would do, and no pod more is needed, but for the tolerance."""
+    """No pod fewer would do, but for the tolerance; where the division comes out even, floats may add one, as upstream's do."""
     replicas = at_rest(size, percent, Behavior(Rules(0, policies=(Policy("Percent", 10_000, 15),)), Rules(0)))
     if replicas != size and replicas > 1:
         assert size * percent <= 60 * replicas
-        assert size * percent > 60 * (replicas - 1)
+        assert size * percent >= 60 * (replicas - 1)

@@ -30,10 +30,12 @@ class ScaleEvent(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """status.autoscale, as far as decisions need it. replicas: the size decided last, None before the first decision.
-    to_zero: it was we who took the App to zero. failing: since when each metric has been failing, by its title."""
+    """status.autoscale, as far as decisions need it. replicas: the size decided last, None before the first decision; asked:
+    spec.replicas at that time. to_zero: it was we who took the App to zero. failing: since when each metric has been
+    failing, by its title."""
 
     replicas: int | None = None
+    asked: int | None = None
     to_zero: bool = False
     recommendations: tuple[Recommendation, ...] = ()
     events: tuple[ScaleEvent, ...] = ()
@@ -118,7 +120,7 @@ def news(stored: State, state: State) -> bool:
 
 def _said(state: State) -> tuple[object, ...]:
     sizes = tuple(one.replicas for one in state.recommendations)
-    return state.replicas, state.to_zero, sizes, state.events, sorted(state.failing)
+    return state.replicas, state.asked, state.to_zero, sizes, state.events, sorted(state.failing)
 
 
 def resumed(state: State, now: float) -> State:
@@ -150,6 +152,22 @@ def not_ahead(state: State, now: float) -> State:
     )
 
 
+def size(autoscaled: bool, replicas: int, state: State) -> int:
+    """How many pods the App is to have: what the rollout goes by. replicas: spec.replicas.
+
+    Where spec.autoscale was taken away, the size stays until somebody gives another number, as a Deployment's does when its
+    HPA is deleted: what stands in spec.replicas is old, or a default.
+
+    >>> size(True, 1, State(12, asked=1)), size(False, 1, State(12, asked=1)), size(False, 4, State(12, asked=1))
+    (12, 12, 4)
+    >>> size(True, 6, State()), size(True, 0, State(12, asked=1)), size(False, 6, State())
+    (6, 0, 6)
+    """
+    if not replicas or state.replicas is None:
+        return replicas
+    return state.replicas if autoscaled or replicas == state.asked else replicas
+
+
 # ---------------------------------------------------------------- as it stands in the status
 
 
@@ -160,6 +178,8 @@ def as_json(state: State) -> JSON:
     {'replicas': 3, 'scaleEvents': [{'time': '1970-01-01T00:01:00Z', 'change': 2}]}
     """
     said: JSON = {} if state.replicas is None else {"replicas": state.replicas}
+    if state.asked is not None:
+        said["asked"] = state.asked
     if state.to_zero:
         said["scaledToZero"] = True
     if state.recommendations:
@@ -188,6 +208,7 @@ class _Failing(msgspec.Struct):
 
 class _Stored(msgspec.Struct, rename="camel"):
     replicas: int | None = None
+    asked: int | None = None
     scaled_to_zero: bool = False
     recommendations: tuple[_Past, ...] = ()
     scale_events: tuple[_Past, ...] = ()
@@ -198,9 +219,9 @@ def state_of(status: JSON) -> State:
     """status.autoscale as last written; an empty one where it is missing or damaged.
 
     >>> state_of({"autoscale": {"replicas": 3, "recommendations": [{"time": "1970-01-01T00:01:00Z", "replicas": 4}]}})
-    State(replicas=3, to_zero=False, recommendations=(Recommendation(at=60.0, replicas=4),), events=(), failing={})
+    State(replicas=3, asked=None, to_zero=False, recommendations=(Recommendation(at=60.0, replicas=4),), events=(), failing={})
     >>> state_of({"autoscale": {"replicas": "many"}})
-    State(replicas=None, to_zero=False, recommendations=(), events=(), failing={})
+    State(replicas=None, asked=None, to_zero=False, recommendations=(), events=(), failing={})
     """
     try:
         stored = msgspec.convert(status.get("autoscale") or {}, _Stored)
@@ -208,6 +229,7 @@ def state_of(status: JSON) -> State:
         return State()
     return State(
         stored.replicas,
+        stored.asked,
         stored.scaled_to_zero,
         tuple(Recommendation(parse_time(one.time) or 0.0, one.replicas) for one in stored.recommendations),
         tuple(ScaleEvent(parse_time(one.time) or 0.0, one.change) for one in stored.scale_events),

@@ -73,7 +73,7 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     current = _current(before, seen, spec, now)
     before = _begun(before, current, now)
     proposals, failing = _proposals(spec, before, seen, current, now, timing)
-    before = msgspec.structs.replace(before, replicas=current, failing=failing)
+    before = msgspec.structs.replace(before, replicas=current, asked=seen.asked, failing=failing)
     metrics = _by_metrics(_Case(spec, before, current, seen.refused, limits, proposals, now))
     if seen.hand_scaled and (until := hold(spec, seen.hand_scaled, now)):
         return _held(until, seen.hand_scaled, metrics, before)
@@ -213,7 +213,7 @@ def _resized(case: _Case, size: int) -> State:
 
 def _stopped(limits: Bounds) -> Decision:
     """Nothing is measured and nothing is remembered: what comes after a stop begins anew (upstream: ScalingDisabled)."""
-    return Decision(0, "Stopped", words.STOPPED, State(0), bounds=limits, until=limits.until)
+    return Decision(0, "Stopped", words.STOPPED, State(0, asked=0), bounds=limits, until=limits.until)
 
 
 def _held(until: float, scaled: HandScaled, metrics: Decision, before: State) -> Decision:

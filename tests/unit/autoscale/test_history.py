@@ -119,6 +119,7 @@ SECONDS = st.integers(0, 10**9).map(float)
 STATES = st.builds(
     State,
     replicas=st.none() | SIZES,
+    asked=st.none() | SIZES,
     to_zero=st.booleans(),
     recommendations=st.lists(st.builds(Recommendation, SECONDS, SIZES), max_size=4).map(tuple),
     events=st.lists(st.builds(ScaleEvent, SECONDS, st.integers(-9, 9)), max_size=4).map(tuple),
@@ -146,7 +147,7 @@ def test_the_largest_state_is_small() -> None:
     recommendations = tuple(Recommendation(1e9 + number, 99_999 - number) for number in range(2 * KEPT))
     events = tuple(ScaleEvent(1e9 + number, -99_999) for number in range(KEPT))
     failing = {f"a_long_name_of_a_metric_{number}": 1e9 for number in range(10)}
-    assert len(msgspec.json.encode(as_json(State(99_999, False, recommendations, events, failing)))) < 10_240
+    assert len(msgspec.json.encode(as_json(State(99_999, 99_999, False, recommendations, events, failing)))) < 10_240
 
 
 def test_silence_means_that_all_was_as_before() -> None:
@@ -179,6 +180,7 @@ def test_an_operator_that_begins_from_what_was_written_goes_down_no_sooner(
     [
         (State(6, recommendations=(Recommendation(60, 6),)), False),
         (State(7, recommendations=(Recommendation(60, 6),)), True),
+        (State(6, asked=3, recommendations=(Recommendation(60, 6),)), True),
         (State(6, to_zero=True, recommendations=(Recommendation(60, 6),)), True),
         (State(6, recommendations=(Recommendation(60, 5),)), True),
         (State(6, recommendations=(Recommendation(60, 6), Recommendation(75, 5))), True),
@@ -203,5 +205,7 @@ def test_what_is_as_old_as_the_window_is_kept() -> None:
 
 
 def test_what_a_clock_that_was_ahead_has_written_is_taken_for_now() -> None:
-    ahead = State(3, False, (Recommendation(9000, 7),), (ScaleEvent(9000, 4),), {"cpu": 9000})
-    assert not_ahead(ahead, 100) == State(3, False, (Recommendation(100, 7),), (ScaleEvent(100, 4),), {"cpu": 100})
+    ahead = State(3, None, False, (Recommendation(9000, 7),), (ScaleEvent(9000, 4),), {"cpu": 9000})
+    assert not_ahead(ahead, 100) == State(
+        3, None, False, (Recommendation(100, 7),), (ScaleEvent(100, 4),), {"cpu": 100}
+    )

@@ -216,7 +216,7 @@ def test_from_zero_no_pods_metric_leads_anywhere() -> None:
 def test_a_stop_is_no_zero_of_ours() -> None:
     """spec.replicas 0 stops whatever the metrics say; what comes after begins from what is asked for."""
     told = decided(4, 120, asked=0, hand_scaled=HandScaled("kubectl", NOW, 0))
-    assert (told.replicas, told.reason, told.state) == (0, "Stopped", State(0))
+    assert (told.replicas, told.reason, told.state) == (0, "Stopped", State(0, asked=0))
     again = at_zero(0, autoscale(behavior=FAST), told.state, asked=6, readings=(BROKEN,))
     assert (again.replicas, again.reason) == (6, "MetricsUnavailable")
 

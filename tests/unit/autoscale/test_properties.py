@@ -33,6 +33,7 @@ BEHAVIORS = st.none() | st.builds(Behavior, RULES, RULES)
 STATES = st.builds(
     State,
     st.none() | st.integers(0, 60),
+    st.none() | st.integers(0, 60),
     st.booleans(),
     st.lists(st.builds(Recommendation, st.integers(9000, 10_500).map(float), st.integers(0, 60)), max_size=5).map(
         lambda found: tuple(sorted(found, key=lambda one: one.at))

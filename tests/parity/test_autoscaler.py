@@ -99,8 +99,9 @@ def differences(metrics: tuple[Metric, ...], decision: Decision, after: JSON) ->
     if able.get("reason") not in (held, "SucceededRescale"):
         yield f"held: upstream {able.get('reason')}, ours {held}"
     for metric, proposal, current in zip(metrics, decision.proposals, after["status"]["currentMetrics"], strict=True):
-        usage = measured(metric, current)
-        if not proposal.error and usage not in ("", proposal.usage):
+        if bool(proposal.error) == bool(current["type"]):
+            yield f"{proposal.metric}: upstream's status {current}, our error {proposal.error!r}"
+        elif current["type"] and (usage := measured(metric, current)) not in ("", proposal.usage):
             yield f"{proposal.metric}: upstream {usage}, ours {proposal.usage}"
 
 

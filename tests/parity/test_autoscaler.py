@@ -27,7 +27,8 @@ from substrate import tools
 from substrate.progress import Progress
 
 LIVES = int(os.environ.get("FAIRLEAD_LIVES", "400"))
-KEPT: tuple[int, ...] = ()  # seeds of lives that once ended in a difference
+# Seeds of lives that once ended in a difference: a scale event that upstream forgets for the other direction too.
+KEPT = (606995084,)
 
 
 def seeds() -> list[int]:
@@ -134,7 +135,7 @@ def test_sizes_and_reasons_are_upstreams_at_each_sync(upstream: Upstream) -> Non
             if found:
                 wrong.append(f"FAIRLEAD_SEEDS={seed} sync {number}: {'; '.join(found)} ({decision.message})")
                 break  # from here on the two live different lives
-    print(f"{sum(tally.values())} syncs: {dict(tally)}")
+    print(f"{sum(tally.values())} syncs: {dict(tally)}", *wrong, sep="\n")
     assert wrong == []
     if LIVES >= 400 and not os.environ.get("FAIRLEAD_SEEDS"):
         assert (

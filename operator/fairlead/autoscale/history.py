@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
-from fairlead.autoscale.model import Autoscale
+from fairlead.autoscale.model import Autoscale, Direction
 from fairlead.core.conditions import parse_time, timestamp
 from fairlead.core.meta import JSON
 
@@ -77,32 +77,52 @@ def _ladder(history: Sequence[Recommendation], covers: Callable[[int, int], bool
 
 
 def recorded(events: Sequence[ScaleEvent], latest: ScaleEvent, longest: float) -> tuple[ScaleEvent, ...]:
-    """The scale events with one more, without those older than the longest period of a policy.
+    """The scale events with one more. longest: the longest period of its own direction's policies, in seconds.
+
+    As upstream has it (storeScaleEvent), it takes the place of the last one of its direction that those policies count no more,
+    and comes after the others where there is none. So a policy of the other direction with a longer period forgets as well what
+    it might still have counted.
 
     Beyond KEPT, the two neighbours of one direction that are nearest in time become one at the later time: it counts against
     a policy longer, and never shorter.
 
+    >>> recorded([ScaleEvent(0, 4), ScaleEvent(50, 2)], ScaleEvent(70, 3), 60)
+    (ScaleEvent(at=70, change=3), ScaleEvent(at=50, change=2))
     >>> recorded([ScaleEvent(0, 4), ScaleEvent(50, 2)], ScaleEvent(70, -1), 60)
-    (ScaleEvent(at=50, change=2), ScaleEvent(at=70, change=-1))
+    (ScaleEvent(at=0, change=4), ScaleEvent(at=50, change=2), ScaleEvent(at=70, change=-1))
     """
-    left = [one for one in events if latest.at - longest < one.at <= latest.at] + [latest]
-    while len(left) > KEPT:
-        alike = [i for i, (one, other) in enumerate(pairwise(left)) if (one.change > 0) == (other.change > 0)]
-        nearest = min(alike or range(len(left) - 1), key=lambda i: (left[i + 1].at - left[i].at, i))
-        left[nearest : nearest + 2] = [
-            ScaleEvent(left[nearest + 1].at, left[nearest].change + left[nearest + 1].change)
-        ]
-    return tuple(left)
+    left = list(events)
+    spent = [i for i, one in enumerate(left) if _alike(one, latest) and one.at < latest.at - longest]
+    if spent:
+        left[spent[-1]] = latest
+    else:
+        left.append(latest)
+    return tuple(left) if len(left) <= KEPT else tuple(_thinned(sorted(left, key=lambda one: one.at)))
 
 
-def longest_period(spec: Autoscale) -> float:
-    """The longest period of any policy, and at least upstream's between two decisions.
+def _thinned(events: list[ScaleEvent]) -> list[ScaleEvent]:
+    while len(events) > KEPT:
+        alike = [i for i, (one, other) in enumerate(pairwise(events)) if _alike(one, other)]
+        nearest = min(alike or range(len(events) - 1), key=lambda i: (events[i + 1].at - events[i].at, i))
+        one, other = events[nearest : nearest + 2]
+        events[nearest : nearest + 2] = [ScaleEvent(other.at, one.change + other.change)]
+    return events
 
-    >>> longest_period(Autoscale(max=3))
+
+def _alike(one: ScaleEvent, other: ScaleEvent) -> bool:
+    return (one.change > 0) == (other.change > 0)
+
+
+def longest_period(spec: Autoscale, direction: Direction) -> float:
+    """The longest period of a direction's policies; without a behavior upstream's between two decisions.
+
+    >>> longest_period(Autoscale(max=3), "Up")
     15.0
     """
-    rules = (spec.behavior.up, spec.behavior.down) if spec.behavior else ()
-    return float(max([SYNC, *(policy.period_seconds for one in rules for policy in one.policies or ())]))
+    if spec.behavior is None:
+        return float(SYNC)
+    rules = spec.behavior.up if direction == "Up" else spec.behavior.down
+    return float(max(policy.period_seconds for policy in rules.policies or ()))
 
 
 def news(stored: State, state: State) -> bool:

@@ -204,7 +204,8 @@ def _resized(case: _Case, size: int) -> State:
     if size == case.current:
         return case.before
     change = ScaleEvent(case.now, size - case.current)
-    events = history.recorded(case.before.events, change, history.longest_period(case.spec))
+    longest = history.longest_period(case.spec, "Up" if change.change > 0 else "Down")
+    events = history.recorded(case.before.events, change, longest)
     return msgspec.structs.replace(case.before, replicas=size, to_zero=size == 0, events=events)
 
 

@@ -36,6 +36,7 @@ from fairlead.autoscale.model import (
 from fairlead.autoscale.plan import Decision, decide
 from fairlead.autoscale.requests import requests_of
 from fairlead.core.conditions import timestamp
+from fairlead.core.quantity import milli
 
 JSON = dict[str, Any]
 
@@ -43,6 +44,7 @@ EPOCH = 946_684_800  # 2000-01-01: where the virtual time of upstream's program 
 WINDOW = 30  # seconds of a sample
 RESOURCES = {"cpu": 1_000, "memory": 100 * 1024**2 * 1000}  # about what a container requests, in thousandths
 SERIES = ("hits", "depth", "length")
+EDGES = (0.5, 0.9, 0.98, 1.0, 1.02, 1.1, 1.5)  # of the tolerances, and where a direction turns
 
 
 @dataclass
@@ -199,6 +201,7 @@ class _Mood:
         self.load = chance.choice([0.0, 0.3, 0.6, 1.0, 2.0])
         self.even = chance.random() < 0.6
         self.ill = chance.choice([0.0, 0.0, 0.1, 0.4])
+        self.aim = chance.choice([None, None, None, *EDGES])  # so many times the target, where rules have their edges
 
     def next(self) -> _Mood:
         """A little later: mostly the same."""
@@ -254,12 +257,12 @@ class _Mood:
         if metric.beyond_pods:
             series = 1 if metric.object else chance.choice([1, 1, 2])
             whole = chance.choice([1_000, 7_000, 40_000, 100_000]) if self.even else chance.randint(0, 200_000)
-            return {"values": [int(self.load * whole) for _ in range(series)]}
-        unit = RESOURCES[metric.resource.name] if metric.resource else 1_000
+            total = self.load * whole if self.aim is None else self.aim * _target_in_all(metric, len(pods))
+            return {"values": [int(total) for _ in range(series)]}
         return {
             "pods": {
                 pod["metadata"]["name"]: {
-                    "value": int(self.load * unit * (1 if self.even else chance.uniform(0.5, 2))),
+                    "value": self._value(metric, pod),
                     "at": timestamp(now - chance.choice([0, 5, 29, 30, 31, 60])),
                     "windowSeconds": WINDOW,
                 }
@@ -267,6 +270,32 @@ class _Mood:
                 if chance.random() >= self.ill / 2
             }
         }
+
+    def _value(self, metric: Metric, pod: JSON) -> int:
+        if self.aim is not None:
+            return round(self.aim * _target_of(metric, pod))
+        unit = RESOURCES[metric.resource.name] if metric.resource else 1_000
+        return int(self.load * unit * (1 if self.even else self.chance.uniform(0.5, 2)))
+
+
+def _target_of(metric: Metric, pod: JSON) -> float:
+    """What a pod has when it is at the target of an average, in thousandths."""
+    if metric.pods:
+        return milli(metric.pods.average_value)
+    source = metric.resource or metric.container_resource
+    assert source
+    if source.average_value is not None:
+        return milli(source.average_value)
+    containers = requests_of(pod["spec"]).containers
+    wanted = [containers["web"]] if metric.container_resource else containers.values()
+    return sum(amounts.get(source.name, 0) for amounts in wanted) * (source.average_utilization or 0) / 100
+
+
+def _target_in_all(metric: Metric, pods: int) -> float:
+    """The same of a total."""
+    source = metric.object or metric.external
+    assert source
+    return milli(source.value) if source.value is not None else milli(source.average_value or 0) * pods
 
 
 def _scaled_by_hand(chance: random.Random, spec: Autoscale) -> int | None:

@@ -85,6 +85,11 @@ async def test_an_object_that_is_not_there_is_not_found(api: Api, kind: Kind) ->
     assert refused.value.reason == "NotFound" and '"nothing" not found' in refused.value.message
 
 
+async def test_what_nobody_serves_is_not_found(api: Api) -> None:
+    with pytest.raises(NotFound):
+        await api.client.fetch("/apis/nobody.example/v1/namespaces/shop/things", {"labelSelector": "a=b"})
+
+
 async def test_a_created_object_must_not_name_a_resource_version(api: Api) -> None:
     with pytest.raises(ApiError, match="resourceVersion should not be set"):  # a 500, of all things
         await api.create(CONFIG_MAPS, config_map("a", resourceVersion="1"))

@@ -6,7 +6,7 @@ tests/conformance. Callers decode with msgspec into what they need, so a pod tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -61,6 +61,11 @@ class Client(Protocol):
         metadata_only: bool = False,
     ) -> bytes:
         """One page of a list (`metadata.continue` names the next). resource_version "" is a consistent read, "0" any cache."""
+        ...
+
+    async def fetch(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """GET of what is no object: an aggregated API's answer, a node's, a group's kinds. `path` as it is sent, its parts
+        quoted; parameters of the query that are "" are left out."""
         ...
 
     def watch(

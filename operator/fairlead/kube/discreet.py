@@ -30,6 +30,7 @@ class Discreet:
         self._client = client
         self.get = client.get
         self.list = client.list
+        self.fetch = client.fetch
         self.delete = client.delete
         self.close = client.close
 

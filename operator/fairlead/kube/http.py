@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -88,6 +88,9 @@ class HttpClient:
         }
         accept = _PARTIAL_LIST if metadata_only else _JSON
         return await self._request("GET", resource.path(namespace), query, accept=accept, timeout=self._list_timeout)
+
+    async def fetch(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        return await self._request("GET", path, dict(query or {}))
 
     async def watch(
         self,

@@ -23,6 +23,7 @@ from fairlead.kube.config import Access, StaticLogin
 from fairlead.kube.errors import (
     AlreadyExists,
     Conflict,
+    Forbidden,
     Gone,
     NotFound,
     TooManyRequests,
@@ -108,6 +109,18 @@ async def test_patches_and_replace() -> None:
         assert decoded(applied)["data"] == {"y": "4", "z": "3"}
         with pytest.raises(Conflict):
             await client.replace(CONFIG_MAPS, NAMESPACE, "a", msgspec.json.encode(made))
+
+
+async def test_what_is_no_object_is_fetched_by_its_path_as_it_is_quoted() -> None:
+    async with serving() as (front, client):
+        front.answer = web.Response(body=b"container_cpu 1\n")
+        told = await client.fetch("/api/v1/nodes/n%3A1/proxy/metrics/resource", {"labelSelector": "a=b", "limit": ""})
+
+        assert told == b"container_cpu 1\n"
+        assert front.requests[-1].raw_path == "/api/v1/nodes/n%3A1/proxy/metrics/resource?labelSelector=a%3Db"
+        front.answer = web.Response(status=403, body=b'{"reason": "Forbidden", "message": "nodes/proxy"}')
+        with pytest.raises(Forbidden, match="nodes/proxy"):
+            await client.fetch("/api/v1/nodes/n/proxy/metrics/resource")
 
 
 async def test_refusals_are_told_apart_by_the_servers_words() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -136,6 +136,12 @@ class FakeClient:
         )
         await self._travel()
         return _list_body(resource, page.items, page.rv, page.token, _partial if metadata_only else _item(resource))
+
+    async def fetch(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        await self._travel()
+        answer = self.cluster.fetched(path, query or {})
+        await self._travel()
+        return answer
 
     async def watch(
         self,

@@ -6,7 +6,7 @@ it; the tests' users, kubelets and schedulers call it directly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fairlead.core.conditions import timestamp
@@ -26,6 +26,7 @@ class FakeCluster:
 
     admission: hooks asked before every create, update and delete, after defaults and before validation.
     schemas:   kind -> what its CRD does to an object: prune, default, validate (see `schema.load`).
+    behind:    what stands behind paths that are no objects, by the beginning of the path: nodes, aggregated APIs.
     window:    commits kept for watches and continue tokens; older ones answer 410.
     """
 
@@ -38,6 +39,7 @@ class FakeCluster:
         self.admission: list[Hook] = []
         self.schemas: dict[str, Callable[[Resource, JSON], None]] = {}
         self.subscribers: list[Callable[[Commit], None]] = []
+        self.behind: dict[str, Callable[[str, Mapping[str, str]], bytes]] = {}
         self.kinds: set[Resource] = set(BY_KIND.values())
         self._tables: dict[Resource, Table] = {}
         self._names = 0
@@ -51,6 +53,13 @@ class FakeCluster:
         if resource not in self.kinds:
             raise NotFound(404, "NotFound", "the server could not find the requested resource")
         return self._tables.setdefault(resource, {})
+
+    def fetched(self, path: str, query: Mapping[str, str]) -> bytes:
+        """What is no object."""
+        for beginning, answer in self.behind.items():
+            if path.startswith(beginning):
+                return answer(path, query)
+        raise NotFound(404, "NotFound", "the server could not find the requested resource")
 
     def find(self, resource: Resource, namespace: str | None, name: str) -> Stored | None:
         return self.table(resource).get((rules.scope(resource, namespace), name))

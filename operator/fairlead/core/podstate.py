@@ -9,6 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -58,6 +59,9 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     exit_code: int | None = None
     gated: Gated | None = None  # with readinessGates of ours only
     judges: str = ""  # label fairlead.dev/judges: the App whose release it is run to judge; it is none of its pods
+    started: float = 0.0  # status.startTime: when the kubelet took it up, 0 before
+    readiness: str = ""  # the Ready condition's status: True, False, Unknown, "" before there is one
+    resources: bytes = b"{}"  # what of its spec says how much it asks for, as JSON; one object for all that ask alike
 
     @property
     def active(self) -> bool:
@@ -114,7 +118,22 @@ class _Meta(msgspec.Struct, rename="camel"):
     owner_references: list[_Owner] | None = None
 
 
-class _Spec(msgspec.Struct, rename="camel"):
+class _Asking(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A container, as far as it says what it asks for."""
+
+    name: str = ""
+    restart_policy: str = ""
+    resources: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Resources(msgspec.Struct, rename="camel", omit_defaults=True):
+    containers: list[_Asking] = []
+    init_containers: list[_Asking] | None = None
+    resources: msgspec.Raw = msgspec.Raw(b"")
+    overhead: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Spec(_Resources, rename="camel", omit_defaults=True):
     node_name: str = ""
     readiness_gates: msgspec.Raw = msgspec.Raw(b"")
 
@@ -156,6 +175,7 @@ class _Status(msgspec.Struct, rename="camel"):
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
+    start_time: str | None = None
     conditions: list[_Condition] | None = None
     container_statuses: list[_Container] | None = None
     init_container_statuses: list[_Container] | None = None
@@ -216,7 +236,21 @@ def project_pod(data: bytes) -> Pod | None:
         exit_code=code,
         gated=gated,
         judges=intern(labels.get(LABEL_JUDGES, "")),
+        started=parse_time(status.start_time) or 0.0,
+        readiness=intern(ready.status) if ready else "",
+        resources=_resources(raw.spec),
     )
+
+
+def _resources(spec: Any) -> bytes:
+    asking = _Resources(spec.containers, spec.init_containers, spec.resources, spec.overhead)
+    return _one(msgspec.json.encode(asking))
+
+
+@lru_cache(maxsize=4096)
+def _one(data: bytes) -> bytes:
+    """A revision's pods ask alike: they share one object of it."""
+    return data
 
 
 def _finished_at(status: Any) -> float:

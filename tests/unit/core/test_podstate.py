@@ -14,7 +14,13 @@ from fairlead.core.podstate import Pod, deletion_order, project_pod
 OWNED = {"apiVersion": API_VERSION, "kind": "App", "name": "shop", "uid": "u1", "controller": True}
 
 
-def pod_json(*, meta: dict[str, Any] | None = None, status: dict[str, Any] | None = None, node: str = "n1") -> bytes:
+def pod_json(
+    *,
+    meta: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+    node: str = "n1",
+    spec: dict[str, Any] | None = None,
+) -> bytes:
     base = {
         "name": "shop-v1-a",
         "namespace": "default",
@@ -25,7 +31,11 @@ def pod_json(*, meta: dict[str, Any] | None = None, status: dict[str, Any] | Non
         "labels": {"fairlead.dev/app": "shop", "fairlead.dev/revision": "v1", "fairlead.dev/serving": "true"},
     }
     return msgspec.json.encode(
-        {"metadata": base | (meta or {}), "spec": {"nodeName": node}, "status": status or {"phase": "Running"}}
+        {
+            "metadata": base | (meta or {}),
+            "spec": {"nodeName": node} | (spec or {}),
+            "status": status or {"phase": "Running"},
+        }
     )
 
 
@@ -160,3 +170,24 @@ def test_the_most_crowded_node_loses_first_counting_all_revisions() -> None:
 def test_a_pod_in_the_store_stays_small() -> None:
     pod = project()
     assert sys.getsizeof(pod) < 300 and not msgspec.structs.asdict(pod)["problem"]
+
+
+def test_what_a_pod_asks_for_is_one_object_for_all_that_ask_alike() -> None:
+    web = {"name": "web", "image": "shop:1", "resources": {"requests": {"cpu": "250m"}}}
+    proxy = {"name": "proxy", "restartPolicy": "Always", "resources": {"requests": {"cpu": "50m"}}}
+    spec = {"containers": [web], "initContainers": [proxy]}
+
+    one, other = (project(meta={"name": name}, spec=spec) for name in ("a", "b"))
+    assert one.resources is other.resources
+    assert msgspec.json.decode(one.resources) == {
+        "containers": [{"name": "web", "resources": {"requests": {"cpu": "250m"}}}],
+        "initContainers": [proxy],
+    }
+
+
+@pytest.mark.parametrize("status", ["True", "False", "Unknown"])
+def test_a_pods_readiness_and_its_start_are_kept_as_they_are_said(status: str) -> None:
+    ready = {"type": "Ready", "status": status, "lastTransitionTime": "1970-01-01T00:01:00Z"}
+    pod = project(status={"phase": "Running", "startTime": "1970-01-01T00:00:30Z", "conditions": [ready]})
+
+    assert (pod.readiness, pod.ready_since, pod.started, pod.ready) == (status, 60.0, 30.0, status == "True")

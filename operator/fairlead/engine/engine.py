@@ -204,7 +204,9 @@ class Engine:
             expectations=expectations,
             own_writes=own_writes,
             failures=failures,
-            errands=Errands(self.client, controller.messenger, self._requests, own_writes, queue, self.clock),
+            errands=Errands(
+                self.client, controller.messenger, self._requests, own_writes, queue, self.clock, self.metrics
+            ),
             executor=Executor(performer, self._requests.lanes, failures),
             statuses=StatusWriter(self.client, self._requests, own_writes, tuning, self.rng),
             recorder=self.recorder,

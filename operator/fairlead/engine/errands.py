@@ -23,6 +23,7 @@ from fairlead.engine.requests import Fenced, Requests
 from fairlead.kube.client import Client, Envelope
 from fairlead.kube.errors import ApiError, Conflict, NotFound
 from fairlead.kube.resources import BY_KIND
+from fairlead.metrics.collect import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,9 @@ class Errands:
         own_writes: OwnWrites,
         queue: Queue,
         clock: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._client = client
         self._messenger = messenger
         self._requests = requests
@@ -86,12 +89,13 @@ class Errands:
 
     async def _guarded(self, key: Key, errand: Errand, messenger: Messenger) -> None:
         pause: float | None = _PAUSE
+        began, result = asyncio.get_running_loop().time(), "failed"
         try:
             async with self._slots[errand.kind], asyncio.timeout(LONGEST):
                 answer = await messenger.run(errand.task, self._client)
                 if answer is not None and errand.name:
                     await self._deliver(key, errand, messenger, answer)
-            pause = None if answer is None else 0.0
+            pause, result = (None, "nothing") if answer is None else (0.0, "news")
         except Fenced:
             pass  # whoever leads now will ask for it
         except (ApiError, TimeoutError) as error:
@@ -102,6 +106,8 @@ class Errands:
             # Only now: a pass in between would see neither the errand nor its answer, and begin another.
             self._running.pop(errand.slot, None)
             self._note_end(errand.slot)
+            self._metrics.errands.labels(errand.kind, result).inc()
+            self._metrics.errand_seconds.labels(errand.kind).observe(asyncio.get_running_loop().time() - began)
         if pause is not None:
             self._queue.add_after(key, pause)
 

@@ -25,6 +25,8 @@ class Metrics:
         self.reconcile_seconds = self._histogram("fairlead_reconcile_seconds")
         self.plan_seconds = self._histogram("fairlead_plan_seconds")
         self.plan_errors = self._counter("fairlead_plan_errors_total")
+        self.errands = self._counter("fairlead_errands_total")
+        self.errand_seconds = self._histogram("fairlead_errand_seconds")
         self.expectations_expired = self._counter("fairlead_expectations_expired_total")
         self.stale_reads = self._counter("fairlead_stale_reads_total")
         self.store_objects = self._gauge("fairlead_store_objects")

@@ -45,6 +45,13 @@ TABLE: tuple[Series, ...] = (
     ),
     Series("fairlead_plan_errors_total", "counter", "Exceptions in a room's observe or plan.", ("controller", "part")),
     Series(
+        "fairlead_errands_total",
+        "counter",
+        "Work apart from the reconciles (gates, looks at autoscaled Apps), by kind and by what came of it: news, nothing, failed.",
+        ("kind", "result"),
+    ),
+    Series("fairlead_errand_seconds", "histogram", "One errand, with its wait for a turn.", ("kind",), _LONG),
+    Series(
         "fairlead_expectations_expired_total",
         "counter",
         "Writes whose echo never came within the time to live.",

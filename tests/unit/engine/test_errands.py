@@ -71,7 +71,8 @@ class Bench:
         self.own_writes = OwnWrites(30, loop.time)
         self.queue = Queue("test", settings, rng, metrics)
         self.messenger = Counter()
-        self.errands = Errands(self.client, self.messenger, requests, self.own_writes, self.queue, clock)
+        self.metrics = Metrics()
+        self.errands = Errands(self.client, self.messenger, requests, self.own_writes, self.queue, clock, self.metrics)
 
     def errand(self, gate: str = "errors", task: int = 0, uid: str = "") -> Errand:
         return Errand("Revision", NAMESPACE, "web-v1", uid or self.uid, (self.uid, gate), task)

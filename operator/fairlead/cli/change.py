@@ -14,6 +14,7 @@ from fairlead.cli.session import Session, session_of
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON
 from fairlead.kube.resources import APPS
+from fairlead.view.ages import duration
 from fairlead.view.history import NoSuchRevision, undo_target
 from fairlead.view.images import short_images
 from fairlead.view.model import App, read
@@ -39,6 +40,14 @@ class Writing:
         """The same, for a list that is written as a whole: refused where somebody has changed the App since it was read."""
         version = self.raw["metadata"]["resourceVersion"]
         self._patch({"metadata": {"resourceVersion": version}, "spec": spec}, told)
+
+    def scale(self, replicas: int, told: str) -> None:
+        """Set spec.replicas through the scale subresource, as `kubectl scale` does, and say so: the App's own autoscaling takes it
+        for a size that a person has set."""
+        body = {"spec": {"replicas": replicas}}
+        if self.dry_run != "client":
+            self.session.cluster.patch(APPS, self.name, body, subresource="scale", dry_run=self.dry_run == "server")
+        self._tell(merged(self.raw, body), told)
 
     def annotate(self, annotations: JSON, told: str) -> None:
         """Set these annotations (None takes one away) and say so."""
@@ -200,8 +209,18 @@ def resume(writing: Writing) -> None:
     "--replicas", type=click.IntRange(0, 100_000), required=True, metavar="N", help="How many pods are wanted."
 )
 def scale(writing: Writing, replicas: int) -> None:
-    """Set the number of pods, by writing spec.replicas. `kubectl scale` does the same."""
-    before = writing.app.spec.replicas
+    """Set the number of pods, by writing spec.replicas through the scale subresource, as `kubectl scale` does. An App with
+    spec.autoscale keeps that size for autoscale.holdSeconds."""
+    app = writing.app
+    before, scaling = app.replicas, app.spec.autoscale
+    if app.spec.replicas == replicas and before != replicas:
+        raise Failed(
+            f"spec.replicas of App {writing.name} is {replicas} already, so that to write it would say nothing; scale to another "
+            "number first, or change spec.autoscale"
+        )
     if before == replicas:
         return writing.unchanged(f"has {replicas} replicas already")
-    return writing.write({"replicas": replicas}, f"scaled from {before} to {replicas}")
+    told = f"scaled from {before} to {replicas}"
+    if scaling is not None and replicas:
+        told += f"; spec.autoscale decides again after {duration(scaling.hold_seconds)}"
+    return writing.scale(replicas, told)

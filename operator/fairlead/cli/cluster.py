@@ -165,12 +165,16 @@ class Cluster:
             with suppress(ValueError, OSError, RuntimeError):  # it ended by itself in the meantime
                 stream.shutdown()
 
-    def patch(self, resource: Resource, name: str, body: JSON, *, dry_run: bool = False) -> JSON:
+    def patch(self, resource: Resource, name: str, body: JSON, *, subresource: str = "", dry_run: bool = False) -> JSON:
         """A merge patch; fields the server's schema does not know are refused instead of dropped."""
         query = _query(fieldManager=self.field_manager, fieldValidation="Strict", dryRun="All" if dry_run else "")
         headers = {"Content-Type": "application/merge-patch+json"}
         return self._json(
-            "PATCH", resource.path(self.namespace, name), query, body=json.dumps(body).encode(), headers=headers
+            "PATCH",
+            resource.path(self.namespace, name, subresource),
+            query,
+            body=json.dumps(body).encode(),
+            headers=headers,
         )
 
     def create(self, resource: Resource, body: JSON, *, dry_run: bool = False) -> JSON:

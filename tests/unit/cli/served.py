@@ -200,6 +200,7 @@ class ServedCluster:
                     name,
                     json.dumps(body).encode(),
                     type="merge",
+                    subresource=subresource,
                     manager=request.query.get("fieldManager", ""),
                     dry_run="dryRun" in request.query,
                 )

@@ -43,6 +43,40 @@ def test_a_verb_is_one_merge_patch_of_the_spec_under_its_own_manager(
     assert patch.query == {"fieldManager": "fairlead-cli", "fieldValidation": "Strict"}
 
 
+def scaled(shop: Shop, size: int, spec_replicas: int = 3) -> None:
+    """Autoscaling has brought it to so many pods."""
+    shop.server.change(APPS, "shop", lambda o: o["spec"].update(autoscale={"max": 30}, replicas=spec_replicas))
+    shop.status(objects.done(size, generation=2, autoscale={"replicas": size, "asked": spec_replicas}))
+
+
+def test_scale_goes_through_the_scale_subresource_as_kubectls_does(shop: Shop, cli: Cli) -> None:
+    cli("scale", "shop", "--replicas", "5")
+
+    (patch,) = shop.server.made("PATCH")
+    assert patch.path.endswith("/apps/shop/scale")
+    entries = shop.server.get(APPS, "shop")["metadata"]["managedFields"]
+    assert [entry["manager"] for entry in entries if entry.get("subresource") == "scale"] == ["fairlead-cli"]
+
+
+def test_scale_of_an_autoscaled_app_says_for_how_long(shop: Shop, cli: Cli) -> None:
+    scaled(shop, 9)
+
+    told = cli("scale", "shop", "--replicas", "5").out
+    assert told == "app.fairlead.dev/shop scaled from 9 to 5; spec.autoscale decides again after 10m\n"
+    assert cli("scale", "shop", "--replicas", "0").out == "app.fairlead.dev/shop scaled from 9 to 0\n"
+
+
+def test_scale_to_the_number_that_the_spec_has_and_the_app_has_not_says_why_it_cannot(shop: Shop, cli: Cli) -> None:
+    scaled(shop, 9)
+
+    result = cli("scale", "shop", "--replicas", "3")
+    assert (result.code, shop.server.made("PATCH")) == (1, [])
+    assert result.err == (
+        "error: spec.replicas of App shop is 3 already, so that to write it would say nothing; scale to another number first, "
+        "or change spec.autoscale\n"
+    )
+
+
 def test_undo_goes_to_the_last_revision_that_ran_well_and_not_to_the_bad_one_before(history: Shop, cli: Cli) -> None:
     cli("undo", "shop")
     assert history.server.get(APPS, "shop")["spec"]["rollout"] == {"undoTo": 1}

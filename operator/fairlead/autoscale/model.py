@@ -10,9 +10,15 @@ from typing import Literal
 
 import msgspec
 
+from fairlead.core.meta import JSON
+
 Direction = Literal["Up", "Down"]
 Select = Literal["Max", "Min", "Disabled"]
+Ready = Literal["True", "False", "Unknown", ""]  # a pod's Ready condition; "" where there is none yet
 Amount = int | float | str  # a Quantity: "500m", 2, "512Mi"
+
+METRICS_API, KUBELETS = "metrics.k8s.io", "kubelets"
+WAYS = (METRICS_API, KUBELETS)  # where cpu and memory may be read
 
 INT32_MAX = 2**31 - 1
 TOLERANCE: Amount = (
@@ -45,10 +51,12 @@ class Identifier(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class PodsMetric(msgspec.Struct, frozen=True, rename="camel"):
-    """A value each pod has, such as requests a second."""
+    """A value each pod has, such as requests a second. source: where it is read, by one field that names the sort of source;
+    nothing for the custom metrics API."""
 
     metric: Identifier
     average_value: Amount
+    source: JSON = msgspec.field(default_factory=dict, name="from")
 
 
 class DescribedObject(msgspec.Struct, frozen=True, rename="camel"):
@@ -70,11 +78,13 @@ class ObjectMetric(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ExternalMetric(msgspec.Struct, frozen=True, rename="camel"):
-    """A value from outside the cluster, such as a queue's length; several series are added up. Targets as of an object."""
+    """A value from outside the cluster, such as a queue's length; several series are added up. Targets as of an object. source:
+    as of pods; nothing for the external metrics API."""
 
     metric: Identifier
     value: Amount | None = None
     average_value: Amount | None = None
+    source: JSON = msgspec.field(default_factory=dict, name="from")
 
 
 class Fallback(msgspec.Struct, frozen=True, rename="camel"):
@@ -242,7 +252,7 @@ class Load(msgspec.Struct, frozen=True):
 
     name: str
     phase: str = "Running"
-    ready: Literal["True", "False", "Unknown", ""] = "True"
+    ready: Ready = "True"
     ready_changed: float = 0.0
     started: float | None = None  # status.startTime
     deleting: bool = False
@@ -259,11 +269,13 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a source said of one metric: a value for each pod, or values beyond them in thousandths, or why it could not."""
+    """What a source said of one metric: a value for each pod, or values beyond them in thousandths, or why it could not.
+    totals: the samples count up from each pod's start, and what they rise by in a second is meant."""
 
     samples: dict[str, Sample] = {}
     values: tuple[float, ...] = ()
     error: str = ""
+    totals: bool = False
 
 
 class HandScaled(msgspec.Struct, frozen=True):

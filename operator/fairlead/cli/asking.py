@@ -10,7 +10,7 @@ import urllib3
 from fairlead.cli.session import Session
 from fairlead.core.podstate import Pod, project_pod
 from fairlead.gates.model import Answer, AskHttp, AskPods, HttpAnswer, PodsAnswer, Probe, Subject
-from fairlead.gates.probe import ASKED_LIMIT, BODY_LIMIT
+from fairlead.gates.probe import BODY_LIMIT
 from fairlead.kube.errors import ApiError
 from fairlead.kube.resources import PODS
 
@@ -30,7 +30,7 @@ class Asker:
             base = self._url.rstrip("/")
             return (_direct(base + ask.path if ask.form else base, ask),)
         if ask.target == "Pods":
-            ready = [pod for pod in self._pods() if pod.ready][:ASKED_LIMIT]
+            ready = [pod for pod in self._pods() if pod.ready][: ask.most]
             return tuple(self._proxied("pods", pod.name, ask) for pod in ready)
         if ask.target == "Service":
             return (self._proxied("services", self._subject.app, ask),)

@@ -99,8 +99,8 @@ class Subject(msgspec.Struct, frozen=True):
 
     @property
     def selector(self) -> str:
-        """The label selector of the revision's pods."""
-        return f"{LABEL_APP}={self.app},{LABEL_REVISION}={self.revision}"
+        """The label selector of the revision's pods; of all the App's, where no revision is said."""
+        return f"{LABEL_APP}={self.app}" + (f",{LABEL_REVISION}={self.revision}" if self.revision else "")
 
 
 class AskPods(msgspec.Struct, frozen=True):
@@ -119,6 +119,7 @@ class AskHttp(msgspec.Struct, frozen=True):
     scheme: Literal["http", "https"] = "http"
     form: tuple[tuple[str, str], ...] = ()  # sent as a POST, url-encoded; () for a GET
     default: str = ""  # the setting that names the address, where none is given
+    most: int = 10  # pods that are asked, of those that are ready
 
 
 class AskRun(msgspec.Struct, frozen=True):

@@ -40,7 +40,6 @@ from fairlead.kube.resources import PODS, SERVICES
 
 BODY_LIMIT = 256 * 1024  # bytes of an answer
 PODS_LIMIT = 500  # pods of one page; more of one revision are not looked at
-ASKED_LIMIT = 10  # pods that are asked over HTTP in one measurement
 _DOMAIN = ".svc.cluster.local"
 
 
@@ -76,7 +75,7 @@ class NetworkProber:
             return [_place_target(ask, ask.path, _place_of(subject.pod))]
         if ask.target == "Pods":
             pods = await read_pods(subject, client)
-            ready = [(pod, raw) for pod, raw in pods if pod.ready][:ASKED_LIMIT]
+            ready = [(pod, raw) for pod, raw in pods if pod.ready][: ask.most]
             return [_place_target(ask, pod.name, _place_in(msgspec.json.decode(raw))) for pod, raw in ready]
         if ask.target == "Service":
             return [await _own_service(ask, subject.app, ask.port, ask.path, subject, client)]

@@ -8,6 +8,7 @@ from typing import Any
 
 STRATEGIES = "fairlead.strategies"
 CHECKS = "fairlead.checks"
+METRIC_SOURCES = "fairlead.metric_sources"
 
 
 def load(group: str) -> dict[str, Any]:

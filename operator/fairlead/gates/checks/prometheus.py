@@ -33,8 +33,11 @@ class _Answer(msgspec.Struct, rename="camel"):
     error: str = ""
 
 
-class _Series(msgspec.Struct):
+class Series(msgspec.Struct):
+    """One series of an instant vector: its labels, and (time, value as text)."""
+
     value: tuple[float, str]
+    metric: dict[str, str] = {}
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -100,14 +103,10 @@ def value_of(body: bytes) -> float:
     0.5
     """
     try:
-        said = _answer.decode(body)
-        if said.status != "success":
-            raise ValueError(said.error[:200] or "it did not answer as Prometheus does")
-        if said.data.result_type == "scalar":
-            return float(msgspec.json.decode(said.data.result, type=tuple[float, str])[1])
-        if said.data.result_type != "vector":
-            raise ValueError(f"the query gives a {said.data.result_type or 'nothing'}, a single number is needed")
-        series = msgspec.json.decode(said.data.result, type=list[_Series])
+        said = _decoded(body)
+        if said.result_type == "scalar":
+            return float(msgspec.json.decode(said.result, type=tuple[float, str])[1])
+        series = _vector(said)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError("it did not answer as Prometheus does") from None
     if not series:
@@ -115,3 +114,28 @@ def value_of(body: bytes) -> float:
     if len(series) > 1:
         raise ValueError("the query gives more than one series; aggregate them, for example with sum() or max()")
     return float(series[0].value[1])
+
+
+def series_in(body: bytes) -> list[Series]:
+    """All series of an answer. ValueError says in words why there are none to be read.
+
+    >>> series_in(b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{"pod":"a"},"value":[1,"0.5"]}]}}')
+    [Series(value=(1.0, '0.5'), metric={'pod': 'a'})]
+    """
+    try:
+        return _vector(_decoded(body))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError("it did not answer as Prometheus does") from None
+
+
+def _decoded(body: bytes) -> _Data:
+    said = _answer.decode(body)
+    if said.status != "success":
+        raise ValueError(said.error[:200] or "it did not answer as Prometheus does")
+    return said.data
+
+
+def _vector(data: _Data) -> list[Series]:
+    if data.result_type != "vector":
+        raise ValueError(f"the query gives a {data.result_type or 'nothing'}, a single number is needed")
+    return msgspec.json.decode(data.result, type=list[Series])

@@ -50,6 +50,7 @@ NEEDED = {
     ("gateway.networking.k8s.io", "httproutes"): {"get", "list", "watch", "create", "patch", "delete"},
     ("discovery.k8s.io", "endpointslices"): {"get", "list", "watch"},
     ("", "events"): {"create", "patch"},
+    ("metrics.k8s.io", "pods"): {"list"},
 }
 
 
@@ -138,6 +139,29 @@ def test_the_operator_has_none_of_the_verbs_that_reach_beyond_one_object(objects
 
 def test_cluster_wide_it_has_what_it_needs_and_no_more() -> None:
     assert bound_to_the_operator(render(), None) == NEEDED
+
+
+def test_what_spec_autoscale_reads_is_granted_name_by_name() -> None:
+    values = {
+        "resourceMetrics": ["metrics.k8s.io"],
+        "customMetrics": ["pods/http_requests_per_second"],
+        "externalMetrics": ["queue_length"],
+    }
+
+    assert bound_to_the_operator(render({"autoscale": values}), None) == NEEDED | {
+        ("custom.metrics.k8s.io", "pods/http_requests_per_second"): {"get"},
+        ("external.metrics.k8s.io", "queue_length"): {"get", "list"},
+    }
+
+
+@pytest.mark.parametrize("namespaces", [[], ["shop"]], ids=["everywhere", "in one namespace"])
+def test_kubelets_are_read_only_where_that_is_asked_for(namespaces: list[str]) -> None:
+    values = {"namespaces": namespaces, "autoscale": {"resourceMetrics": ["kubelets"]}}
+    cluster_wide = bound_to_the_operator(render(values), None)
+
+    assert cluster_wide[("", "nodes/proxy")] == {"get"}
+    assert ("metrics.k8s.io", "pods") not in cluster_wide
+    assert ("", "nodes/proxy") not in bound_to_the_operator(render({"namespaces": namespaces}), None)
 
 
 def test_it_may_watch_what_the_operator_watches_and_nothing_else() -> None:

@@ -14,6 +14,9 @@
 {{- end }}
 - {name: FAIRLEAD_GATE_CREDENTIALS, value: {{ join "," $entries | quote }}}
 {{- end }}
+{{- with .Values.autoscale.resourceMetrics }}
+- {name: FAIRLEAD_AUTOSCALE_RESOURCE_METRICS, value: {{ join "," . | quote }}}
+{{- end }}
 {{- end }}
 
 {{- define "fairlead.secrets.env" -}}

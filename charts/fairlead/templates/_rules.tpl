@@ -39,6 +39,22 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+{{- if has "metrics.k8s.io" .Values.autoscale.resourceMetrics }}
+# cpu and memory of pods, for spec.autoscale.
+- apiGroups: [metrics.k8s.io]
+  resources: [pods]
+  verbs: [list]
+{{- end }}
+{{- with .Values.autoscale.customMetrics }}
+- apiGroups: [custom.metrics.k8s.io]
+  resources: {{ toJson . }}
+  verbs: [get]
+{{- end }}
+{{- with .Values.autoscale.externalMetrics }}
+- apiGroups: [external.metrics.k8s.io]
+  resources: {{ toJson . }}
+  verbs: [get, list]
+{{- end }}
 {{- end }}
 
 {{/* What opening EncryptedSecrets takes in a namespace: no pods, no Apps, no wildcard. RBAC cannot say "Secrets of ours alone": where
@@ -119,7 +135,13 @@
 {{- include "fairlead.secrets.sealedRules" . }}
 {{- end }}
 
+{{/* Kubelets' metrics, through the API server. */}}
 {{- define "fairlead.workloads.clusterRules" -}}
+{{- if has "kubelets" .Values.autoscale.resourceMetrics }}
+- apiGroups: [""]
+  resources: [nodes/proxy]
+  verbs: [get]
+{{- end }}
 {{- end }}
 
 {{- define "fairlead.workloads.ownRules" -}}

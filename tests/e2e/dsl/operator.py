@@ -1,10 +1,12 @@
 """Fairlead itself in the cluster, installed from the chart."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from e2e.dsl import apps
 from e2e.dsl.cluster import Cluster
+from fairlead.autoscale.model import KUBELETS, METRICS_API
 from support.commands import REPOSITORY, execute
 from support.watch import is_ready
 
@@ -22,12 +24,14 @@ class Operator:
         self.cluster = cluster
         self.image = image
 
-    def install(self) -> None:
-        """As the README says, from what is in the tree. Returns when both replicas are ready."""
+    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API)) -> None:
+        """As the README says, from what is in the tree. Returns when both replicas are ready. resource_metrics: where autoscaling
+        reads cpu and memory; a kind cluster has no metrics-server unless a test starts one."""
         repository, _, tag = self.image.rpartition(":")
         build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
         values = {
             "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "autoscale": {"resourceMetrics": list(resource_metrics)},
             "gates": {"allow": ["*.svc:9090"]},  # each test that needs one has a Prometheus in its own namespace
             "workloads": {
                 # The tag stays the same from build to build: this is what makes an upgrade start new pods.

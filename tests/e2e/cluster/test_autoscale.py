@@ -1,0 +1,68 @@
+"""An autoscaled App while its operator is killed, and with a real metrics-server."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from e2e.dsl import Given, Operator, Scene, Then, loads, metrics_server
+from e2e.dsl.operator import KUBELETS, METRICS_API
+from e2e.dsl.traffic import Traffic
+
+CPU: dict[str, Any] = {"resource": {"name": "cpu", "averageUtilization": 50}}
+SCALING: dict[str, Any] = {
+    "min": 1,
+    "max": 3,
+    "metrics": [CPU],
+    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _left_as_found(operator: Operator) -> None:
+    """Each test begins with both replicas ready."""
+    operator.until_ready()
+
+
+def comes_to(then: Then, count: int) -> None:
+    then.status(lambda status: status.get("autoscale", {}).get("replicas") == count, 300)
+    then.pods_ready(count, 300)
+
+
+def test_a_killed_operator_keeps_the_size(operator: Operator, given: Given, then: Then, scene: Scene) -> None:
+    given.a_ready_app(loads.working(scene.image, autoscale=SCALING))
+    traffic = Traffic(scene.cluster, scene.namespace, scene.image)
+    traffic.start(scene.url, rate=60)
+    comes_to(then, 3)
+
+    with then.history() as history:
+        operator.kill()
+        operator.until_ready()
+        traffic.until_answered(600)
+        assert scene.app()["status"]["autoscale"]["replicas"] == 3
+    report = traffic.stop()
+
+    assert history.fewest_ready == 3
+    assert not history.new()
+    assert report.lost == 0, report
+    comes_to(then, 1)
+
+
+@pytest.fixture
+def _by_metrics_server(operator: Operator) -> Iterator[None]:
+    metrics_server.start(operator.cluster)
+    operator.install(resource_metrics=(METRICS_API,))
+    yield
+    operator.install(resource_metrics=(KUBELETS, METRICS_API))
+    metrics_server.remove(operator.cluster)
+
+
+def test_should_scale_from_1_pod_to_3_pods_by_what_metrics_server_serves(
+    _by_metrics_server: None, given: Given, then: Then, scene: Scene
+) -> None:
+    given.a_ready_app(loads.working(scene.image, autoscale=SCALING))
+    traffic = Traffic(scene.cluster, scene.namespace, scene.image)
+    traffic.start(scene.url, rate=60)
+    comes_to(then, 3)
+    traffic.stop()
+    comes_to(then, 1)

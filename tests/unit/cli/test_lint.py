@@ -23,6 +23,7 @@ from support.crds import app, lint_errors
 from unit.cli import objects
 from unit.cli.conftest import Cli
 
+QUEUE: JSON = {"max": 9, "metrics": [{"external": {"metric": {"name": "jobs"}, "averageValue": 5}}]}
 HEAD = "apiVersion: fairlead.dev/v1alpha1\nkind: App\nmetadata: {name: shop}\n"
 
 
@@ -243,6 +244,28 @@ def test_the_crds_own_rules_are_asked_offline(fields: JSON, found: str) -> None:
         ({"image": "shop"}, "image: shop has no fixed tag: undo cannot bring back what it was"),
         ({"image": "registry:5000/shop:latest"}, "has no fixed tag"),
         ({"expose": {"ports": [{"port": 80}]}}, "no container of this exposed App has a readinessProbe"),
+        (
+            {"autoscale": {"max": 5, "metrics": [{"resource": {"name": "cpu", "averageUtilization": 60}}]}},
+            "container web requests no cpu to take per cent of, so the App keeps its size: set resources.requests.cpu",
+        ),
+        (
+            {
+                "autoscale": QUEUE
+                | {"schedules": [{"name": "a", "start": "61 8 * * *", "durationSeconds": 60, "min": 2}]}
+            },
+            "schedule a is not followed: start '61 8 * * *' is no time there is",
+        ),
+        (
+            {
+                "autoscale": QUEUE
+                | {
+                    "schedules": [
+                        {"name": "a", "start": "1 8 * * *", "end": "1 9 * * *", "max": 4, "timeZone": "Mars/Base"}
+                    ]
+                }
+            },
+            "timeZone 'Mars/Base' is not known here",
+        ),
         ({"disruption": {"minAvailable": 3}}, "minAvailable: 3 of 3 allows no eviction at all"),
         ({"disruption": {"minAvailable": "100%"}}, "100% of 3 allows no eviction at all"),
         ({"disruption": {"maxUnavailable": 0}}, "maxUnavailable: 0 of 3 allows no eviction at all"),
@@ -274,6 +297,7 @@ def test_what_users_regret_is_a_warning(fields: JSON, found: str) -> None:
         {"replicas": 0, "disruption": {"minAvailable": 1}},
         {"replicas": 1},
         {"rollout": {"strategy": "Recreate"}},
+        {"autoscale": QUEUE | {"min": 4}, "disruption": {"minAvailable": 3}},
     ],
 )
 def test_what_is_fine_is_no_warning(fields: JSON) -> None:

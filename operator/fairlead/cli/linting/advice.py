@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from fairlead.autoscale.model import Autoscale
+from fairlead.autoscale.windows import bounds
 from fairlead.cli.linting.schema import Finding
 from fairlead.config.model import Entry
 from fairlead.config.pins import clashes
@@ -26,6 +28,12 @@ def warnings(app: App) -> Iterator[Finding]:
 
 def _containers(spec: App) -> list[tuple[int, App]]:
     return list(enumerate(spec["template"]["spec"]["containers"]))
+
+
+def _replicas(spec: App) -> int:
+    """How many pods there are at least, as far as the manifest says."""
+    replicas = int(spec.get("replicas", 1))
+    return max(replicas, int((spec.get("autoscale") or {}).get("min", 1))) if replicas else 0
 
 
 def moving_image(spec: App) -> Iterator[Finding]:
@@ -54,7 +62,7 @@ def unprobed(spec: App) -> Iterator[Finding]:
 
 def no_eviction(spec: App) -> Iterator[Finding]:
     """A budget that never allows an eviction stops every drain of a node."""
-    budget, replicas = spec.get("disruption") or {}, spec.get("replicas", 1)
+    budget, replicas = spec.get("disruption") or {}, _replicas(spec)
     if not budget or replicas == 0 or evictions(budget.get("minAvailable"), budget.get("maxUnavailable"), replicas):
         return
     field = "minAvailable" if "minAvailable" in budget else "maxUnavailable"
@@ -66,7 +74,7 @@ def no_eviction(spec: App) -> Iterator[Finding]:
 
 def everything_down(spec: App) -> Iterator[Finding]:
     """A release that takes all pods away before new ones are there."""
-    rollout, replicas = spec.get("rollout") or {}, spec.get("replicas", 1)
+    rollout, replicas = spec.get("rollout") or {}, _replicas(spec)
     if rollout.get("strategy", "Rolling") != "Rolling" or replicas == 0:
         return
     _, unavailable = fenceposts(rollout.get("maxSurge", "25%"), rollout.get("maxUnavailable", "25%"), replicas)
@@ -83,10 +91,10 @@ def inexact_weights(spec: App) -> Iterator[Finding]:
         return
     try:
         rollout = msgspec.convert(spec.get("rollout") or {}, Rollout)
-        surge, _ = limits(rollout, spec.get("replicas", 1))
+        surge, _ = limits(rollout, _replicas(spec))
     except (msgspec.ValidationError, ValueError):
         return  # the schema has said it better
-    if found := exactness(rollout, spec.get("replicas", 1), surge):
+    if found := exactness(rollout, _replicas(spec), surge):
         yield Finding(("spec", "rollout", "steps"), found.message)
 
 
@@ -97,6 +105,33 @@ def config_clash(spec: App) -> Iterator[Finding]:
         yield Finding(("spec", "config"), lack.message.removeprefix("spec."))
 
 
+def no_window(spec: App) -> Iterator[Finding]:
+    """A cron or a time zone that is none: the window never opens."""
+    if spec.get("autoscale"):
+        for problem in bounds(msgspec.convert(spec["autoscale"], Autoscale), 0, 0.0).problems:
+            yield Finding(("spec", "autoscale", "schedules"), problem)
+
+
+def nothing_requested(spec: App) -> Iterator[Finding]:
+    """Per cent of what is not there: the metric can never be told."""
+    for index, metric in enumerate((spec.get("autoscale") or {}).get("metrics") or ()):
+        source = metric.get("resource") or metric.get("containerResource") or {}
+        if "averageUtilization" not in source:
+            continue
+        for _, container in _containers(spec):
+            asked = (container.get("resources") or {}).get("requests") or {}
+            meant = source.get("container") in (None, container["name"])
+            limited = source["name"] in (
+                (container.get("resources") or {}).get("limits") or {}
+            )  # which then is the request
+            if meant and source["name"] not in asked and not limited:
+                yield Finding(
+                    ("spec", "autoscale", "metrics", index),
+                    f"container {container['name']} requests no {source['name']} to take per cent of, so the App keeps its "
+                    f"size: set resources.requests.{source['name']}",
+                )
+
+
 _RULES: tuple[Callable[[App], Iterator[Finding]], ...] = (
     moving_image,
     unprobed,
@@ -104,4 +139,6 @@ _RULES: tuple[Callable[[App], Iterator[Finding]], ...] = (
     everything_down,
     inexact_weights,
     config_clash,
+    no_window,
+    nothing_requested,
 )

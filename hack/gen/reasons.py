@@ -24,6 +24,7 @@ PLACES = (
     "config",
     "gates",
     "health",
+    "autoscale",
     "engine",
 )  # where conditions, problems, events are made
 COPIED = ""  # the reason of another condition, which is found where that one is made

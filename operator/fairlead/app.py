@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlead.autoscale.controller import AutoscalePart, Autoscaler
+from fairlead.autoscale.controller import Memory as Looks
+from fairlead.autoscale.model import METRICS_API
+from fairlead.autoscale.reader import Reader
+from fairlead.autoscale.report import Look
 from fairlead.config import controller as config
 from fairlead.config.model import Pin
 from fairlead.config.pins import add_config
@@ -28,12 +33,15 @@ from fairlead.rollout.model import App
 from fairlead.rollout.status import selector, summarise
 
 
-def app_controller(prober: Prober | None = None) -> Controller:
-    """Everything the engine needs to run Apps. prober: who measures gates; without one, by no allow list at all."""
+def app_controller(prober: Prober | None = None, usage: Sequence[str] = (METRICS_API,)) -> Controller:
+    """Everything the engine needs to run Apps. prober: who asks servers, for gates and for autoscaling; without one, by no allow
+    list at all. usage: where cpu and memory are read, the first that is there (`autoscale.reader.WAYS`)."""
     strategies, configuration = registry.load(registry.STRATEGIES), config.ConfigPart()
     checks = registry.load(registry.CHECKS)
-    gates, measurer = GatesPart(checks), Measurer(checks, prober or NetworkProber(Guard()))
-    memory = Memory()
+    prober = prober or NetworkProber(Guard())
+    gates, measurer = GatesPart(checks), Measurer(checks, prober)
+    memory, looks = Memory(), Looks()
+    autoscaler = Autoscaler(Reader(registry.load(registry.METRIC_SOURCES), prober, usage), looks)
     return Controller(
         name="app",
         parent=APPS,
@@ -57,12 +65,13 @@ def app_controller(prober: Prober | None = None) -> Controller:
             disruption.DisruptionPart(),
             gates,
             HealthPart(rollout.owned, memory),
+            AutoscalePart(rollout.owned, looks),
         ),
         status_of=lambda app: app.status,
         summarise=summarise,
         generation_of=lambda app: app.generation,
         pods=Pods(selector, rollout.pods_of),
-        messenger=Messengers({Measure: measurer, Ask: Examiner(measurer.measure, memory)}),
+        messenger=Messengers({Measure: measurer, Ask: Examiner(measurer.measure, memory), Look: autoscaler}),
     )
 
 
@@ -88,7 +97,7 @@ def _drained(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
 
 
 def _spread(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
-    return add_spread(app.spec.placement, app.name, app.spec.replicas, spec)
+    return add_spread(app.spec.placement, app.name, app.replicas, spec)
 
 
 def _gated(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:

@@ -55,7 +55,8 @@ def _workloads(settings: WorkloadSettings, access: Access) -> list[Controller]:
 
     guard = parse(settings.gate_allow, api_servers(access.server, os.environ))
     known = credentials.parse(settings.gate_credentials)
-    return [app_controller(NetworkProber(guard, settings.gate_prometheus, known))]
+    prober = NetworkProber(guard, settings.gate_prometheus, known)
+    return [app_controller(prober, settings.autoscale_resource_metrics)]
 
 
 def _secrets(settings: SecretSettings, access: Access) -> list[Controller]:

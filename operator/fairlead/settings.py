@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
+from fairlead.autoscale.model import METRICS_API, WAYS
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.gates import credentials, guard
 
@@ -129,8 +130,15 @@ class WorkloadSettings(Settings):
         "What gates say to servers that want to know who asks: ORIGIN=FILE for a bearer token, ORIGIN=HEADER:FILE for another header, such as https://prom.example=/run/prom/token. It is sent to that scheme, host and port alone.",
     )
 
+    autoscale_resource_metrics: tuple[str, ...] = _setting(
+        (METRICS_API,),
+        "Where cpu and memory of pods are read for spec.autoscale, the first that is there: metrics.k8s.io, kubelets. Kubelets are read each five seconds, through the API server's node proxy: the right to that is a right to run anything in any pod.",
+    )
+
     def check(self) -> None:
         Settings.check(self)
+        if unknown := [way for way in self.autoscale_resource_metrics if way not in WAYS]:
+            raise SettingsError(f"--autoscale-resource-metrics: {unknown[0]!r} is none of {', '.join(WAYS)}")
         try:
             guard.parse(self.gate_allow)
         except ValueError as error:

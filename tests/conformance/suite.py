@@ -480,6 +480,16 @@ async def test_scale_reads_and_writes_the_replicas(api: Api) -> None:
         await api.replace(APPS, {**scale, "spec": {"replicas": 7}}, subresource="scale")
 
 
+async def test_who_scales_is_noted_and_not_when(api: Api) -> None:
+    await api.create(APPS, app("a"))
+    await api.merge(APPS, "a", {"spec": {"replicas": 5}}, subresource="scale", manager="person")
+    (entry,) = [
+        one for one in (await api.get(APPS, "a"))["metadata"]["managedFields"] if one.get("subresource") == "scale"
+    ]
+    assert (entry["manager"], entry["fieldsV1"]) == ("person", {"f:spec": {"f:replicas": {}}})
+    assert "time" not in entry
+
+
 # ---------------------------------------------------------------- deleting
 
 

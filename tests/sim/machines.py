@@ -294,6 +294,7 @@ class Kubelets(Machine):
             before = (status.get("containerStatuses") or [{}])[0]
             is_ready = bool(before.get("ready")) if ready is None else ready
             status["phase"] = phase or status["phase"]
+            status.setdefault("startTime", timestamp(self.cluster.clock()))
             status["containerStatuses"] = [
                 {
                     "name": container["name"],

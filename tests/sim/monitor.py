@@ -71,9 +71,9 @@ class Monitor:
         if (
             commit.resource == APPS
             and commit.old is not None
-            and commit.old.object["spec"] != commit.new.object["spec"]
+            and wanted(commit.old.object) != wanted(commit.new.object)
         ):
-            self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, commit.old.object["spec"]))
+            self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, wanted(commit.old.object)))
         if commit.resource == CONFIG_MAPS and commit.type == "DELETED":
             self.taken_away.add((commit.namespace, commit.name))
         if commit.resource != PODS:
@@ -96,7 +96,7 @@ class Monitor:
     def _recent_specs(self, app: Stored) -> list[JSON]:
         now = self.loop.time()
         earlier = [spec for until, spec in self._specs.get(app.meta["uid"], ()) if until + self.lag >= now]
-        return [app.object["spec"], *earlier]
+        return [wanted(app.object), *earlier]
 
     # ------------------------------------------------------------ writes to Apps
 
@@ -268,6 +268,24 @@ class Monitor:
         if ready and ready["status"] == "True":
             return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock() + self.lag
         return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + self.lag > self.loop.time()
+
+
+def wanted(app: JSON) -> JSON:
+    """The spec with as many replicas as the App is to have: what autoscaling has come to counts when it is stored.
+
+    >>> wanted({"spec": {"replicas": 1, "autoscale": {"min": 2, "max": 9}}})["replicas"]
+    2
+    >>> wanted({"spec": {"replicas": 1, "autoscale": {}}, "status": {"autoscale": {"replicas": 5}}})["replicas"]
+    5
+    """
+    spec, stored = app["spec"], (app.get("status") or {}).get("autoscale") or {}
+    bounds = spec.get("autoscale")
+    if not spec["replicas"] or (bounds is None and stored.get("asked") != spec["replicas"]):
+        return dict(spec)
+    size = stored.get("replicas")
+    if bounds is not None and not size and not stored.get("scaledToZero"):
+        size = min(max(spec["replicas"], bounds["min"]), bounds["max"])
+    return spec | {"replicas": spec["replicas"] if size is None else size}
 
 
 def _foreign_status(pod: JSON) -> JSON:

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.app import app_controller
+from fairlead.autoscale.model import WAYS
 from fairlead.core.conditions import find, timestamp
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.engine.controller import Controller
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.kube.errors import ApiError
-from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, schema
+from fairlead.kube.fake import Commit, Crash, FakeClient, FakeCluster, Faults, Origin, Stored, scale, schema
 from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, GATES, NAMESPACES, NODES, PODS, REVISIONS, SERVICES
 from sim.backend import Backend
 from sim.machines import Budgets, Collector, Kubelets, Nodes, Scheduler, config_maps_of, is_ready
-from sim.monitor import Monitor, finished
+from sim.monitor import Monitor, finished, wanted
 from sim.operator_process import Process
+from sim.usage import Usage
 from support.clock import pace
 from support.endpoints import Endpoints
 
@@ -54,7 +56,7 @@ class World:
             None
         )  # each operator's connection, before it is used
         self.backend = Backend()  # what gates measure
-        self.controllers: Callable[[], list[Controller]] = lambda: [app_controller(self.backend)]
+        self.controllers: Callable[[], list[Controller]] = lambda: [app_controller(self.backend, WAYS)]
         self.identity = "operator"
         self.calm_at = 0.0  # loop time: until then there is weather
         self.skew = 0.0  # seconds by which the operators' wall clock is ahead of the API server's
@@ -71,6 +73,7 @@ class World:
         self.budgets = Budgets(self.cluster, machines)
         self.endpoints = Endpoints(self.cluster, pace(seed))  # of a pace of its own: other stories stay as they are
         self.nodes = Nodes(self.cluster, self.scheduler, self.kubelets, nodes)
+        self.usage = Usage(self.cluster, machines)
         self._errors = _Errors(self.monitor.violations)
         self.loop.set_exception_handler(self._exception)
 
@@ -158,6 +161,11 @@ class World:
     def scale(self, replicas: int, name: str = "shop") -> None:
         self.patch({"replicas": replicas}, name)
 
+    def scale_by_hand(self, replicas: int, name: str = "shop") -> None:
+        """`kubectl scale`."""
+        who = USER._replace(verb="patch", subresource="scale")
+        scale.patch(self.cluster, APPS, NAMESPACE, name, {"spec": {"replicas": replicas}}, "merge", who)
+
     def image(self, image: str, name: str = "shop") -> None:
         change = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": image}
         self.cluster.patch(APPS, NAMESPACE, name, [change], "json", USER)
@@ -219,7 +227,7 @@ class World:
         found = self.cluster.find(APPS, NAMESPACE, name)
         if found is None:
             return False
-        status, spec = found.object.get("status") or {}, found.object["spec"]
+        status, spec = found.object.get("status") or {}, wanted(found.object)
         said = find(status.get("conditions") or (), "Ready") or {}
         if status.get("observedGeneration") != found.meta["generation"] or said.get("status") != "True":
             return False

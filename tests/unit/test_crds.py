@@ -102,7 +102,7 @@ def test_the_sources_name_the_version_of_kubernetes_they_were_taken_from() -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_definition_fits_the_annotation_that_client_side_apply_keeps_it_in(kind: str) -> None:
     assert (
-        len(json.dumps(crd(kind), separators=(",", ":")).encode()) < 230 * 1024
+        len(json.dumps(crd(kind), separators=(",", ":")).encode()) < 240 * 1024
     )  # of 256, with what else stands there
 
 

@@ -43,6 +43,7 @@ SMALLEST = {
                         "image": "shop:1",
                         "ports": [{"name": "http", "containerPort": 8080}],
                         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}},
+                        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
                     }
                 ]
             }

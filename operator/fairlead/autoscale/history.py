@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
-from fairlead.autoscale.model import Autoscale, Direction
+from fairlead.autoscale.model import Autoscale, Direction, HandScaled
 from fairlead.core.conditions import parse_time, timestamp
 from fairlead.core.meta import JSON
 
@@ -32,7 +32,7 @@ class ScaleEvent(msgspec.Struct, frozen=True):
 class State(msgspec.Struct, frozen=True):
     """status.autoscale, as far as decisions need it. replicas: the size decided last, None before the first decision; asked:
     spec.replicas at that time. to_zero: it was we who took the App to zero. failing: since when each metric has been
-    failing, by its title."""
+    failing, by its title. held: the scale by hand that stands."""
 
     replicas: int | None = None
     asked: int | None = None
@@ -40,6 +40,7 @@ class State(msgspec.Struct, frozen=True):
     recommendations: tuple[Recommendation, ...] = ()
     events: tuple[ScaleEvent, ...] = ()
     failing: dict[str, float] = {}
+    held: HandScaled | None = None
 
 
 def remembered(
@@ -140,7 +141,7 @@ def news(stored: State, state: State) -> bool:
 
 def _said(state: State) -> tuple[object, ...]:
     sizes = tuple(one.replicas for one in state.recommendations)
-    return state.replicas, state.asked, state.to_zero, sizes, state.events, sorted(state.failing)
+    return state.replicas, state.asked, state.to_zero, sizes, state.events, sorted(state.failing), state.held
 
 
 def resumed(state: State, now: float) -> State:
@@ -164,11 +165,13 @@ def not_ahead(state: State, now: float) -> State:
     >>> not_ahead(State(3, events=(ScaleEvent(5000, 2),)), 60).events
     (ScaleEvent(at=60, change=2),)
     """
+    held = state.held
     return msgspec.structs.replace(
         state,
         recommendations=tuple(Recommendation(min(one.at, now), one.replicas) for one in state.recommendations),
         events=tuple(ScaleEvent(min(one.at, now), one.change) for one in state.events),
         failing={title: min(since, now) for title, since in state.failing.items()},
+        held=HandScaled(held.by, min(held.at or now, now), held.replicas) if held else None,
     )
 
 
@@ -182,10 +185,30 @@ def size(autoscaled: bool, replicas: int, state: State) -> int:
     (12, 12, 4)
     >>> size(True, 6, State()), size(True, 0, State(12, asked=1)), size(False, 6, State())
     (6, 0, 6)
+
+    A stop that is over leaves a zero that nobody decided:
+    >>> size(True, 6, State(0, asked=0)), size(True, 6, State(0, asked=6, to_zero=True))
+    (6, 0)
     """
-    if not replicas or state.replicas is None:
+    if not replicas or state.replicas is None or (state.replicas == 0 and not state.to_zero):
         return replicas
     return state.replicas if autoscaled or replicas == state.asked else replicas
+
+
+def size_of(spec: Autoscale | None, replicas: int, status: JSON) -> int:
+    """The same of an App as it stands. Before the first decision spec.replicas within min and max, so that an App which is new
+    begins with as many pods as it may have.
+
+    >>> size_of(Autoscale(min=3, max=30), 1, {}), size_of(Autoscale(max=30), 1, {"autoscale": {"replicas": 12}})
+    (3, 12)
+    >>> size_of(None, 1, {}), size_of(Autoscale(min=3, max=30), 0, {})
+    (1, 0)
+    """
+    if "autoscale" in status:
+        state = state_of(status)
+        if state.replicas is not None:
+            return size(spec is not None, replicas, state)
+    return min(max(replicas, spec.min), spec.max) if spec and replicas else replicas
 
 
 # ---------------------------------------------------------------- as it stands in the status
@@ -212,6 +235,8 @@ def as_json(state: State) -> JSON:
         said["failing"] = [
             {"metric": title, "since": timestamp(since)} for title, since in sorted(state.failing.items())
         ]
+    if state.held and state.held.at is not None:
+        said["held"] = {"by": state.held.by, "replicas": state.held.replicas, "since": timestamp(state.held.at)}
     return said
 
 
@@ -226,6 +251,12 @@ class _Failing(msgspec.Struct):
     since: str
 
 
+class _Held(msgspec.Struct):
+    by: str
+    replicas: int
+    since: str
+
+
 class _Stored(msgspec.Struct, rename="camel"):
     replicas: int | None = None
     asked: int | None = None
@@ -233,15 +264,16 @@ class _Stored(msgspec.Struct, rename="camel"):
     recommendations: tuple[_Past, ...] = ()
     scale_events: tuple[_Past, ...] = ()
     failing: tuple[_Failing, ...] = ()
+    held: _Held | None = None
 
 
 def state_of(status: JSON) -> State:
     """status.autoscale as last written; an empty one where it is missing or damaged.
 
     >>> state_of({"autoscale": {"replicas": 3, "recommendations": [{"time": "1970-01-01T00:01:00Z", "replicas": 4}]}})
-    State(replicas=3, asked=None, to_zero=False, recommendations=(Recommendation(at=60.0, replicas=4),), events=(), failing={})
+    State(replicas=3, asked=None, to_zero=False, recommendations=(Recommendation(at=60.0, replicas=4),), events=(), failing={}, held=None)
     >>> state_of({"autoscale": {"replicas": "many"}})
-    State(replicas=None, asked=None, to_zero=False, recommendations=(), events=(), failing={})
+    State(replicas=None, asked=None, to_zero=False, recommendations=(), events=(), failing={}, held=None)
     """
     try:
         stored = msgspec.convert(status.get("autoscale") or {}, _Stored)
@@ -254,4 +286,5 @@ def state_of(status: JSON) -> State:
         tuple(Recommendation(parse_time(one.time) or 0.0, one.replicas) for one in stored.recommendations),
         tuple(ScaleEvent(parse_time(one.time) or 0.0, one.change) for one in stored.scale_events),
         {one.metric: parse_time(one.since) or 0.0 for one in stored.failing},
+        HandScaled(held.by, parse_time(held.since), held.replicas) if (held := stored.held) else None,
     )

@@ -279,10 +279,11 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class HandScaled(msgspec.Struct, frozen=True):
-    """The scale subresource was the last to write spec.replicas: who (the field manager), when, how many."""
+    """The scale subresource was the last to write spec.replicas: who (the field manager), since when that stands (None: nobody
+    knows yet), how many."""
 
     by: str
-    at: float
+    at: float | None
     replicas: int
 
 

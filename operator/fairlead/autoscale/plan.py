@@ -15,7 +15,7 @@ from fairlead.autoscale import history, words
 from fairlead.autoscale.behavior import LEGACY_WINDOW, Normalized, normalize
 from fairlead.autoscale.calculator import Situation, Tolerance, propose, tolerance
 from fairlead.autoscale.history import Recommendation, ScaleEvent, State
-from fairlead.autoscale.holds import hold
+from fairlead.autoscale.holds import dated, hold, rival
 from fairlead.autoscale.model import INT32_MAX, TOLERANCE, Autoscale, Bounds, HandScaled, Metric, Proposal, Seen, Timing
 from fairlead.autoscale.windows import bounds
 from fairlead.core.conditions import Condition, timestamp
@@ -49,8 +49,11 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def condition(self) -> Condition:
         """What `Autoscaling` says: True while the size follows the metrics."""
-        told = self.reason in ("Followed", "Limited", "OutOfBounds")
-        return Condition(CONDITION, "True" if told else "False", self.reason, self.message)
+        if self.reason in ("Followed", "Limited", "OutOfBounds"):
+            return Condition(CONDITION, "True", self.reason, self.message)
+        if self.reason in ("Stopped", "Held", "MetricsUnavailable"):
+            return Condition(CONDITION, "False", self.reason, self.message)
+        raise ValueError(self.reason)
 
 
 def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timing = Timing()) -> Decision:
@@ -68,23 +71,24 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     now = float(math.floor(now))
     before = history.not_ahead(before, now)
     limits = bounds(spec, seen.available, now)
+    if rival(seen.hand_scaled):
+        limits = msgspec.structs.replace(limits, problems=(*limits.problems, words.RIVAL))
     if seen.asked == 0:
         return _stopped(limits)
-    current = _current(before, seen, spec, now)
+    scaled = dated(seen.hand_scaled, before.held, before.asked, now)
+    until = hold(spec, scaled, now)
+    held = scaled if until else None
+    current = held.replicas if held else _current(before, seen)
     before = _begun(before, current, now)
     proposals, failing = _proposals(spec, before, seen, current, now, timing)
-    before = msgspec.structs.replace(before, replicas=current, asked=seen.asked, failing=failing)
+    before = msgspec.structs.replace(before, replicas=current, asked=seen.asked, failing=failing, held=held)
     metrics = _by_metrics(_Case(spec, before, current, seen.refused, limits, proposals, now))
-    if seen.hand_scaled and (until := hold(spec, seen.hand_scaled, now)):
-        return _held(until, seen.hand_scaled, metrics, before)
-    return metrics
+    return _held(until, held, metrics, before) if held and until else metrics
 
 
-def _current(before: State, seen: Seen, spec: Autoscale, now: float) -> int:
-    """The size to start from: what a person says, else what was decided last; where that is nothing, what the App has. Zero
-    that is not of our making (a stop that is over) is no size to start from."""
-    if seen.hand_scaled and hold(spec, seen.hand_scaled, now):
-        return seen.hand_scaled.replicas
+def _current(before: State, seen: Seen) -> int:
+    """The size to start from: what was decided last; where that is nothing, what the App has. Zero that is not of our making (a
+    stop that is over) is no size to start from."""
     if before.replicas or (before.replicas == 0 and before.to_zero):
         return before.replicas
     return seen.size or seen.asked

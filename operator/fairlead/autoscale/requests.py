@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import msgspec
 
 from fairlead.autoscale.model import Amount, Requests
 from fairlead.core.meta import JSON
 from fairlead.core.quantity import milli
+
+
+@lru_cache(maxsize=4096)
+def asked_for(data: bytes) -> Requests:
+    """Of what a pod is known by (`core.podstate.Pod.resources`): a revision's pods ask alike.
+
+    >>> asked_for(b'{"containers":[{"name":"web"}]}')
+    Requests(containers={'web': {}}, pod=None)
+    """
+    return requests_of(msgspec.json.decode(data))
 
 
 def requests_of(spec: JSON) -> Requests:

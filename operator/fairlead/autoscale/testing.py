@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec import structs
+
+from fairlead.autoscale.history import State
 from fairlead.autoscale.model import (
     Autoscale,
     ExternalMetric,
@@ -17,6 +20,11 @@ from fairlead.autoscale.model import (
     Sample,
     Seen,
 )
+from fairlead.autoscale.plan import Decision
+from fairlead.autoscale.report import Course
+from fairlead.core.meta import JSON
+from fairlead.rollout.model import App
+from fairlead.rollout.testing import make_app
 
 
 def fleet(
@@ -66,3 +74,18 @@ def autoscale(**fields: Any) -> Autoscale:
     """Between 1 and 30 pods, by cpu at 60 %."""
     said: dict[str, Any] = {"min": 1, "max": 30, "metrics": (cpu(60),)}
     return Autoscale(**(said | fields))
+
+
+def autoscaled(size: int, *, status: JSON | None = None, spec: Autoscale | None = None, **fields: Any) -> App:
+    """An App `shop` that autoscaling has brought to so many pods."""
+    condition = {"type": "Autoscaling", "status": "True", "reason": "Followed", "message": "as ever"}
+    stored = {"autoscale": {"replicas": size, "asked": 1}, "conditions": [condition]} if status is None else status
+    app = make_app(status=stored, **fields)
+    wanted = structs.replace(app.spec, autoscale=spec or autoscale())
+    return structs.replace(app, spec=wanted, autoscaled=size)
+
+
+def decided(size: int, message: str, *, at: float, **fields: Any) -> Course:
+    """What is in memory after a look that came to so many pods."""
+    said: dict[str, Any] = {"began": at, "generation": 1, "message": message, "said": at} | fields
+    return Course(at, decision=Decision(size, "Followed", message, State(size, asked=1)), **said)

@@ -8,6 +8,8 @@ from fairlead.autoscale.behavior import Normalized, clock
 from fairlead.autoscale.model import Bounds, HandScaled, Proposal
 from fairlead.core.conditions import timestamp
 
+MOST = 1024  # characters of a sentence that the status keeps
+RIVAL = "a HorizontalPodAutoscaler scales this App too, which changes nothing while spec.autoscale is there; delete one of the two"
 STOPPED = "spec.replicas is 0, which stops the App and its autoscaling; give another number, or take the field away"
 
 
@@ -60,8 +62,16 @@ def out_of_bounds(current: int, size: int, by: str, limits: Bounds) -> str:
 def held(scaled: HandScaled, until: float, otherwise: int, why: str) -> str:
     """Whose size it is, until when, how to end that; and what it would be, and why."""
     return (
-        f"held at {scaled.replicas} by {scaled.by}, which scaled the App at {timestamp(scaled.at)}, until {timestamp(until)}; "
+        f"held at {scaled.replicas} by {scaled.by}, which scaled the App at {timestamp(scaled.at or 0.0)}, until {timestamp(until)}; "
         f"set spec.autoscale.holdSeconds to 0 to end it now; else it would be {otherwise}: {why}"
+    )
+
+
+def taken_away(size: int, asked: int) -> str:
+    """Why the App has another size than its spec says."""
+    return (
+        f"spec.autoscale was taken away: the App keeps the {size} pods it had come to, until spec.replicas is given another "
+        f"number than {asked}"
     )
 
 

@@ -29,7 +29,7 @@ class DisruptionPart:
             wanted=app.spec.disruption,
             live=view.get("PodDisruptionBudget", key.namespace, key.name),
             refused=refused_with(failures, "PodDisruptionBudget"),
-            replicas=app.spec.replicas,
+            replicas=app.replicas,
             said=(find(app.status.get("conditions") or (), "Disruption") or {}).get("reason", ""),
         )
 

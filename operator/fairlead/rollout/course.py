@@ -33,7 +33,7 @@ def course_of(app: App, target: Target, kept: Sequence[Revision], now: float) ->
     steps, name = steps_of(app.spec.rollout), name_of(app, target)
     stable = next((r for r in kept if r.name == app.status.get("stableRevision") and not r.deleting), None)
     if (
-        not app.spec.replicas
+        not app.replicas
         or target.undo
         or target.rejected
         or stable is None

@@ -34,14 +34,15 @@ def happened(
         verb = f"Going back to revision {target.number}" if back else f"Rolling out revision {target.number}"
         said.append(Event("Normal", "RolloutStarted", f"{verb} ({name}): {images}"))
     desired = progress_of(before).desired
-    if desired is not None and desired != app.spec.replicas:
-        said.append(Event("Normal", "Scaled", f"Scaled from {desired} to {app.spec.replicas} pods"))
+    autoscaled = app.spec.autoscale is not None and app.spec.replicas  # which says more of it
+    if desired is not None and desired != app.replicas and not autoscaled:
+        said.append(Event("Normal", "Scaled", f"Scaled from {desired} to {app.replicas} pods"))
     if complete and before.get("stableRevision") != name:
         said.append(
             Event(
                 "Normal",
                 "RolloutComplete",
-                f"Revision {target.number} ({name}) runs on {app.spec.replicas} of {app.spec.replicas} pods",
+                f"Revision {target.number} ({name}) runs on {app.replicas} of {app.replicas} pods",
             )
         )
     progressing = find(before.get("conditions") or (), "Progressing") or {}
@@ -51,6 +52,6 @@ def happened(
         for problem in found
         if (problem.reason, problem.container or None, problem.revision or None) not in known
     ]
-    if progressing.get("reason") == status.DEADLINE and counts.complete(app.spec.replicas):
+    if progressing.get("reason") == status.DEADLINE and counts.complete(app.replicas):
         said.append(Event("Normal", "Recovered", "the roll went on and is complete"))
     return said

@@ -27,7 +27,7 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     """
     app = observed.app
     rollout = app.spec.rollout
-    surge, unavailable = limits(rollout, app.spec.replicas)
+    surge, unavailable = limits(rollout, app.replicas)
     members: dict[str, list[Pod]] = defaultdict(list)
     lingering = 0
     for pod in observed.pods:
@@ -70,7 +70,7 @@ def build(observed: Observed, target: Target, now: float) -> Fleet:
     steps = course_of(app, target, observed.revisions, now)
     least = rollout.min_per_revision
     return make_room(
-        Fleet(fresh, tuple(old), app.spec.replicas, surge, unavailable, lingering, steps, least, observed.routed), sizes
+        Fleet(fresh, tuple(old), app.replicas, surge, unavailable, lingering, steps, least, observed.routed), sizes
     )
 
 

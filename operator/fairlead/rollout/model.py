@@ -7,7 +7,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from fairlead.autoscale.model import Autoscale
+from fairlead.autoscale.history import size_of
+from fairlead.autoscale.holds import hand_scaled
+from fairlead.autoscale.model import Autoscale, HandScaled
 from fairlead.config.model import Entry, Pin, digest_with
 from fairlead.core.actions import Failure
 from fairlead.core.conditions import parse_time
@@ -141,7 +143,8 @@ class Asked(msgspec.Struct, frozen=True):
 
 class App(msgspec.Struct, frozen=True):
     """One App. `digest` is the hash of what its template means, with its configuration once a plan looks at it ("" while
-    nobody knows what that comes to); `invalid` why the spec cannot be read ("" if it can)."""
+    nobody knows what that comes to); `invalid` why the spec cannot be read ("" if it can). `autoscaled`: how many pods
+    spec.autoscale has come to, as the status says; `hand_scaled`: who else set a size, beside it."""
 
     namespace: str
     name: str
@@ -157,10 +160,17 @@ class App(msgspec.Struct, frozen=True):
     status: JSON
     invalid: str = ""
     asked: Asked = Asked()
+    autoscaled: int | None = None
+    hand_scaled: HandScaled | None = None
 
     @property
     def key(self) -> Key:
         return Key(self.namespace, self.name)
+
+    @property
+    def replicas(self) -> int:
+        """How many pods it is to have: what autoscaling has come to, and that is stored; else spec.replicas."""
+        return self.spec.replicas if self.autoscaled is None else self.autoscaled
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -348,7 +358,14 @@ def project_app(data: bytes) -> App:
         status=raw.status,
         invalid=invalid,
         asked=Asked(*(annotations.get(name, "") for name in _ASKED)),
+        autoscaled=size_of(spec.autoscale, spec.replicas, raw.status) if _sized(spec, raw.status) else None,
+        hand_scaled=hand_scaled(meta.managed_fields or [], spec.replicas) if spec.autoscale else None,
     )
+
+
+def _sized(spec: Spec, status: JSON) -> bool:
+    """spec.autoscale has a say in how many pods there are, or had the last one."""
+    return spec.autoscale is not None or "autoscale" in status
 
 
 def project_revision(data: bytes) -> Revision:

@@ -135,7 +135,7 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
     if target.undo or target.rejected or not stable or stable == name:
         return None
     counts = status.count(observed, fleet, now).until(fleet)
-    if counts.complete(app.spec.replicas):
+    if counts.complete(app.replicas):
         return None
     progress = report.remember(observed, target, fleet, counts, now)
     reason = rejection.verdict(app, target.number, fleet, progress, now)
@@ -155,7 +155,7 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
 def resize(app: App, fleet: Fleet, strategy: Strategy) -> Fleet:
     """The sizes to have: a changed spec.replicas is spread first (also while paused), then the strategy takes its step."""
     progress = progress_of(app.status)
-    if progress.desired is not None and progress.desired != app.spec.replicas:
+    if progress.desired is not None and progress.desired != app.replicas:
         fleet = scale(fleet, progress.bound)
     if app.spec.rollout.paused:
         return fleet.as_served()
@@ -177,7 +177,7 @@ def _carry_out(
     made, wait = turnover.fill(observed, target, fleet, now, shapers)
     observed = msgspec.structs.replace(observed, failures=turnover.standing(observed.failures, made))
     counts = status.count(observed, before, now).until(fleet)
-    complete = counts.complete(app.spec.replicas) and not observed.failures
+    complete = counts.complete(app.replicas) and not observed.failures
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
     surplus_pods = turnover.surplus(observed, fleet, now)
     gone = routing.may_go(fleet, surplus_pods, observed.pods)
@@ -233,7 +233,7 @@ def decided(app: App, fleet: Fleet, progress: Progress) -> bool:
     """
     before = progress_of(app.status)
     sizes = {id: size for id, size in before.sizes.items() if size or id in fleet.sizes}
-    alone = before.desired is not None and not fleet.old and fleet.target.size == app.spec.replicas
+    alone = before.desired is not None and not fleet.old and fleet.target.size == app.replicas
     resized = sizes != fleet.sizes and not alone
     return resized or (before.serving, before.step) != (progress.serving, progress.step)
 

@@ -25,7 +25,7 @@ def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, n
     app = observed.app
     before = progress_of(app.status)
     name = revisions.name_of(app, target)
-    rescaled = before.desired is not None and before.desired != app.spec.replicas
+    rescaled = before.desired is not None and before.desired != app.replicas
     restarted = (
         bool(app.spec.rollout.restart_at)
         and before.desired is not None
@@ -43,13 +43,13 @@ def remember(observed: Observed, target: Target, fleet: Fleet, counts: Counts, n
         times,
         sizes={id: size for id, size in fleet.sizes.items() if size or id == target.hash},
         serving={group.id: group.share for group in fleet.groups if group.serve is not None and group.size},
-        desired=app.spec.replicas,
+        desired=app.replicas,
         bound=fleet.bound,
         restart_at=app.spec.rollout.restart_at,
         step=passed,
         step_at=timestamp(course.since) if course and course.current else "",
         held_at=(at if stepped or not same else before.held_at or at) if held else "",
-        moment=judging.open_moment(fleet, counts.complete(app.spec.replicas)),
+        moment=judging.open_moment(fleet, counts.complete(app.replicas)),
         weights=shared.weights,
         tried=shared.tried,
     )
@@ -116,7 +116,7 @@ def _conditions(standing: Standing, awaited: str) -> list[Condition]:
     ]
     if app.spec.rollout.paused:
         conditions.append(_PAUSED)
-    inexact = weights.exactness(app.spec.rollout, app.spec.replicas, fleet.surge)
+    inexact = weights.exactness(app.spec.rollout, app.replicas, fleet.surge)
     if inexact and fleet.routed is None:
         conditions.append(inexact)
     if observed.failures:
@@ -218,6 +218,6 @@ def nothing_to_run(observed: Observed, claims: list[Action], now: float) -> Plan
     said = status.count(observed, None, now).as_json() | {
         "selector": status.selector(app),
         "conditions": [waiting, _PAUSED],
-        "rollout": {"desired": app.spec.replicas, "pausedAt": progress_of(app.status).paused_at or timestamp(now)},
+        "rollout": {"desired": app.replicas, "pausedAt": progress_of(app.status).paused_at or timestamp(now)},
     }
     return Plan(actions=tuple(claims), status=said)

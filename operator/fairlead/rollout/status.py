@@ -113,7 +113,7 @@ def deadline_left(app: App, progress: Progress, now: float) -> float | None:
 def progressing(app: App, counts: Counts, progress: Progress, awaited: str, now: float) -> Condition:
     """The condition Progressing. Once complete it stays so until the next roll: later failures are Available's to tell
     (upstream never re-arms the deadline: KEP-2804)."""
-    replicas = app.spec.replicas
+    replicas = app.replicas
     before = find(app.status.get("conditions") or (), "Progressing") or {}
     if app.spec.rollout.paused:
         return Condition(
@@ -201,14 +201,14 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
         pause = course.current.pause if course.current and not course.hindrance else None
         shown = app.spec.rollout.strategy == "BlueGreen" and pause
         return blue_green.held(course, target) if shown else _held(course)
-    if fleet.lingering and target.size == 0 and app.spec.replicas:
+    if fleet.lingering and target.size == 0 and app.replicas:
         return f"the pods of the old revision to end, {fleet.lingering} left{tail}"
     if counts.updated < target.size:
-        return f"{target.size - counts.updated} of {app.spec.replicas} updated pods to be created{tail}"
+        return f"{target.size - counts.updated} of {app.replicas} updated pods to be created{tail}"
     missing = target.size - target.available
     if missing > 0:
         held = " (ready, held by minReadySeconds)" if target.ready == target.size else ""
-        return f"{missing} of {app.spec.replicas} updated pods to become available{held}{tail}"
+        return f"{missing} of {app.replicas} updated pods to become available{held}{tail}"
     if behind := unreached(target):
         service = revision_service(app.name, target.id)
         return (
@@ -222,8 +222,8 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
         )
     if counts.total > counts.updated:
         return f"the pods of old revisions to be replaced, {counts.total - counts.updated} left{tail}"
-    if counts.available < app.spec.replicas:
-        return f"{app.spec.replicas - counts.available} of {app.spec.replicas} pods to become available{tail}"
+    if counts.available < app.replicas:
+        return f"{app.replicas - counts.available} of {app.replicas} pods to become available{tail}"
     return f"the pods to settle{tail}"
 
 
@@ -251,7 +251,7 @@ def _held(course: Course) -> str:
 
 def available(app: App, fleet: Fleet | None, counts: Counts, problems: Sequence[Problem]) -> Condition:
     """The condition Available: enough pods serve (upstream: at least replicas - maxUnavailable)."""
-    floor = fleet.floor if fleet else app.spec.replicas
+    floor = fleet.floor if fleet else app.replicas
     why = problem_texts.in_words(problems)
     if counts.available >= floor:
         return Condition(
@@ -323,12 +323,12 @@ def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Co
             return Condition("Ready", "False", awaited.reason, awaited.message)
     progressing = conditions.get("Progressing")
     rolled = progressing is not None and progressing.reason in (COMPLETE, "Paused")
-    if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.spec.replicas:
+    if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.replicas:
         return Condition(
             "Ready",
             "True",
             "RolledOut",
-            f"{app.spec.replicas} of {app.spec.replicas} pods run the wanted revision and are available",
+            f"{app.replicas} of {app.replicas} pods run the wanted revision and are available",
         )
     if rolled:
         message = conditions["Available"].message if "Available" in conditions else ""
@@ -346,14 +346,14 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
     'Rolling 1/6: ImagePullBackOff'
     """
     if ready.status == "True":
-        return "Ready" if app.spec.replicas else "Scaled to zero"
+        return "Ready" if app.replicas else "Scaled to zero"
     worst = (joined.get("problems") or [{}])[0].get("reason", "")
     tail = f": {worst}" if worst else ""
     if ready.reason == "RolledBack":
         return f"Rolled back: {(joined.get('rejected') or {}).get('reason', '')}"
     if stalled:
         return f"Stuck{tail or ': ' + ready.reason}"
-    replicas = app.spec.replicas
+    replicas = app.replicas
     if any(c.type in AWAITED and c.status == "False" for c in joined.get("conditions") or ()):
         return f"Waiting: {ready.reason}"
     if app.spec.rollout.paused:
@@ -384,7 +384,7 @@ def next_progress(app: App, counts: Counts, target: str, replicas_changed: bool,
     """status.rollout's times: the clock starts with a roll, is wound by every progress, and stops when complete."""
     before = progress_of(app.status)
     running = app.status.get("activeRevision")
-    rolling = not counts.complete(app.spec.replicas)
+    rolling = not counts.complete(app.replicas)
     started = before.started_at
     if running != target or replicas_changed or (rolling and not started and not _completed(app)):
         started = timestamp(now) if rolling else ""

@@ -135,5 +135,5 @@ def must_confirm(app: App, pods: Sequence[Pod], leaving: Collection[str]) -> Con
     if not lost:
         return ""
     if lost == len(ready) or (len(leaving) > SHARE_LIMIT * len(pods) and len(leaving) > 1):
-        return "owner" if app.spec.replicas == 0 else "children"
+        return "owner" if app.replicas == 0 else "children"
     return ""

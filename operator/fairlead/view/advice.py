@@ -335,6 +335,14 @@ CATALOGUE: dict[str, Advice] = {
             "Give it the right that the message names: the chart's roles have it (patch pods/status), so upgrade the release.",
         ),
     ),
+    "MetricsUnavailable": Advice(
+        "spec.autoscale cannot tell a metric: the App keeps its size, and gets no smaller",
+        (
+            "Mend what the message names: it goes on by itself. Per cent of cpu or memory need resources.requests in every container.",
+            "Without metrics-server: install it, or let the operator read kubelets (chart value autoscale.resourceMetrics).",
+            "Not to depend on it: give the metric a fallback.",
+        ),
+    ),
     "NotOwned": Advice(
         "an object of the App's name belongs to something else",
         ("Delete or rename the other one, or rename the App.",),

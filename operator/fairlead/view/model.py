@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from fairlead.autoscale.history import size_of
+from fairlead.autoscale.model import Autoscale
 from fairlead.core.conditions import parse_time
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.core.podstate import Pod, project_pod
@@ -76,6 +78,7 @@ class AppSpec(Base, frozen=True):
     rollout: Rollout = Rollout()
     expose: JSON | None = None
     disruption: JSON | None = None
+    autoscale: Autoscale | None = None
 
 
 class Problem(Base, frozen=True):
@@ -153,6 +156,7 @@ class AppStatus(Base, frozen=True):
     rejected: Rejected | None = None
     rollout: RolloutStatus = RolloutStatus()
     gates: list[GateStatus] = []
+    autoscale: JSON | None = None
 
 
 class App(Base, frozen=True):
@@ -170,6 +174,12 @@ class App(Base, frozen=True):
     def is_true(self, type: str) -> bool:
         found = self.condition(type)
         return found is not None and found.status == "True"
+
+    @property
+    def replicas(self) -> int:
+        """How many pods it is to have: what its autoscaling has come to, else spec.replicas."""
+        said = {"autoscale": self.status.autoscale} if self.status.autoscale else {}
+        return size_of(self.spec.autoscale, self.spec.replicas, said)
 
     @property
     def observed(self) -> bool:

@@ -157,7 +157,7 @@ def _complete(app: App) -> bool:
     ready = app.condition("Ready")
     if app.is_true("Reconciling") or (ready is not None and ready.status != "True"):
         return False
-    status, desired = app.status, app.spec.replicas
+    status, desired = app.status, app.replicas
     return (
         status.updated_replicas >= desired
         and status.replicas <= status.updated_replicas
@@ -179,7 +179,7 @@ def progress(app: App, revisions: Sequence[Revision], now: float) -> Progress:
         revision=status.revision,
         strategy=_strategy(app),
         paused=app.spec.rollout.paused,
-        desired=app.spec.replicas,
+        desired=app.replicas,
         ready=status.ready_replicas,
         updated=status.updated_replicas,
         available=status.available_replicas,
@@ -207,7 +207,7 @@ def _summary(app: App, ruling: Verdict) -> str:
     if ruling == "Deleting":
         return "Deleting"
     words = {"Done": "Ready", "Failed": "Stuck", "Paused": "Paused", "Moving": "Rolling", "Degraded": "Degraded"}
-    return one_line(app.status.summary) or f"{words[ruling]} {app.status.updated_replicas}/{app.spec.replicas}"
+    return one_line(app.status.summary) or f"{words[ruling]} {app.status.updated_replicas}/{app.replicas}"
 
 
 def _strategy(app: App) -> str:
@@ -244,10 +244,10 @@ def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
         stable=revision.name == app.status.stable_revision,
         state=state,
         tone=tone,
-        desired=app.spec.replicas if active else 0,
+        desired=app.replicas if active else 0,
         replicas=revision.status.replicas,
         # Revisions are told of a moment after their App: what is done is not shown as 5 of 6.
-        ready=app.spec.replicas if active and ruling == "Done" else revision.status.ready_replicas,
+        ready=app.replicas if active and ruling == "Done" else revision.status.ready_replicas,
         available=revision.status.available_replicas,
         terminating=revision.status.terminating_replicas,
         created=revision.metadata.created,
@@ -265,7 +265,7 @@ def _row_of_app(app: App, ruling: Verdict) -> Row:
         stable=status.active_revision == status.stable_revision,
         state=state,
         tone=tone,
-        desired=app.spec.replicas,
+        desired=app.replicas,
         replicas=status.updated_replicas,
         ready=min(status.ready_replicas, status.updated_replicas),
         available=min(status.available_replicas, status.updated_replicas),
@@ -274,7 +274,7 @@ def _row_of_app(app: App, ruling: Verdict) -> Row:
 
 
 def _active_state(app: App, ruling: Verdict) -> tuple[str, Tone]:
-    if ruling == "Done" and app.spec.replicas == 0:
+    if ruling == "Done" and app.replicas == 0:
         return "no pods wanted", "quiet"
     if app.is_true("RolledBack"):
         return "brought back", "held"
@@ -336,7 +336,7 @@ def waiting_by_counts(app: App) -> str:
     >>> waiting_by_counts(app)
     '2 more pods of revision 3 to be created'
     """
-    status, desired = app.status, app.spec.replicas
+    status, desired = app.status, app.replicas
     of = f"revision {status.revision}" if status.revision else "the newest revision"
     missing = desired - status.updated_replicas
     if missing > 0:
@@ -401,11 +401,21 @@ def _goes_back(app: App) -> bool:
 
 
 _BEFORE_A_RELEASE = ("Config", "InOrder")  # False while a release cannot even begin
-_GOOD_WHEN_TRUE = ("Accepted", "Exposed", "Gates", "PreviewExposed", "Routed", "Disruption", *_BEFORE_A_RELEASE)
+_GOOD_WHEN_TRUE = (
+    "Accepted",
+    "Exposed",
+    "Gates",
+    "PreviewExposed",
+    "Routed",
+    "Disruption",
+    "Autoscaling",
+    *_BEFORE_A_RELEASE,
+)
 _BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
 _AWAITED_ELSEWHERE = ("LoadBalancerPending", "GatewayPending")
-_PENDING = ("Creating", *_AWAITED_ELSEWHERE)
+_AS_WISHED = ("Stopped", "Held", "TakenAway")  # a size that a person has set
+_PENDING = ("Creating", *_AWAITED_ELSEWHERE, *_AS_WISHED)
 
 
 def troubles(app: App) -> list[Condition]:
@@ -458,6 +468,9 @@ def _notes(app: App, ruling: Verdict, now: float) -> list[str]:
         notes += [
             one_line(c.message) for c in app.status.conditions if c.status == "False" and c.reason in _AWAITED_ELSEWHERE
         ]
+    sized = app.condition("Autoscaling")
+    if app.observed and sized and sized.reason != "MetricsUnavailable":  # which is a trouble
+        notes.append(f"Autoscaling: {one_line(sized.message)}.")
     if undone(app):
         notes.append("Taken back: the template in the spec is not what runs, until it is changed.")
     return notes
@@ -506,7 +519,7 @@ def overview(app: App) -> Overview:
         summary=_summary(app, ruling),
         tone=tone_of(ruling, app.status.available_replicas),
         ready=app.status.ready_replicas,
-        desired=app.spec.replicas,
+        desired=app.replicas,
         updated=app.status.updated_replicas,
         available=app.status.available_replicas,
         revision=app.status.revision,

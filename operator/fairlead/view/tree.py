@@ -60,7 +60,7 @@ def tree(app: App, revisions: Sequence[Revision], around: Around, now: float, *,
         app.name,
         state=one_line(app.status.summary) or ruling,
         tone=tone_of(ruling, app.status.available_replicas),
-        detail=(f"{app.status.ready_replicas}/{app.spec.replicas} ready",),
+        detail=(f"{app.status.ready_replicas}/{app.replicas} ready",),
         created=app.metadata.created,
         children=tuple(branches),
     )
@@ -89,7 +89,7 @@ def _shown(app: App, revisions: Sequence[Revision], by_revision: dict[str, list[
 def _revision(app: App, revision: Revision, found: list[Pod], most: int, now: float) -> Node:
     active = revision.name == app.status.active_revision
     ready = revision.status.ready_replicas
-    wanted = app.spec.replicas if active else revision.status.replicas
+    wanted = app.replicas if active else revision.status.replicas
     detail = [f"{ready}/{wanted} ready", short_images(revision.images)]
     if active:
         state, tone = f"{revision.number} active", tone_of(verdict(app), app.status.available_replicas)

@@ -256,6 +256,32 @@ def test_what_an_apply_writes_into_spec_replicas_is_no_hold() -> None:
     assert decided(5, 60, asked=2).replicas == 5
 
 
+UNDATED = HandScaled("kubectl", None, 8)
+
+
+def test_a_scale_by_hand_stands_from_when_it_is_first_seen_and_so_it_is_remembered() -> None:
+    first = decided(5, 60, state=State(5, asked=1), asked=8, hand_scaled=UNDATED)
+    assert (first.replicas, first.until) == (8, NOW + 600)
+    assert first.state.held == HandScaled("kubectl", NOW, 8)
+    later = decide(autoscale(behavior=FAST), first.state, seen(8, 30, asked=8, hand_scaled=UNDATED), NOW + 599)
+    assert (later.replicas, later.until) == (8, NOW + 600)
+    over = decide(autoscale(behavior=FAST), later.state, seen(8, 30, asked=8, hand_scaled=UNDATED), NOW + 600)
+    assert (over.replicas, over.reason, over.state.held) == (4, "Followed", None)
+    still = decide(autoscale(behavior=FAST), over.state, seen(4, 60, asked=8, hand_scaled=UNDATED), NOW + 700)
+    assert still.reason == "Followed", "it does not begin again"
+
+
+def test_another_scale_by_hand_stands_anew() -> None:
+    first = decided(5, 60, state=State(5, asked=1), asked=8, hand_scaled=UNDATED)
+    again = HandScaled("kubectl", None, 9)
+    told = decide(autoscale(), first.state, seen(8, 30, asked=9, hand_scaled=again), NOW + 100)
+    assert (told.replicas, told.until) == (9, NOW + 700)
+
+
+def test_what_an_app_was_scaled_to_before_it_had_an_autoscaler_is_no_hold() -> None:
+    assert decided(8, 60, state=State(), asked=8, hand_scaled=UNDATED).reason == "Followed"
+
+
 def test_a_hold_is_no_scale_event_of_ours() -> None:
     earlier = State(5, events=(ScaleEvent(NOW - 5, 1),))
     assert decided(5, 240, state=earlier, asked=8, hand_scaled=KUBECTL).state.events == earlier.events

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fairlead.autoscale.model import Autoscale
 from fairlead.core.conditions import timestamp
 from fairlead.core.podstate import Pod
 from fairlead.view.advice import CATALOGUE
@@ -262,3 +263,37 @@ def test_a_missing_config_map_is_named_with_the_way_out_and_what_runs() -> None:
     assert told.sentences[0].startswith(f"It waits for {words}")
     (cause,) = told.causes
     assert cause.reason == "ConfigMapMissing" and "spec.config" in cause.meaning and cause.todo
+
+
+# ---------------------------------------------------------------- autoscaling
+
+
+def sized(reason: str, message: str, status: str = "True", **fields: Any) -> App:
+    condition = {"type": "Autoscaling", "status": status, "reason": reason, "message": message}
+    counts = dict.fromkeys(COUNTS, 9)
+    told = app(conditions=[condition], autoscale={"replicas": 9, "asked": 3}, **{**counts, **fields})
+    return msgspec.structs.replace(told, spec=msgspec.structs.replace(told.spec, autoscale=Autoscale(max=12)))
+
+
+def test_a_size_that_autoscaling_came_to_is_the_one_that_is_wanted_and_its_sentence_is_told() -> None:
+    told = explain(sized("Followed", "cpu 83 % of 60 % over 6 ready pods → 9"), Evidence(REVISIONS), NOW)
+
+    assert told.headline == "shop is done: revision 2 runs with 9 of 9 pods ready. Nothing is awaited."
+    assert "Autoscaling: cpu 83 % of 60 % over 6 ready pods → 9." in told.sentences
+    assert told.causes == ()
+
+
+def test_a_hold_is_told_and_is_no_trouble() -> None:
+    told = explain(sized("Held", "held at 9 by kubectl", "False"), Evidence(REVISIONS), NOW)
+
+    assert "Autoscaling: held at 9 by kubectl." in told.sentences
+    assert told.causes == ()
+
+
+def test_a_metric_that_cannot_be_told_is_a_cause_with_advice() -> None:
+    told = explain(sized("MetricsUnavailable", "stays at 9: cpu: no answer", "False"), Evidence(REVISIONS), NOW)
+
+    (cause,) = told.causes
+    assert (cause.reason, cause.words) == ("MetricsUnavailable", "stays at 9: cpu: no answer")
+    assert any("metrics-server" in todo for todo in cause.todo)
+    assert not [sentence for sentence in told.sentences if "Autoscaling" in sentence]

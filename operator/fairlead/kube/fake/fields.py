@@ -274,6 +274,8 @@ def managed_fields(owners: Owners, times: Mapping[Writer, str], api_version: str
         }
         if writer.subresource:
             entry["subresource"] = writer.subresource
+        if writer.subresource == "scale":  # of custom resources the server notes who, and not when
+            del entry["time"]
         entries.append(entry)
     return entries
 

@@ -1,0 +1,94 @@
+"""The autoscale room's shell: which App is looked at with what, who looks, and what is remembered of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from fairlead.autoscale.plan import decide
+from fairlead.autoscale.reader import Place, Reader
+from fairlead.autoscale.report import AutoscaleObserved, Course, Look, base, noted, plan, seen, still_good, tells
+from fairlead.core.actions import Failure, Plan
+from fairlead.core.meta import JSON, Key
+from fairlead.core.podstate import Pod
+from fairlead.engine.controller import View
+from fairlead.gates.model import Subject
+from fairlead.kube.client import Client
+from fairlead.rollout.model import App
+
+PodsOf = Callable[[View, App], Iterable[Pod]]
+
+_FORGOTTEN = 3600.0  # seconds after which an App that was not looked at again is gone
+_SWEPT = 1000  # Apps, at least, before those are looked for
+
+
+class Memory:
+    """The last look at each App: noted by who looks, read by who decides. What it loses with the process is how an App was
+    measured in the last seconds; the status has the rest."""
+
+    def __init__(self) -> None:
+        self._courses: dict[str, Course] = {}  # by the App's uid
+        self._sweep_at = _SWEPT
+
+    def of(self, app: App) -> Course | None:
+        return self._courses.get(app.uid)
+
+    def note(self, app: App, course: Course) -> None:
+        if len(self._courses) >= self._sweep_at:
+            self._courses = {uid: one for uid, one in self._courses.items() if one.at > course.at - _FORGOTTEN}
+            self._sweep_at = max(_SWEPT, 2 * len(self._courses))
+        self._courses[app.uid] = course
+
+
+class AutoscalePart:
+    """How many pods an App has, where spec.autoscale decides."""
+
+    name = "autoscale"
+
+    def __init__(self, pods_of: PodsOf, memory: Memory) -> None:
+        self._pods_of = pods_of
+        self._memory = memory
+
+    def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> AutoscaleObserved | None:
+        """None also where autoscaling neither has nor had a say."""
+        app: App | None = view.get("App", key.namespace, key.name)
+        if app is None or (app.spec.autoscale is None and "autoscale" not in app.status):
+            return None
+        if app.spec.autoscale is None:
+            return AutoscaleObserved(app, ())
+        return AutoscaleObserved(app, tuple(self._pods_of(view, app)), failures, self._memory.of(app))
+
+    def plan(self, observed: AutoscaleObserved, now: float) -> Plan:
+        return plan(observed, now)
+
+
+class Autoscaler:
+    """Looks: reads an App's metrics, decides by them, and remembers the decision."""
+
+    def __init__(self, reader: Reader, memory: Memory) -> None:
+        self._reader = reader
+        self._memory = memory
+
+    async def run(self, task: Look, client: Client) -> Course | None:
+        """What was noted, where something follows from it that has to be written; else None."""
+        observed, now = task.observed, task.at
+        app, spec = observed.app, observed.app.spec.autoscale
+        if spec is None:
+            return None
+        readings = still_good(observed)
+        if readings is None:
+            readings = await self._reader.read(spec.metrics, _place(observed, now), client)
+        decision = decide(spec, base(observed, now), msgspec.structs.replace(seen(observed), readings=readings), now)
+        course = noted(observed, readings, decision, now)
+        self._memory.note(app, course)
+        return course if tells(observed, course) else None
+
+    def said(self, task: Look, status: JSON, answer: Course, now: float) -> JSON | None:
+        return None  # the plan writes the App's status, by what is remembered
+
+
+def _place(observed: AutoscaleObserved, now: float) -> Place:
+    app = observed.app
+    places = {pod.name: pod.node for pod in observed.pods if pod.node and not pod.finished}
+    return Place(Subject(app.namespace, app.name, app.uid, "", 0), places, now)

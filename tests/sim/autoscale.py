@@ -1,0 +1,162 @@
+"""The stories of Apps whose size follows what their pods do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from fairlead.core.meta import JSON
+from sim.monitor import wanted
+from sim.runner import Body, Scenario
+from sim.world import World
+
+HALF_A_CORE: JSON = {"resource": {"name": "cpu", "averageValue": "500m"}}
+AT_ONCE: JSON = {"scaleDown": {"stabilizationWindowSeconds": 30}}
+
+STORIES: dict[str, Scenario] = {}
+
+
+def story(ends: Callable[[World], bool] | None = None, counted: bool = False) -> Callable[[Body], Body]:
+    """How many pods a story makes depends on when an operator looks: they are not counted, unless said."""
+
+    def register(body: Body) -> Body:
+        name = body.__name__.replace("_", " ")
+        STORIES[name] = Scenario(name, body, ends, counted, seen=_lasting)
+        return body
+
+    return register
+
+
+def _lasting(world: World) -> JSON:
+    """What must be the same whenever an operator looked: how many pods there are, and what the App says of them."""
+    return {
+        app.meta["name"]: {
+            "pods": len(world.ready(app.meta["name"])),
+            "size": size(world),
+            "reason": world.condition("Autoscaling").get("reason"),
+            "spec": app.object["spec"],
+        }
+        for app in world.apps()
+    }
+
+
+def size(world: World) -> int:
+    """How many pods the App is to have, as its status says."""
+    return int((world.status().get("autoscale") or {}).get("replicas", -1))
+
+
+def autoscaled(world: World, **fields: object) -> None:
+    world.apply(replicas=1, autoscale={"min": 1, "max": 8, "metrics": [HALF_A_CORE], "behavior": AT_ONCE, **fields})
+
+
+async def comes_to(world: World, count: int, within: float = 200.0) -> None:
+    await world.until(lambda: size(world) == len(world.ready()) == count, f"{count} pods", within=within)
+
+
+@story()
+async def load_brings_pods_and_its_end_takes_them(world: World) -> None:
+    autoscaled(world)
+    await world.complete()
+    world.usage.now(2.4)
+    await comes_to(world, 5)
+    assert world.app().object["spec"]["replicas"] == 1, "the spec is the user's"
+    world.usage.now(0.4)
+    await comes_to(world, 1)
+    assert world.status()["autoscale"]["changes"][0]["to"] == 1
+
+
+@story()
+async def a_dead_source_holds_the_size_and_says_so(world: World) -> None:
+    autoscaled(world)
+    await world.complete()
+    world.usage.now(2.4)
+    await comes_to(world, 5)
+    world.usage.down = True
+    await world.until(lambda: world.condition("Autoscaling").get("reason") == "MetricsUnavailable", "told")
+    world.operators[0].crash()  # what comes next knows nothing but the status
+    await asyncio.sleep(200)
+    assert size(world) == len(world.ready()) == 5
+    assert "connection refused" in world.condition("Autoscaling")["message"]
+    world.usage.down = False
+    world.usage.now(0.9)
+    await comes_to(world, 2)
+
+
+@story()
+async def a_fallback_takes_over_when_a_source_has_been_dead_for_long(world: World) -> None:
+    autoscaled(world, metrics=[HALF_A_CORE | {"fallback": {"replicas": 4, "afterSeconds": 60}}])
+    await world.complete()
+    world.usage.now(0.4)
+    await world.until(lambda: world.condition("Autoscaling").get("reason") == "Followed", "followed")
+    world.usage.down = True
+    await comes_to(world, 4)
+    assert "its fallback" in world.condition("Autoscaling")["message"]
+
+
+@story()
+async def a_scale_by_hand_holds_and_ends(world: World) -> None:
+    autoscaled(world, holdSeconds=120)
+    await world.complete()
+    world.usage.now(0.4)
+    await asyncio.sleep(20)
+    world.scale_by_hand(6)
+    await comes_to(world, 6, within=20)
+    held = world.condition("Autoscaling")
+    assert (held["status"], held["reason"]) == ("False", "Held")
+    assert "held at 6 by kubectl" in held["message"]
+    await comes_to(world, 1, within=300)
+
+
+@story()
+async def a_canary_without_traffic_does_not_count(world: World) -> None:
+    steps = [{"scale": {"replicas": 2}}, {"pause": {}}]
+    autoscaled(world)
+    world.patch({"rollout": {"strategy": "Canary", "maxSurge": 2, "maxUnavailable": 0, "steps": steps}})
+    await world.complete()
+    world.usage.now(1.9)
+    await comes_to(world, 4)
+    world.image("shop:2")
+    await world.until(lambda: len(world.ready(image="shop:2")) == 2, "the canary")
+    await asyncio.sleep(120)
+    assert size(world) == 4, "two idle pods do not halve the load of four"
+    world.annotate({"fairlead.dev/promote": "2"})
+    await world.until(lambda: len(world.ready(image="shop:2")) == 4 == len(world.pods()), "promoted", within=300)
+
+
+@story()
+async def a_size_stays_when_autoscale_is_taken_away(world: World) -> None:
+    autoscaled(world)
+    await world.complete()
+    world.usage.now(2.4)
+    await comes_to(world, 5)
+    world.patch({"autoscale": None})
+    await world.until(lambda: world.condition("Autoscaling").get("reason") == "TakenAway", "told")
+    await asyncio.sleep(60)
+    assert len(world.ready()) == 5
+    world.scale(2)
+    await world.until(lambda: len(world.ready()) == 2 == len(world.pods()), "what was asked for")
+    await world.until(lambda: "autoscale" not in world.status(), "and nothing is said of it any more")
+
+
+@story()
+async def an_app_that_is_stopped_and_goes_on_has_its_pods_again(world: World) -> None:
+    world.apply(replicas=3, autoscale={"min": 0, "max": 8, "metrics": [HALF_A_CORE, QUEUE]})
+    world.usage.now(1.4)
+    await comes_to(world, 3)
+    world.scale(0)
+    await world.until(lambda: not world.pods(), "stopped")
+    await world.until(lambda: world.condition("Autoscaling").get("reason") == "Stopped", "told")
+    world.scale(3)
+    await comes_to(world, 3)
+
+
+@story()
+async def a_new_app_begins_within_its_bounds(world: World) -> None:
+    world.apply(replicas=1, autoscale={"min": 3, "max": 8, "metrics": [HALF_A_CORE]})
+    world.usage.now(0.1)
+    await comes_to(world, 3)
+    assert wanted(world.app().object)["replicas"] == 3
+    assert world.monitor.creates == 3
+
+
+QUEUE: JSON = {"external": {"metric": {"name": "jobs"}, "averageValue": 1}}

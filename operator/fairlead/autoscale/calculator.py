@@ -101,7 +101,7 @@ def propose(metric: Metric, reading: Reading, situation: Situation) -> Proposal:
 
 
 class Unmeasured(Exception):
-    """Why a metric says nothing; never leaves this module."""
+    """Why a metric says nothing. `propose` makes a reading's error of it."""
 
 
 # ---------------------------------------------------------------- per pod

@@ -36,6 +36,7 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     "retry": ("release", "Try a release again that was taken back.", "Change"),
     "scale": ("change", "Set the number of pods.", "Change"),
     "gate": ("gate", "Try a gate: measure it once from here.", "Write"),
+    "autoscale": ("autoscale", "Try autoscaling: simulate an App's sizes under a load.", "Write"),
     "seal": ("seal", "Make an EncryptedSecret of a Secret, or check one.", "Write"),
     "reseal": ("reseal", "Seal the values in files to the newest key.", "Write"),
     "keys": ("keys", "List the keys that open sealed values; back them up, renew, restore.", "Write"),

@@ -33,6 +33,10 @@ _PLAIN = str.maketrans(
         "…": ".",
         "·": "-",
         "‖": "=",
+        "┤": "|",
+        "░": ":",
+        "▁": "_",
+        **dict.fromkeys("▂▃▄▅▆▇█", "#"),
     }
 )
 PIPE_WIDTH = 100_000  # a pipe has no margin: nothing is cut or folded

@@ -32,6 +32,7 @@ VERBS = [
     "abort",
     "retry",
     "scale",
+    "autoscale",
     "seal",
     "reseal",
     "keys",
@@ -41,7 +42,7 @@ VERBS = [
     "run",
     "options",
 ]
-WITHOUT_A_CLUSTER = {"lint", "completion", "run", "options"}
+WITHOUT_A_CLUSTER = {"autoscale", "lint", "completion", "run", "options"}
 GROUPS = {"keys"}
 
 
@@ -127,6 +128,8 @@ def test_the_page_about_the_command_line_has_every_verb_and_every_exit_code(cli:
         (["keys", "retire", ""], ["0f" * 16]),
         (["keys", "retire", "x"], []),
         (["completion", ""], ["bash", "zsh", "fish"]),
+        (["autoscale", ""], ["simulate"]),
+        (["autoscale", "simulate", "--p"], ["--pod-capacity", "--period"]),
     ],
 )
 def test_kubectl_gets_candidates_and_a_directive(

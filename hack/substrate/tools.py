@@ -161,6 +161,12 @@ _ROWS = (
         staging=versions.KUBERNETES,
         source="tests/parity/upstream_hpa",
     ),
+    Tool(
+        "upstream-vpa",
+        "k8s.io/autoscaler/vertical-pod-autoscaler/pkg/recommender",
+        versions.VERTICAL_AUTOSCALER,
+        source="tests/parity/upstream_vpa",
+    ),
     Tool("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", versions.METRICS_SERVER),
 )
 TOOLS = {tool.name: tool for tool in _ROWS}

@@ -42,6 +42,10 @@ def amount(value: Any) -> JSON:
     return metric(resource={"name": "cpu", "averageValue": value})
 
 
+def container(**fields: Any) -> JSON:
+    return scaling(resources={"containers": [{"name": "web", **fields}]})
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -66,6 +70,9 @@ def amount(value: Any) -> JSON:
         ),
         scaling(behavior={"scaleDown": {"selectPolicy": "Disabled"}}),
         app(replicas=0, autoscale={"min": 0, "max": 3, "metrics": [QUEUE]}),
+        scaling(resources={"mode": "Recommend"}),
+        container(minAllowed={"cpu": "50m", "memory": "64Mi"}, maxAllowed={"cpu": 2, "memory": "1Gi"}),
+        container(minAllowed={"cpu": 0, "memory": 0}, controlledResources=[]),
     ],
 )
 def test_what_makes_sense_is_taken(api: Lab, body: JSON) -> None:
@@ -87,6 +94,13 @@ def test_what_is_not_said_is_filled_in(api: Lab) -> None:
         "holdSeconds": 600,
         "metrics": [{"resource": {"name": "cpu", "averageUtilization": 80}}],
     }
+
+
+def test_what_is_not_said_of_a_container_is_filled_in(api: Lab) -> None:
+    assert accept(api, scaling(resources={}))["spec"]["autoscale"]["resources"] == {"mode": "Recommend"}
+    assert accept(api, container())["spec"]["autoscale"]["resources"]["containers"] == [
+        {"name": "web", "minAllowed": {"cpu": "10m", "memory": "32Mi"}, "controlledResources": ["cpu", "memory"]}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +162,17 @@ def test_what_is_not_said_is_filled_in(api: Lab) -> None:
         (schedule(max=2), "min of an entry of autoscale.schedules is above its max"),
         (schedule(name="Office"), "the name of a schedule must contain only lower case letters"),
         (scaling(schedules=[OFFICE, OFFICE]), "Duplicate value"),
+        (scaling(resources={"mode": "Apply"}), 'supported values: "Recommend"'),
+        (
+            container(name="wep"),
+            "autoscale.resources.containers[].name names a container that the template does not have",
+        ),
+        (container(minAllowed={"cpu": "many"}), "an amount of autoscale.resources must be a quantity of 0 or more"),
+        (container(maxAllowed={"memory": "-1Gi"}), "an amount of autoscale.resources must be a quantity of 0 or more"),
+        (container(maxAllowed={"cpu": "5m"}), "is above its maxAllowed; give a maxAllowed that is at least minAllowed"),
+        (container(minAllowed={"memory": "2Gi"}, maxAllowed={"memory": "1Gi"}), "is above its maxAllowed"),
+        (container(controlledResources=["gpu"]), "controlledResources"),
+        (scaling(resources={"containers": [{"name": "web"}, {"name": "web"}]}), "Duplicate value"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_field_and_the_way_out(api: Lab, body: JSON, words: str) -> None:

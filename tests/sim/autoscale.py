@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from fairlead.core.meta import JSON
+from fairlead.core.quantity import milli
 from sim.monitor import wanted
 from sim.runner import Body, Scenario
 from sim.world import World
@@ -157,6 +158,36 @@ async def a_new_app_begins_within_its_bounds(world: World) -> None:
     await comes_to(world, 3)
     assert wanted(world.app().object)["replicas"] == 3
     assert world.monitor.creates == 3
+
+
+def recommended(world: World) -> JSON:
+    """What the status says of the container `web`."""
+    found = ((world.status().get("autoscale") or {}).get("resources") or {}).get("containers") or [{}]
+    return dict(found[0])
+
+
+def cpu(world: World) -> int:
+    """What it should request, in thousandths of a core; 0 before anything is recommended."""
+    return milli(recommended(world).get("target", {}).get("cpu", 0))
+
+
+@story()
+async def what_containers_use_is_recommended_and_the_next_operator_goes_on(world: World) -> None:
+    """The status is written when something else is recommended: by an operator that knows of the one before it by the status alone."""
+    autoscaled(world, max=1, resources={})
+    await world.complete()
+    world.usage.now(0.4)
+    await world.until(lambda: cpu(world) > 400, "recommended", within=300)
+    before = recommended(world)
+    assert cpu(world) < 500, before
+    assert before["target"]["memory"] == "75Mi", before  # of 64 MiB the end of its bucket, and 15 %
+    world.operators[0].crash()
+    world.usage.now(0.9)
+    await world.until(lambda: cpu(world) > 900, "more", within=300)
+    assert recommended(world)["samples"] > before["samples"]
+    assert not {"resources"} & wanted(world.app().object)["template"]["spec"]["containers"][0].keys(), (
+        "nothing is applied"
+    )
 
 
 QUEUE: JSON = {"external": {"metric": {"name": "jobs"}, "averageValue": 1}}

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from fairlead.autoscale.vertical.model import Vertical
 from fairlead.core.meta import JSON
 
 Direction = Literal["Up", "Down"]
@@ -225,6 +226,7 @@ class Autoscale(msgspec.Struct, frozen=True, rename="camel"):
     behavior: Behavior | None = None
     schedules: tuple[Schedule, ...] = ()
     hold_seconds: int = 600
+    resources: Vertical | None = None
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -61,6 +61,14 @@ class Reader:
         used = _Once(lambda: self._used(place, client))
         return tuple(await asyncio.gather(*(self._read(metric, place, client, used) for metric in metrics)))
 
+    async def used(self, place: Place, client: Client) -> Used:
+        """What the App's pods use of cpu and memory, container by container."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._used(place, client)
+        except TimeoutError:
+            return Used(error=f"no answer within {SECONDS:g} s")
+
     async def _read(self, metric: Metric, place: Place, client: Client, used: _Once) -> Reading:
         name, spec = named(metric)
         source = self._sources.get(name)

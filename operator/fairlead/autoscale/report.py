@@ -15,6 +15,7 @@ from fairlead.autoscale.model import Autoscale, HandScaled, Load, Metric, Readin
 from fairlead.autoscale.plan import CONDITION, Decision
 from fairlead.autoscale.requests import asked_for
 from fairlead.autoscale.sources.model import named
+from fairlead.autoscale.vertical.advice import Advice, status_of
 from fairlead.core.actions import Errand, Event, Failure, Plan
 from fairlead.core.conditions import Condition, find, timestamp
 from fairlead.core.meta import JSON
@@ -32,7 +33,8 @@ _FOLLOWING = ("Followed", "Limited", "OutOfBounds", "Held")
 class Course(msgspec.Struct, frozen=True):
     """What is in memory of an App's looks. decision: the last one, None while nothing was measured; at: when it was; message: the
     words that the status is to have; `said` when they were chosen; began: the first look of this process; generation, hand: what
-    the App was by then; metrics, readings: what was asked for and read."""
+    the App was by then; metrics, readings: what was asked for and read; advice: what its containers should request, where that is
+    asked for."""
 
     at: float
     began: float
@@ -43,6 +45,7 @@ class Course(msgspec.Struct, frozen=True):
     said: float = 0.0
     metrics: tuple[Metric, ...] = ()
     readings: tuple[Reading, ...] = ()
+    advice: Advice | None = None
 
 
 class AutoscaleObserved(msgspec.Struct, frozen=True):
@@ -270,6 +273,8 @@ def _told(app: App, course: Course, decision: Decision) -> JSON:
     autoscale = history.as_json(decision.state) if history.news(before, decision.state) else _states(stored)
     if changes := _changes(app, course, decision, stored):
         autoscale["changes"] = changes
+    if resources := _resources(app, course, stored):
+        autoscale["resources"] = resources
     return {
         "autoscale": autoscale,
         "conditions": [msgspec.structs.replace(decision.condition, message=course.message)],
@@ -277,7 +282,14 @@ def _told(app: App, course: Course, decision: Decision) -> JSON:
 
 
 def _states(stored: JSON) -> JSON:
-    return {field: value for field, value in stored.items() if field != "changes"}
+    return {field: value for field, value in stored.items() if field not in ("changes", "resources")}
+
+
+def _resources(app: App, course: Course, stored: JSON) -> JSON | None:
+    """What its containers should request; what was said before where there has been no look yet."""
+    if app.spec.autoscale is None or app.spec.autoscale.resources is None:
+        return None
+    return status_of(stored, course.advice) if course.advice else stored.get("resources")
 
 
 def _changes(app: App, course: Course, decision: Decision, stored: JSON) -> list[JSON]:

@@ -40,7 +40,9 @@ def autoscale() -> None:
 @autoscale.command("simulate", cls=Verb)
 @click.option("-f", "--filename", "filename", required=True, metavar="FILE", help="The App; - for standard input.")
 @click.option("--app", "name", metavar="NAME", help="This one of the file's Apps.")
-@click.option("--trace", "trace", metavar="FILE", help="A recorded load: CSV with a column time and one for each metric.")
+@click.option(
+    "--trace", "trace", metavar="FILE", help="A recorded load: CSV with a column time and one for each metric."
+)
 @click.option(
     "--load",
     "loads",
@@ -49,7 +51,9 @@ def autoscale() -> None:
     help='A load in words: "0 200, 10m 800, 20m 200". METRIC= before it where there are several.',
 )
 @click.option("--for", "length", type=Duration(), metavar="DURATION", help="How long; else as long as the load says.")
-@click.option("--replicas", type=click.IntRange(min=0), metavar="N", help="Pods at the beginning; else as many as a new App has.")
+@click.option(
+    "--replicas", type=click.IntRange(min=0), metavar="N", help="Pods at the beginning; else as many as a new App has."
+)
 @click.option(
     "--startup",
     type=Duration(),
@@ -94,7 +98,9 @@ def simulate(filename: str, output: str | None, **said: Any) -> int:
     except ValueError as error:
         raise Failed(f"{filename}: App {app.name}: resources: {error}") from None
     if recorded.trace.length / world.period > MOST_DECISIONS:
-        raise Failed(f"that would be more than {MOST_DECISIONS:,} decisions; take a longer --period, or a shorter time by --for")
+        raise Failed(
+            f"that would be more than {MOST_DECISIONS:,} decisions; take a longer --period, or a shorter time by --for"
+        )
     try:
         course = simulation.simulate(app.spec, recorded.trace, world)
     except Unmeasured as why:
@@ -167,7 +173,9 @@ def _bodies(filename: str) -> list[JSON]:
 def _read(filename: str, name: str, body: JSON) -> _App:
     schema = packaged.schema(body.get("apiVersion"), "App")
     if schema is None:
-        raise Failed(f"{filename}: App {name}: {body.get('apiVersion')!r} is no apiVersion of an App; see: fairlead lint")
+        raise Failed(
+            f"{filename}: App {name}: {body.get('apiVersion')!r} is no apiVersion of an App; see: fairlead lint"
+        )
     for finding in check(body, schema):
         where = dotted(finding.path)
         text = finding.message if finding.message.startswith(where) else f"{where}: {finding.message}"
@@ -245,7 +253,7 @@ def _limit(containers: Iterable[JSON], only: str | None) -> int:
     >>> _limit([{"name": "web", "resources": {"limits": {"cpu": 1}}}, {"name": "proxy"}], None)
     0
     """
-    limits = [
+    limits: list[Any] = [
         ((container.get("resources") or {}).get("limits") or {}).get("cpu")
         for container in containers
         if only in (None, container["name"])

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from fairlead.autoscale.model import Metric
@@ -191,7 +192,7 @@ def _load(where: str, text: str) -> float | None:
 def _trace(name: str, series: Mapping[str, Sequence[Point]], length: float | None) -> Trace:
     """The whole, as long as it says: the last value holds for as long as the one before it did."""
     for title, points in series.items():
-        for one, other in zip(points, points[1:], strict=False):
+        for one, other in pairwise(points):
             if other.at <= one.at:
                 raise Failed(f"{name}: the times of {title} must rise, and {other.at:g}s comes after {one.at:g}s")
         if points[0].at > 0:

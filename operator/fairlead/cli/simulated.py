@@ -51,7 +51,9 @@ def lines(run: Run, width: int | None) -> Iterator[Text]:
 def _taken(run: Run) -> str:
     """What was taken for granted."""
     spec, world = run.spec, run.world
-    capacity = [f"a pod carries at most {spelled(most, _unit(title))} {title}" for title, most in world.capacity.items()]
+    capacity = [
+        f"a pod carries at most {spelled(most, _unit(title))} {title}" for title, most in world.capacity.items()
+    ]
     return " · ".join(
         [
             *(f"{metric.title} at {_target(metric)}" for metric in spec.metrics),

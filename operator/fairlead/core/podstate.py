@@ -61,6 +61,7 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     judges: str = ""  # label fairlead.dev/judges: the App whose release it is run to judge; it is none of its pods
     started: float = 0.0  # status.startTime: when the kubelet took it up, 0 before
     readiness: str = ""  # the Ready condition's status: True, False, Unknown, "" before there is one
+    starved: tuple[str, float] | None = None  # the container that ran out of memory last, and when
     resources: bytes = b"{}"  # what of its spec says how much it asks for, as JSON; one object for all that ask alike
 
     @property
@@ -238,6 +239,7 @@ def project_pod(data: bytes) -> Pod | None:
         judges=intern(labels.get(LABEL_JUDGES, "")),
         started=parse_time(status.start_time) or 0.0,
         readiness=intern(ready.status) if ready else "",
+        starved=_starved(status),
         resources=_resources(raw.spec),
     )
 
@@ -251,6 +253,18 @@ def _resources(spec: Any) -> bytes:
 def _one(data: bytes) -> bytes:
     """A revision's pods ask alike: they share one object of it."""
     return data
+
+
+def _starved(status: Any) -> tuple[str, float] | None:
+    """Of the containers' last ends those for want of memory: the latest."""
+    ends = [
+        (parse_time(ended.finished_at) or 0.0, container.name)
+        for container in status.container_statuses or ()
+        if container.restart_count or container.state.terminated
+        for ended in (container.state.terminated, container.last_state.terminated)
+        if ended and ended.reason == "OOMKilled"
+    ]
+    return (max(ends)[1], max(ends)[0]) if ends else None
 
 
 def _finished_at(status: Any) -> float:

@@ -7,6 +7,7 @@ from decimal import ROUND_UP, Decimal
 
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+MOST_DIGITS = 100  # an exponent of nine digits is written quickly, and takes a gigabyte
 _FORM = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]+)|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|))")
 
 
@@ -22,6 +23,8 @@ def exact(text: str | int | float) -> Decimal:
     number, exponent, suffix = said.groups()
     if suffix in _BINARY:
         return Decimal(number) * Decimal(2 ** _BINARY[suffix])
+    if exponent and abs(int(exponent)) > MOST_DIGITS:
+        raise ValueError(f"{text!r} has more digits than any amount; write it as 500m, 1.5, 2k or 512Mi")
     return Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[suffix])
 
 

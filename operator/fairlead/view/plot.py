@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ def sampled(values: Sequence[T], width: int) -> list[list[T]]:
     """
     count = len(values)
     starts = [column * count // width for column in range(width + 1)]
-    return [list(values[start : max(end, start + 1)]) for start, end in zip(starts, starts[1:], strict=False)]
+    return [list(values[start : max(end, start + 1)]) for start, end in pairwise(starts)]
 
 
 def area(columns: Sequence[Column], top: float, height: int) -> list[str]:

@@ -471,6 +471,8 @@ def _notes(app: App, ruling: Verdict, now: float) -> list[str]:
     sized = app.condition("Autoscaling")
     if app.observed and sized and sized.reason != "MetricsUnavailable":  # which is a trouble
         notes.append(f"Autoscaling: {one_line(sized.message)}.")
+    if right := ((app.status.autoscale or {}).get("resources") or {}).get("message"):
+        notes.append(f"Resources: {one_line(str(right))}.")
     if undone(app):
         notes.append("Taken back: the template in the spec is not what runs, until it is changed.")
     return notes

@@ -131,7 +131,7 @@ def test_a_rate_that_a_policy_sets_is_kept() -> None:
 # ---------------------------------------------------------------- where something is missing
 
 
-def test_trust_15_where_the_trace_has_no_value_the_size_stays_and_that_is_told_once() -> None:
+def test_where_the_trace_has_no_value_the_size_stays_and_that_is_told_once() -> None:
     trace = load("queue_length", (0, 60), (60, None), length=900)
     course = simulate(autoscale(metrics=(queue(10),)), trace, world(6))
 
@@ -159,7 +159,7 @@ def test_load_without_a_ready_pod_is_told_as_such() -> None:
 
 
 def test_a_target_of_requests_that_pods_do_not_have_cannot_be_simulated() -> None:
-    with pytest.raises(Unmeasured, match="requests no cpu: set resources.requests.cpu"):
+    with pytest.raises(Unmeasured, match=r"requests no cpu: set resources\.requests\.cpu"):
         simulate(autoscale(), load("cpu", (0, 1), length=10), world(1, requests=Requests({"web": {}})))
 
 

@@ -135,7 +135,9 @@ def test_a_recorded_load_is_read_from_a_file(simulate: Simulate) -> None:
     assert "2026-11-23T08:10:15Z  4 → 6" in result.out
 
 
-@pytest.mark.parametrize("times", [("0", "600", "1200"), ("0s", "10m", "20m"), ("1800000000", "1800000600", "1800001200")])
+@pytest.mark.parametrize(
+    "times", [("0", "600", "1200"), ("0s", "10m", "20m"), ("1800000000", "1800000600", "1800001200")]
+)
 def test_times_are_seconds_durations_or_a_clocks(simulate: Simulate, times: tuple[str, ...]) -> None:
     text = "time,queue_length\n" + "\n".join(f"{at},{load}" for at, load in zip(times, (20, 60, 20), strict=True))
 
@@ -207,7 +209,9 @@ def test_the_example_with_its_trace_is_what_the_documentation_shows(cli: Cli) ->
     trace = REPOSITORY / "examples" / "with-autoscale.load.csv"
     with trace.open() as opened:
         rows = list(csv.DictReader(opened))
-    result = cli("autoscale", "simulate", "-f", str(REPOSITORY / "examples" / "with-autoscale.yaml"), "--trace", str(trace))
+    result = cli(
+        "autoscale", "simulate", "-f", str(REPOSITORY / "examples" / "with-autoscale.yaml"), "--trace", str(trace)
+    )
 
     assert (len(rows), rows[1]["time"]) == (30, "2026-11-23T05:40:00Z")
     assert result.code == 0, result.err
@@ -246,9 +250,9 @@ def without_autoscale() -> Any:
             id="no requests",
         ),
         pytest.param(
-            [app(CPU, resources={"requests": {"cpu": "many"}}), "--load", "0 1, 10m 2"],
-            "app.yaml: App shop: resources: 'many' is no amount; write it as 500m, 1.5, 2k or 512Mi",
-            id="no amount requested",
+            [app(CPU, resources={"requests": {"cpu": "1e99999999"}}), "--load", "0 1, 10m 2"],
+            "app.yaml: App shop: resources: '1e99999999' has more digits than any amount; write it as 500m, 1.5, 2k or 512Mi",
+            id="an amount beyond all",
         ),
         pytest.param(
             [{"kind": "App", "metadata": [1], "spec": 3}, "--load", PEAK],
@@ -347,7 +351,10 @@ def test_what_cannot_be_simulated_is_told_in_a_line(simulate: Simulate, argument
         ("at,queue_length\n0,1\n60,2", "load.csv: one column must have the heading 'time'. There is 'at', "),
         ("time,queue_length\n0,1\n60", "load.csv:3: there are 1 fields, and 2 headings"),
         ("time,queue_length\n0,1\n60,1;5", "load.csv:3: '1;5' is no amount; write one of 0 or more"),
-        ("time,queue_length\n0,1\n60,2\n60,3", "load.csv: the times of queue_length must rise, and 60s comes after 60s"),
+        (
+            "time,queue_length\n0,1\n60,2\n60,3",
+            "load.csv: the times of queue_length must rise, and 60s comes after 60s",
+        ),
         (
             "time,queue_length,queue_length\n0,1,1\n60,2,2",
             "load.csv: there are several columns for the metric queue_length; give one the heading 'queue_length'. ",

@@ -191,3 +191,15 @@ def test_a_pods_readiness_and_its_start_are_kept_as_they_are_said(status: str) -
     pod = project(status={"phase": "Running", "startTime": "1970-01-01T00:00:30Z", "conditions": [ready]})
 
     assert (pod.readiness, pod.ready_since, pod.started, pod.ready) == (status, 60.0, 30.0, status == "True")
+
+
+def test_a_container_that_ran_out_of_memory_is_known_by_its_last_end_and_when_that_was() -> None:
+    def ended(reason: str, at: str) -> dict[str, Any]:
+        return {"terminated": {"reason": reason, "exitCode": 137, "finishedAt": f"1970-01-01T00:0{at}:00Z"}}
+
+    proxy = {"name": "proxy", "restartCount": 1, "lastState": ended("Error", "9")}
+    web = {"name": "web", "restartCount": 2, "state": {"running": {}}, "lastState": ended("OOMKilled", "2")}
+    app = {"name": "app", "restartCount": 0, "state": ended("OOMKilled", "1")}
+
+    assert project(status={"phase": "Running", "containerStatuses": [proxy, web, app]}).starved == ("web", 120.0)
+    assert project(status={"phase": "Running", "containerStatuses": [proxy]}).starved is None

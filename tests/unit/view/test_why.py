@@ -271,7 +271,7 @@ def test_a_missing_config_map_is_named_with_the_way_out_and_what_runs() -> None:
 def sized(reason: str, message: str, status: str = "True", **fields: Any) -> App:
     condition = {"type": "Autoscaling", "status": status, "reason": reason, "message": message}
     counts = dict.fromkeys(COUNTS, 9)
-    told = app(conditions=[condition], autoscale={"replicas": 9, "asked": 3}, **{**counts, **fields})
+    told = app(conditions=[condition], **{"autoscale": {"replicas": 9, "asked": 3}, **counts, **fields})
     return msgspec.structs.replace(told, spec=msgspec.structs.replace(told.spec, autoscale=Autoscale(max=12)))
 
 
@@ -297,3 +297,14 @@ def test_a_metric_that_cannot_be_told_is_a_cause_with_advice() -> None:
     assert (cause.reason, cause.words) == ("MetricsUnavailable", "stays at 9: cpu: no answer")
     assert any("metrics-server" in todo for todo in cause.todo)
     assert not [sentence for sentence in told.sentences if "Autoscaling" in sentence]
+
+
+def test_what_containers_should_request_is_told_beside_the_size() -> None:
+    resources = {"message": "web should request cpu 298m, and requests 500m", "containers": []}
+    told = explain(
+        sized("Followed", "cpu 61 % of 60 %", autoscale={"replicas": 9, "asked": 3, "resources": resources}),
+        Evidence(REVISIONS),
+        NOW,
+    )
+
+    assert "Resources: web should request cpu 298m, and requests 500m." in told.sentences

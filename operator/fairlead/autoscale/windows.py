@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,6 +16,7 @@ from cronsim import CronSim, CronSimError
 
 from fairlead.autoscale.model import Autoscale, Bounds, Schedule
 
+MINUTE = 60
 FIELDS = 5  # minute, hour, day of the month, month, day of the week
 _SLACK = timedelta(hours=3)  # more than any change of clocks: wall times are looked for from beyond it
 
@@ -90,15 +92,23 @@ def open_at(schedule: Schedule, now: float) -> Open | None:
 
 def next_start(schedule: Schedule, now: float) -> float | None:
     """When the schedule opens next; None where it never does again."""
-    found = _runs(schedule, schedule.start, "start", now, reverse=False)
-    return next((at for at in found if at > now), None)
+    return _starts(schedule, now // MINUTE * MINUTE)[1]
 
 
 def _latest(schedule: Schedule, now: float) -> float | None:
-    found = _runs(schedule, schedule.start, "start", now, reverse=True)
-    return next((at for at in found if at <= now), None)
+    return _starts(schedule, now // MINUTE * MINUTE)[0]
 
 
+@lru_cache(maxsize=4096)
+def _starts(schedule: Schedule, minute: float) -> tuple[float | None, float | None]:
+    """When it opened last, and opens next. Crons tell whole minutes, so a minute has one answer: it costs as much as all else of a
+    decision, and there are twelve in each."""
+    back = _runs(schedule, schedule.start, "start", minute, reverse=True)
+    on = _runs(schedule, schedule.start, "start", minute, reverse=False)
+    return next((at for at in back if at <= minute), None), next((at for at in on if at > minute), None)
+
+
+@lru_cache(maxsize=4096)
 def _closes(schedule: Schedule, started: float) -> float | None:
     if schedule.duration_seconds is not None:
         return started + schedule.duration_seconds

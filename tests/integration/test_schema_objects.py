@@ -421,7 +421,7 @@ def test_paused_apps_are_found_by_their_field(api: Lab, namespace: str) -> None:
 def test_get_shows_the_columns_of_an_app(api: Lab, namespace: str) -> None:
     create(api, namespace, app(replicas=6))
     counts = {"readyReplicas": 5, "updatedReplicas": 3, "availableReplicas": 4, "revision": 2, "summary": "Rolling 3/6"}
-    write_status(api, namespace, "fapp", "shop", counts)
+    write_status(api, namespace, "fapp", "shop", counts | {"rollout": {"desired": 6}})
 
     head, row = api.kubectl("get", "fapp", "-n", namespace, "-o", "wide").splitlines()
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import pytest
 
 from sim.extent import some
+from sim.playing import holds
 from sim.routes import ROUTES
-from sim.runner import Scenario, clean, crash_after
+from sim.runner import Scenario, crash_after
 from sim.test_faults import ends_the_same
 
 
 @pytest.mark.parametrize("scenario", ROUTES.values(), ids=str)
 def test_it_ends_well(scenario: Scenario) -> None:
-    outcome = clean(scenario)
-    assert not outcome.violations, "\n".join([*outcome.violations, outcome.story])
+    holds(scenario)
 
 
 @pytest.mark.parametrize("scenario", some(list(ROUTES.values()), of=2), ids=str)

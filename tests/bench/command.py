@@ -15,11 +15,13 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import uvloop
@@ -44,6 +46,7 @@ PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
 PARTS = ("cases", "crowd", "latency", "releases", "secrets")
 
 Lines = tuple[bytes, ...]
+Opening = Callable[[HttpClient, process.Operator, int], Awaitable[dict[str, float]]]
 Measured = Callable[[Course, HttpClient, Contender], Awaitable[Turn]]
 
 _ROUNDS = 2
@@ -260,39 +263,31 @@ def _releases(name: str, wish: Wish) -> Turn:
 
 
 def _secrets(wish: Wish) -> Iterator[Turn]:
-    for measured in (_sealed, _unsealed):
-        turn = measured(wish)
+    """Thousands of EncryptedSecrets, then as many SealedSecrets of sealed-secrets."""
+    for open_all in (
+        partial(_opened, wish, "bench-secrets.log", sealed.measure),
+        partial(_opened, wish, "bench-unsealed.log", unsealed.measure, unsealed.manifest(), unsealed.SETTINGS),
+    ):
+        turn = open_all()
         _say(f"secrets: {reporting.in_words(turn)}")
         yield turn
 
 
-def _sealed(wish: Wish) -> Turn:
-    """Thousands of EncryptedSecrets in a lab of their own."""
+def _opened(
+    wish: Wish, log: str, measure: Opening, manifest: str = "", settings: Mapping[str, str] = MappingProxyType({})
+) -> Turn:
+    """Sealed objects in a lab of their own, where the manifest was applied first."""
 
     async def measured(operator: process.Operator) -> dict[str, float]:
         client = _connected(state)
         try:
-            return await sealed.measure(client, operator, wish.sealed)
+            return await measure(client, operator, wish.sealed)
         finally:
             await client.close()
 
-    with _lab(OURS) as state, process.installed(state, wish.folder / "bench-secrets.log", "secrets") as operator:
-        return Turn(OURS, wish.pods, (), uvloop.run(measured(operator)))
-
-
-def _unsealed(wish: Wish) -> Turn:
-    """As many SealedSecrets of sealed-secrets, in a lab of their own."""
-
-    async def measured(operator: process.Operator) -> dict[str, float]:
-        client = _connected(state)
-        try:
-            return await unsealed.measure(client, operator, wish.sealed)
-        finally:
-            await client.close()
-
-    log = wish.folder / "bench-unsealed.log"
-    with _lab(OURS) as state, process.installed(state, log, "secrets", unsealed.SETTINGS) as operator:
-        tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=unsealed.manifest())
+    with _lab(OURS) as state, process.installed(state, wish.folder / log, "secrets", settings) as operator:
+        if manifest:
+            tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
         return Turn(OURS, wish.pods, (), uvloop.run(measured(operator)))
 
 

@@ -188,21 +188,26 @@ def series_row(series: Series) -> tuple[str, ...]:
 
 def settings() -> str:
     """docs/reference/settings.md."""
+    common = tuple(operator_settings.describe(operator_settings.ProcessSettings))
     shared = tuple(operator_settings.describe(operator_settings.Settings))
     parts = [
         generated("operator/fairlead/settings.py and engine/settings.py"),
         "# Settings of the operator",
-        "`fairlead run workloads` and `fairlead run secrets` take each as a flag or as an environment variable; the flag wins. The Helm chart "
-        "sets what it has a value for ([its README](../../charts/fairlead/README.md)) and passes the rest on through `workloads.env` and "
-        "`secrets.env`:",
+        "`fairlead run workloads`, `fairlead run secrets` and `fairlead run activator` take each as a flag or as an environment variable; the "
+        "flag wins. The Helm chart sets what it has a value for ([its README](../../charts/fairlead/README.md)) and passes the rest on through "
+        "`workloads.env`, `secrets.env` and `activator.env`:",
         '```yaml\nworkloads:\n  env:\n  - {name: FAIRLEAD_WORKERS, value: "32"}\n```',
         "Durations are seconds, lists are separated by commas. What cannot be is refused at the start, with the names of flag and variable.",
-        "## Both",
-        settings_table(operator_settings.Settings, ()),
+        "## All",
+        settings_table(operator_settings.ProcessSettings, ()),
+        "## `fairlead run workloads` and `fairlead run secrets`",
+        settings_table(operator_settings.Settings, common),
         "## `fairlead run workloads`",
         settings_table(operator_settings.WorkloadSettings, shared),
         "## `fairlead run secrets`",
         settings_table(operator_settings.SecretSettings, shared),
+        "## `fairlead run activator`",
+        settings_table(operator_settings.ActivatorSettings, common),
         "## What is fixed",
         "These are the engine's own numbers. No flag changes them: they are what the tests and benchmarks run with. They are listed because "
         "they answer how soon something happens.",
@@ -211,7 +216,7 @@ def settings() -> str:
     return page(parts)
 
 
-def settings_table(kind: type[operator_settings.Settings], told: Sequence[operator_settings.Setting]) -> str:
+def settings_table(kind: type[operator_settings.ProcessSettings], told: Sequence[operator_settings.Setting]) -> str:
     """The settings of a process, without those that were told before."""
     own = (setting for setting in operator_settings.describe(kind) if setting not in told)
     return table(("flag", "variable", "default", "meaning"), map(setting_row, own))

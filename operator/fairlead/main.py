@@ -10,9 +10,10 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -31,7 +32,15 @@ from fairlead.kube.discreet import Discreet
 from fairlead.kube.http import HttpClient
 from fairlead.logs import configure
 from fairlead.metrics.collect import Metrics
-from fairlead.settings import S, SecretSettings, SettingsError, WorkloadSettings, load
+from fairlead.settings import (
+    ActivatorSettings,
+    P,
+    S,
+    SecretSettings,
+    SettingsError,
+    WorkloadSettings,
+    load,
+)
 
 log = logging.getLogger(__name__)
 
@@ -85,18 +94,23 @@ SECRETS = Identity(SecretSettings, _secrets)
 def run_workloads(settings: WorkloadSettings | None = None) -> int:
     """`fairlead run workloads`: until SIGTERM. The process's exit status; not 0 when the engine ended by itself.
     Without `settings` they come from the environment."""
-    return _run(WORKLOADS, settings)
+    return _run(WorkloadSettings, settings, lambda known, way: Process(WORKLOADS, known, way).run())
 
 
 def run_secrets(settings: SecretSettings | None = None) -> int:
     """`fairlead run secrets`, likewise."""
-    return _run(SECRETS, settings)
+    return _run(SecretSettings, settings, lambda known, way: Process(SECRETS, known, way).run())
 
 
-def _run(identity: Identity[S], settings: S | None) -> int:
+def run_activator(settings: ActivatorSettings | None = None) -> int:
+    """`fairlead run activator`, likewise."""
+    return _run(ActivatorSettings, settings, _activate)
+
+
+def _run(kind: type[P], settings: P | None, work: Callable[[P, Login], Coroutine[Any, Any, int]]) -> int:
     dumps.forbid()
     try:
-        settings = settings or load(identity.settings, {})
+        settings = settings or load(kind, {})
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -107,9 +121,50 @@ def _run(identity: Identity[S], settings: S | None) -> int:
     except ConfigError as error:
         log.error("%s", error)
         return 2
-    process = Process(identity, settings, way)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(process.run())
+        return runner.run(work(settings, way))
+
+
+async def _activate(settings: ActivatorSettings, way: Login) -> int:
+    """The activator, until SIGTERM (0) or until a part of it fails (1)."""
+    from fairlead.activator.process import Activator, Terms
+
+    _open_files()
+    access = await asyncio.to_thread(way.access)
+    client, metrics = HttpClient(way, access), Metrics()
+    metrics.build_info.labels(__version__).set(1)
+    terms = Terms(
+        most=settings.max_waiting,
+        most_bytes=settings.max_waiting_bytes,
+        control=settings.control_address,
+        drain=settings.drain_seconds,
+        grace=settings.grace_seconds,
+    )
+    activator = Activator(client, terms, clock=time.time, namespaces=settings.namespaces, metrics=metrics)
+    health = Health(activator, metrics)
+    await health.start(settings.health_address, settings.metrics_address)
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, activator.stop)
+    log.info("fairlead %s activates by the word of %s", __version__, access.server)
+    try:
+        await activator.run()
+    except Exception as error:
+        log.error("the process failed: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        return 1
+    finally:
+        await health.stop()
+        await client.close()
+    return 0
+
+
+def _open_files() -> None:
+    """Each connection that is passed on takes two: as many as this process may have."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Process(Generic[S]):

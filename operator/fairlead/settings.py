@@ -44,7 +44,7 @@ def _setting(default: Any, help: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ProcessSettings:
     """What every process can be told. Durations are seconds; lists are separated by commas."""
 
     kubeconfig: str = _setting(
@@ -55,8 +55,25 @@ class Settings:
         (), "Work in these namespaces only. Empty: in all, which needs cluster-wide rights."
     )
     identity: str = _setting(
-        "", "This process's name in the Lease. Empty: the pod's name, or host name and process id."
+        "", "This process's name, as in the Lease. Empty: the pod's name, or host name and process id."
     )
+    health_address: str = _setting(":8081", "Where /healthz and /readyz are served. Empty: nowhere.")
+    metrics_address: str = _setting(":8080", "Where /metrics is served. Empty: nowhere.")
+    log_level: str = _setting("info", "debug, info, warning or error.")
+    log_format: str = _setting("text", "text for people, json for log collectors.")
+
+    def check(self) -> None:
+        """SettingsError for what cannot be."""
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise SettingsError(f"--log-level: {self.log_level!r} is none of debug, info, warning, error")
+        if self.log_format not in ("text", "json"):
+            raise SettingsError(f"--log-format: {self.log_format!r} is neither text nor json")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(ProcessSettings):
+    """What every process can be told that reconciles objects."""
+
     leader_election: bool = _setting(
         True, "Work only while holding the Lease. Switch it off for a single process on a laptop."
     )
@@ -65,10 +82,6 @@ class Settings:
     lease_duration: float = _setting(15.0, "A standby takes over this long after the leader was last heard of.")
     lease_renew_deadline: float = _setting(10.0, "A leader that could not renew for this long ends.")
     lease_retry_period: float = _setting(2.0, "Between two attempts to get or renew the Lease.")
-    health_address: str = _setting(":8081", "Where /healthz and /readyz are served. Empty: nowhere.")
-    metrics_address: str = _setting(":8080", "Where /metrics is served. Empty: nowhere.")
-    log_level: str = _setting("info", "debug, info, warning or error.")
-    log_format: str = _setting("text", "text for people, json for log collectors.")
     workers: int = _setting(16, "Objects reconciled at once.")
     max_creates: int = _setting(64, "Creates in flight, at most; the number used adapts to the API server below it.")
     max_deletes: int = _setting(64, "Deletes in flight, at most.")
@@ -100,11 +113,7 @@ class Settings:
         )
 
     def check(self) -> None:
-        """SettingsError for what cannot be."""
-        if self.log_level not in ("debug", "info", "warning", "error"):
-            raise SettingsError(f"--log-level: {self.log_level!r} is none of debug, info, warning, error")
-        if self.log_format not in ("text", "json"):
-            raise SettingsError(f"--log-format: {self.log_format!r} is neither text nor json")
+        ProcessSettings.check(self)
         if not self.lease_retry_period * 2 < self.lease_renew_deadline < self.lease_duration:
             raise SettingsError(
                 "--lease-duration must be above --lease-renew-deadline, and that above twice --lease-retry-period: "
@@ -211,17 +220,44 @@ class SecretSettings(Settings):
             ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class ActivatorSettings(ProcessSettings):
+    """What `fairlead run activator` can be told."""
+
+    control_address: str = _setting(
+        ":8082", "Where the operator listens to which Apps have requests waiting. Nobody else needs to reach it."
+    )
+    max_waiting: int = _setting(4000, "Connections held at once, of all Apps.")
+    max_waiting_bytes: int = _setting(67108864, "Bytes kept of them at once, of all Apps.")
+    drain_seconds: float = _setting(
+        10.0, "After SIGTERM it goes on taking connections for so long: not all nodes have heard of its end."
+    )
+    grace_seconds: float = _setting(40.0, "After that, so long for the connections that are left.")
+
+    def check(self) -> None:
+        ProcessSettings.check(self)
+        if not self.control_address.rpartition(":")[2].isdigit():
+            raise SettingsError(f"--control-address: {self.control_address!r} is no host:port, such as :8082")
+        for name in ("max_waiting", "max_waiting_bytes"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
+        for name in ("drain_seconds", "grace_seconds"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"--{name.replace('_', '-')} must be 0 or more")
+
+
+P = TypeVar("P", bound=ProcessSettings)
 S = TypeVar("S", bound=Settings)
 
 
-def describe(kind: type[Settings]) -> Iterator[Setting]:
+def describe(kind: type[ProcessSettings]) -> Iterator[Setting]:
     """Every setting of a process, in the order of the class."""
     for field in dataclasses.fields(kind):
         flag = "--" + field.name.replace("_", "-")
         yield Setting(field.name, flag, PREFIX + field.name.upper(), field.default, field.metadata["help"])
 
 
-def load(kind: type[S], flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> S:
+def load(kind: type[P], flags: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> P:
     """The settings of a process from flags (by field name; None means not given), else from the environment, else the
     defaults.
 

@@ -9,7 +9,16 @@ import click
 
 from fairlead.cli.failures import Failed
 from fairlead.cli.options import Verb
-from fairlead.settings import S, SecretSettings, Setting, SettingsError, WorkloadSettings, describe, load
+from fairlead.settings import (
+    ActivatorSettings,
+    P,
+    SecretSettings,
+    Setting,
+    SettingsError,
+    WorkloadSettings,
+    describe,
+    load,
+)
 
 _METAVARS = {bool: "true|false", int: "N", float: "SECONDS", str: "TEXT", tuple: "A,B,…"}
 
@@ -26,7 +35,7 @@ def _option(setting: Setting) -> click.Option:
     return click.Option([setting.flag], metavar=_METAVARS[type(setting.default)], help=text)
 
 
-def _process(name: str, kind: type[S], start: Callable[[S], int], help: str) -> Verb:
+def _process(name: str, kind: type[P], start: Callable[[P], int], help: str) -> Verb:
     """The verb that runs one process of the operator."""
 
     def callback(**flags: Any) -> int:
@@ -45,6 +54,13 @@ def run_secrets(settings: SecretSettings) -> int:
     from fairlead import main
 
     return main.run_secrets(settings)
+
+
+def run_activator(settings: ActivatorSettings) -> int:
+    """As `run_workloads`."""
+    from fairlead import main
+
+    return main.run_activator(settings)
 
 
 def run_workloads(settings: WorkloadSettings) -> int:
@@ -68,5 +84,13 @@ run.add_command(
         SecretSettings,
         lambda settings: run_secrets(settings),
         "Open EncryptedSecrets: the controller that makes Secrets of them, and keeps the keys.",
+    )
+)
+run.add_command(
+    _process(
+        "activator",
+        ActivatorSettings,
+        lambda settings: run_activator(settings),
+        "Hold requests for Apps that are at zero, until a pod of theirs takes them.",
     )
 )

@@ -43,6 +43,10 @@ class Metrics:
         self.limiter_pushbacks = self._counter("fairlead_limiter_pushbacks_total")
         self.leader = self._gauge("fairlead_leader")
         self.events = self._counter("fairlead_events_total")
+        self.activator_held = self._gauge("fairlead_activator_held")
+        self.activator_requests = self._counter("fairlead_activator_requests_total")
+        self.activator_refused = self._counter("fairlead_activator_refused_total")
+        self.activator_cold_start = self._histogram("fairlead_activator_cold_start_seconds")
         self.loop_lag = self._gauge("fairlead_loop_lag_seconds")
         self.build_info = self._gauge("fairlead_build_info")
 

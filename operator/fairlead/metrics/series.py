@@ -17,6 +17,7 @@ class Series(NamedTuple):
 
 _SHORT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LONG = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_COLD = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0)
 
 TABLE: tuple[Series, ...] = (
     Series("fairlead_queue_depth", "gauge", "Keys ready to be reconciled now.", ("controller",)),
@@ -108,6 +109,26 @@ TABLE: tuple[Series, ...] = (
         "counter",
         "Kubernetes Events by what became of them: written, aggregated, dropped, failed.",
         ("result",),
+    ),
+    Series("fairlead_activator_held", "gauge", "Connections that an activator holds until a pod takes them."),
+    Series(
+        "fairlead_activator_requests_total",
+        "counter",
+        "Connections that came to an activator, by what became of them: passed, refused.",
+        ("result",),
+    ),
+    Series(
+        "fairlead_activator_refused_total",
+        "counter",
+        "Connections that an activator did not pass on, by cause: app, all, bytes (too many), deadline, head, slow, silent, gone, stopping.",
+        ("cause",),
+    ),
+    Series(
+        "fairlead_activator_cold_start_seconds",
+        "histogram",
+        "From a request that found no pod until one had taken it.",
+        (),
+        _COLD,
     ),
     Series(
         "fairlead_loop_lag_seconds",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlead.autoscale.applying import applied_of
 from fairlead.autoscale.controller import AutoscalePart, Autoscaler
 from fairlead.autoscale.controller import Memory as Looks
 from fairlead.autoscale.model import METRICS_API
 from fairlead.autoscale.reader import Reader
 from fairlead.autoscale.report import Look
+from fairlead.autoscale.vertical.render import with_requests
 from fairlead.config import controller as config
 from fairlead.config.model import Pin
 from fairlead.config.pins import add_config
@@ -57,7 +59,7 @@ def app_controller(prober: Prober | None = None, usage: Sequence[str] = (METRICS
         parts=(
             configuration,  # first: the copies are there before the Revision and the pods that refer to them
             rollout.RolloutPart(
-                strategies, (_configured, _drained, _spread, _gated), configuration.wanted, expose.routed
+                strategies, (_configured, _drained, _spread, _gated, _sized), configuration.wanted, expose.routed
             ),
             expose.ExposePart(),
             expose.PreviewPart(),
@@ -65,7 +67,7 @@ def app_controller(prober: Prober | None = None, usage: Sequence[str] = (METRICS
             disruption.DisruptionPart(),
             gates,
             HealthPart(rollout.owned, memory),
-            AutoscalePart(rollout.owned, looks),
+            AutoscalePart(rollout.owned, rollout.templates, looks),
         ),
         status_of=lambda app: app.status,
         summarise=summarise,
@@ -102,3 +104,7 @@ def _spread(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
 
 def _gated(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
     return add_gates(app.spec.health, spec)
+
+
+def _sized(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
+    return with_requests(applied_of(app.spec.autoscale, app.status.get("autoscale")), spec)

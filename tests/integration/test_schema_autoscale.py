@@ -13,6 +13,7 @@ from support.crds import JSON, accept, app, app_with_pod, create, refusal
 from support.lab import Lab
 
 CPU: JSON = {"resource": {"name": "cpu", "averageUtilization": 60}}
+AN_AMOUNT: JSON = {"resource": {"name": "cpu", "averageValue": "500m"}}
 QUEUE: JSON = {"external": {"metric": {"name": "queue_length"}, "averageValue": 10}}
 OFFICE: JSON = {"name": "office", "start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "min": 3}
 
@@ -71,6 +72,9 @@ def container(**fields: Any) -> JSON:
         scaling(behavior={"scaleDown": {"selectPolicy": "Disabled"}}),
         app(replicas=0, autoscale={"min": 0, "max": 3, "metrics": [QUEUE]}),
         scaling(resources={"mode": "Recommend"}),
+        scaling(resources={"mode": "Apply"}, metrics=[AN_AMOUNT]),
+        scaling(resources={"mode": "Apply"}, min=3, max=3),
+        scaling(resources={"mode": "Apply", "containers": [{"name": "web", "controlledResources": ["memory"]}]}),
         container(minAllowed={"cpu": "50m", "memory": "64Mi"}, maxAllowed={"cpu": 2, "memory": "1Gi"}),
         container(minAllowed={"cpu": 0, "memory": 0}, controlledResources=[]),
     ],
@@ -162,7 +166,8 @@ def test_what_is_not_said_of_a_container_is_filled_in(api: Lab) -> None:
         (schedule(max=2), "min of an entry of autoscale.schedules is above its max"),
         (schedule(name="Office"), "the name of a schedule must contain only lower case letters"),
         (scaling(schedules=[OFFICE, OFFICE]), "Duplicate value"),
-        (scaling(resources={"mode": "Apply"}), 'supported values: "Recommend"'),
+        (scaling(resources={"mode": "Always"}), 'supported values: "Recommend", "Apply"'),
+        (scaling(resources={"mode": "Apply"}), "give averageValue"),
         (
             container(name="wep"),
             "autoscale.resources.containers[].name names a container that the template does not have",

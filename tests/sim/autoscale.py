@@ -190,4 +190,24 @@ async def what_containers_use_is_recommended_and_the_next_operator_goes_on(world
     )
 
 
+def requested(world: World) -> list[int]:
+    """What each ready pod's container requests of cpu, in thousandths of a core."""
+    resources = [pod.object["spec"]["containers"][0].get("resources") or {} for pod in world.ready()]
+    return [milli((one.get("requests") or {}).get("cpu", 0)) for one in resources]
+
+
+@story()
+async def what_is_recommended_is_requested_by_new_pods_without_a_release(world: World) -> None:
+    autoscaled(world, min=2, max=2, resources={"mode": "Apply"})
+    world.usage.now(0.8)
+    await world.until(lambda: bool(recommended(world).get("applied")), "settled", within=300)
+    world.delete_pod(world.ready()[0])
+    await world.until(lambda: any(400 < cpu < 600 for cpu in requested(world)), "a pod that requests it", within=60)
+    await world.complete()
+    assert world.numbers() == [1], "no release"
+    assert not wanted(world.app().object)["template"]["spec"]["containers"][0].get("resources"), (
+        "the spec is the user's"
+    )
+
+
 QUEUE: JSON = {"external": {"metric": {"name": "jobs"}, "averageValue": 1}}

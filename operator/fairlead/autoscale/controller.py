@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from fairlead.autoscale.applying import applies
 from fairlead.autoscale.plan import decide
 from fairlead.autoscale.reader import Place, Reader
 from fairlead.autoscale.report import AutoscaleObserved, Course, Look, base, noted, plan, seen, still_good, tells
@@ -20,6 +21,7 @@ from fairlead.kube.client import Client
 from fairlead.rollout.model import App
 
 PodsOf = Callable[[View, App], Iterable[Pod]]
+TemplatesOf = Callable[[View, App], Mapping[str, bytes]]  # of its revisions, by their hash
 
 _FORGOTTEN = 3600.0  # seconds after which an App that was not looked at again is gone
 _SWEPT = 1000  # Apps, at least, before those are looked for
@@ -48,8 +50,9 @@ class AutoscalePart:
 
     name = "autoscale"
 
-    def __init__(self, pods_of: PodsOf, memory: Memory) -> None:
+    def __init__(self, pods_of: PodsOf, templates_of: TemplatesOf, memory: Memory) -> None:
         self._pods_of = pods_of
+        self._templates_of = templates_of
         self._memory = memory
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> AutoscaleObserved | None:
@@ -59,7 +62,8 @@ class AutoscalePart:
             return None
         if app.spec.autoscale is None:
             return AutoscaleObserved(app, ())
-        return AutoscaleObserved(app, tuple(self._pods_of(view, app)), failures, self._memory.of(app))
+        templates = self._templates_of(view, app) if applies(app.spec.autoscale) else {}
+        return AutoscaleObserved(app, tuple(self._pods_of(view, app)), failures, self._memory.of(app), templates)
 
     def plan(self, observed: AutoscaleObserved, now: float) -> Plan:
         return plan(observed, now)

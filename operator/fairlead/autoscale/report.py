@@ -7,14 +7,18 @@ where it says what was said before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
-from fairlead.autoscale import history, words
+from fairlead.autoscale import applying, history, words
+from fairlead.autoscale.applying import Standing, applied_of, applies
 from fairlead.autoscale.history import State
 from fairlead.autoscale.model import Autoscale, HandScaled, Load, Metric, Reading, Ready, Seen
 from fairlead.autoscale.plan import CONDITION, Decision
 from fairlead.autoscale.requests import asked_for
 from fairlead.autoscale.sources.model import named
+from fairlead.autoscale.vertical import words as vertical
 from fairlead.autoscale.vertical.advice import Advice, status_of
 from fairlead.core.actions import Errand, Event, Failure, Plan
 from fairlead.core.conditions import Condition, find, timestamp
@@ -49,12 +53,14 @@ class Course(msgspec.Struct, frozen=True):
 
 
 class AutoscaleObserved(msgspec.Struct, frozen=True):
-    """All that decides about an App's size besides the readings. pods: those it owns."""
+    """All that decides about an App's size besides the readings. pods: those it owns; templates: of its revisions, by their hash, where
+    its pods are to request what is recommended."""
 
     app: App
     pods: tuple[Pod, ...]
     failures: tuple[Failure, ...] = ()
     course: Course | None = None
+    templates: Mapping[str, bytes] = {}
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -88,16 +94,22 @@ def plan(observed: AutoscaleObserved, now: float) -> Plan:
     if course is not None and (decision := _current(app, course)) is not None:
         said = _told(app, course, decision)
         events = _happened(app, decision, said)
-        pending = decision.state.replicas != history.state_of(app.status).replicas
+        pending = decision.state.replicas != history.state_of(app.status).replicas or _settled_anew(app, said)
     due = 0.0 if course is None else due_at(app, course)
     look = not pending and due <= now
     return Plan(
-        status=said,
+        status=_with_requests(observed, said),
         events=events,
         errands=(_errand(observed, app.spec.autoscale, now),) if look else (),
         requeue_after=PERIOD if look or pending else max(0.0, due - now),
         status_first=pending,
     )
+
+
+def _settled_anew(app: App, said: JSON) -> bool:
+    """What pods are to request is not what the status says: that is stored before any pod is made with it."""
+    spec = app.spec.autoscale
+    return applied_of(spec, said["autoscale"]).amounts != applied_of(spec, app.status.get("autoscale")).amounts
 
 
 def _current(app: App, course: Course) -> Decision | None:
@@ -292,6 +304,17 @@ def _resources(app: App, course: Course, stored: JSON) -> JSON | None:
     return status_of(stored, course.advice) if course.advice else stored.get("resources")
 
 
+def _with_requests(observed: AutoscaleObserved, said: JSON | None) -> JSON | None:
+    """What is told, with how far pods request what is recommended, where they are to."""
+    app, spec = observed.app, observed.app.spec.autoscale
+    if spec is None or not applies(spec):
+        return said
+    told = said or {}
+    applied = applied_of(spec, told.get("autoscale"))
+    standing = Standing(spec, bytes(app.spec.template), applied, observed.pods, observed.templates)
+    return told | {"conditions": [*told.get("conditions", ()), applying.told(standing)]}
+
+
 def _changes(app: App, course: Course, decision: Decision, stored: JSON) -> list[JSON]:
     """The last changes of the size, newest first, each with what led to it."""
     kept: list[JSON] = list(stored.get("changes") or ())
@@ -314,6 +337,16 @@ def _changed(app: App, decision: Decision) -> bool:
 
 def _happened(app: App, decision: Decision, said: JSON) -> tuple[Event, ...]:
     (condition,) = said["conditions"]
+    applied = applied_of(app.spec.autoscale, said["autoscale"])
+    if _settled_anew(app, said) and applied.amounts:
+        return (
+            Event("Normal", "RequestsChanged", f"From now on {vertical.applied(applied)}"),
+            *_sized(app, decision, condition),
+        )
+    return _sized(app, decision, condition)
+
+
+def _sized(app: App, decision: Decision, condition: Condition) -> tuple[Event, ...]:
     if _changed(app, decision):
         message = f"Scaled from {app.replicas} to {decision.replicas} pods: {condition.message}"
         return (Event("Normal", "Autoscaled", message),)

@@ -136,6 +136,12 @@ def owned(view: View, app: App) -> Iterable[Pod]:
     return pods
 
 
+def templates(view: View, app: App) -> dict[str, bytes]:
+    """Of the App's Revisions, by the label that their pods carry."""
+    kept: Iterable[Revision] = view.by("Revision", OWNER, app.uid)
+    return {revision.hash: bytes(revision.template) for revision in kept}
+
+
 def pods_of(view: View, app: App) -> list[Pod]:
     """All that the App is told of: those it owns, and those that carry its label."""
     return [*view.by("Pod", OWNER, app.uid), *_labelled(view, app)]

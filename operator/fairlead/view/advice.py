@@ -335,6 +335,21 @@ CATALOGUE: dict[str, Advice] = {
             "Give it the right that the message names: the chart's roles have it (patch pods/status), so upgrade the release.",
         ),
     ),
+    "FeedsBack": Advice(
+        "autoscale.resources would change the requests that a metric is a share of: the two would chase one another",
+        (
+            "Give the metric averageValue in place of averageUtilization, or a source that is no share of requests.",
+            "Or leave the resource to the template: controlledResources of the containers in autoscale.resources.",
+        ),
+    ),
+    "PodLevelResources": Advice(
+        "the template bounds its pods as a whole, and what single containers request says nothing then",
+        ("Take spec.template.spec.resources away, or set autoscale.resources.mode to Recommend.",),
+    ),
+    "NoAmount": Advice(
+        "a container of the template requests what is no amount, and the API server takes no such pod",
+        ("Correct the request or limit that the message names: 500m, 2, 512Mi.",),
+    ),
     "MetricsUnavailable": Advice(
         "spec.autoscale cannot tell a metric: the App keeps its size, and gets no smaller",
         (

@@ -409,13 +409,15 @@ _GOOD_WHEN_TRUE = (
     "Routed",
     "Disruption",
     "Autoscaling",
+    "RequestsApplied",
     *_BEFORE_A_RELEASE,
 )
 _BAD_WHEN_TRUE = ("ReplicaFailure", "RolledBack", "Stalled")
 # Reasons of a condition that is False for now, and no one's fault.
 _AWAITED_ELSEWHERE = ("LoadBalancerPending", "GatewayPending")
 _AS_WISHED = ("Stopped", "Held", "TakenAway")  # a size that a person has set
-_PENDING = ("Creating", *_AWAITED_ELSEWHERE, *_AS_WISHED)
+_FOLLOWING = "Following"  # pods come to request what is recommended
+_PENDING = ("Creating", *_AWAITED_ELSEWHERE, *_AS_WISHED, _FOLLOWING)
 
 
 def troubles(app: App) -> list[Condition]:
@@ -471,11 +473,19 @@ def _notes(app: App, ruling: Verdict, now: float) -> list[str]:
     sized = app.condition("Autoscaling")
     if app.observed and sized and sized.reason != "MetricsUnavailable":  # which is a trouble
         notes.append(f"Autoscaling: {one_line(sized.message)}.")
-    if right := ((app.status.autoscale or {}).get("resources") or {}).get("message"):
-        notes.append(f"Resources: {one_line(str(right))}.")
+    if right := _requests(app):
+        notes.append(f"Resources: {one_line(right)}.")
     if undone(app):
         notes.append("Taken back: the template in the spec is not what runs, until it is changed.")
     return notes
+
+
+def _requests(app: App) -> str:
+    """What containers request by what they use, or, where it is not applied, what they should; "" where nobody asks for it."""
+    applied = app.condition("RequestsApplied")
+    if applied and (applied.status == "True" or applied.reason == _FOLLOWING):  # else it is a trouble
+        return applied.message
+    return str(((app.status.autoscale or {}).get("resources") or {}).get("message") or "")
 
 
 def undone(app: App) -> bool:

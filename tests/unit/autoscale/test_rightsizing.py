@@ -9,7 +9,7 @@ import msgspec
 from fairlead.autoscale.model import Autoscale, Sample
 from fairlead.autoscale.report import AutoscaleObserved, Course, plan, tells
 from fairlead.autoscale.rightsizing import advised, due
-from fairlead.autoscale.testing import autoscale, autoscaled, decided
+from fairlead.autoscale.testing import autoscale, autoscaled, decided, queue
 from fairlead.autoscale.usage import Used
 from fairlead.autoscale.vertical.model import ContainerPolicy, Vertical
 from fairlead.core.podstate import Pod
@@ -26,7 +26,7 @@ def app(spec: Autoscale | None = None, **fields: Any) -> App:
 
 
 def pods(count: int = 2, **fields: Any) -> tuple[Pod, ...]:
-    return tuple(make_pods(count, resources=ASKING, **({"serving": True} | fields)))
+    return tuple(make_pods(count, **({"serving": True, "resources": ASKING} | fields)))
 
 
 def using(*found: Pod, cores: float = 0.25, at: float = 100) -> Used:
@@ -136,3 +136,59 @@ def test_what_is_allowed_bounds_what_is_told() -> None:
     spec = autoscale(resources=Vertical(containers=(ContainerPolicy("web", {}, {"cpu": "200m"}, ("cpu",)),)))
     advice = advised(AutoscaleObserved(app(spec), pods()), using(*pods()), 100)
     assert advice.message == "web should request cpu 200m, and requests 500m"
+
+
+# ---------------------------------------------------------------- applied
+
+APPLY = autoscale(
+    metrics=(queue(),), resources=Vertical("Apply", (ContainerPolicy("web", controlled_resources=("cpu",)),))
+)
+LITTLE = b'{"containers":[{"name":"web","resources":{"requests":{"cpu":"1m"}}}]}'
+
+
+def applying(at: float = 100, **fields: Any) -> AutoscaleObserved:
+    """An App whose template requests far too little, after a look at its containers."""
+    made = app(APPLY, **fields)
+    spec = msgspec.structs.replace(made.spec, template=msgspec.Raw(b'{"spec":' + LITTLE + b"}"))
+    observed = AutoscaleObserved(msgspec.structs.replace(made, spec=spec), pods(resources=LITTLE))
+    course = decided(2, "as ever", at=at, advice=advised(observed, using(*observed.pods, at=at), at))
+    return msgspec.structs.replace(observed, course=course)
+
+
+def test_what_is_settled_is_stored_before_anything_else_and_told() -> None:
+    made = plan(applying(), 101)
+    assert made.status is not None and made.status_first
+    resources = made.status["autoscale"]["resources"]
+    assert resources["containers"][0]["applied"] == {"cpu": "298m"}
+    assert resources["appliedAt"] == "1970-01-01T00:01:40Z"
+    assert [event.message for event in made.events] == ["From now on web requests cpu 298m"]
+    assert not made.errands, "and no other look until it stands"
+
+
+def test_what_is_stored_stands_for_the_next_operator() -> None:
+    made = plan(applying(), 101)
+    assert made.status is not None
+    fresh = applying(status={"autoscale": made.status["autoscale"]})
+    again = plan(msgspec.structs.replace(fresh, course=None), 200)
+    assert again.status is not None and not again.status_first
+    assert again.status["autoscale"] == made.status["autoscale"]
+    assert (
+        advised(fresh, using(*fresh.pods, at=200), 200).applied == advised(applying(), using(*fresh.pods), 100).applied
+    )
+
+
+def test_whoever_goes_back_to_recommend_has_the_template_again() -> None:
+    made = plan(applying(), 101)
+    assert made.status is not None
+    back = AutoscaleObserved(app(status={"autoscale": made.status["autoscale"]}), pods())
+    course = decided(2, "as ever", at=200, advice=advised(back, using(*back.pods, at=200), 200))
+    told = plan(msgspec.structs.replace(back, course=course), 201)
+    assert told.status is not None
+    assert "applied" not in told.status["autoscale"]["resources"]["containers"][0]
+    assert [condition.type for condition in told.status["conditions"]] == ["Autoscaling"]
+
+
+def test_where_the_size_is_a_share_of_the_requests_nothing_is_settled() -> None:
+    made = app(autoscale(resources=Vertical("Apply")))
+    observed = AutoscaleObserved(made, pods(resources=LITTLE))
+    assert advised(observed, using(*observed.pods), 100).applied.amounts == {}

@@ -27,7 +27,7 @@ from fairlead.autoscale.vertical.histogram import (
     removed,
     unpacked,
 )
-from fairlead.autoscale.vertical.model import MEBIBYTE, ContainerPolicy
+from fairlead.autoscale.vertical.model import MEBIBYTE, Applied, ContainerPolicy
 from fairlead.autoscale.vertical.recommend import DAY, History, Slot, Watched, estimate, out_of_memory, watched
 from fairlead.autoscale.vertical.stored import CONTAINERS, EVERY, Stored, as_json, histories_of, news, stored_of
 
@@ -289,7 +289,7 @@ def test_a_new_leader_recommends_what_the_old_one_did() -> None:
     for minute in range(200):
         known = seen(known, minute * MINUTE, cpu=0.1 + minute % 7 / 10, memory=2e8 + minute * 1e6)
     before = estimate(known.histories["web"], ANY)
-    written = as_json(known.histories, {"web": before}, "", 12_000)
+    written = as_json(known.histories, {"web": before}, Applied(), "", 12_000)
     assert estimate(histories_of({"resources": written})["web"], ANY) == before
     assert stored_of({"resources": written}) == Stored({"web": before.target}, 12_000)
 
@@ -297,7 +297,7 @@ def test_a_new_leader_recommends_what_the_old_one_did() -> None:
 def test_an_app_of_many_containers_has_a_bounded_status() -> None:
     histories = {f"c{number:02}": quarter(DAY) for number in range(40)}
     told = {name: estimate(history, ANY) for name, history in histories.items()}
-    said = as_json(histories, told, "x" * 9999, 0)
+    said = as_json(histories, told, Applied(), "x" * 9999, 0)
     assert len(said["containers"]) == CONTAINERS
     assert len(json.dumps(said)) < 16 * 1024
     assert not news(stored_of({"resources": said}), told, 60)

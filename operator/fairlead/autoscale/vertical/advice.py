@@ -8,19 +8,21 @@ import msgspec
 
 from fairlead.autoscale.model import Requests
 from fairlead.autoscale.vertical import words
-from fairlead.autoscale.vertical.model import Estimate, Vertical
+from fairlead.autoscale.vertical.model import Applied, Estimate, Vertical
 from fairlead.autoscale.vertical.recommend import Slot, Used, Watched, estimate, out_of_memory, watched
 from fairlead.autoscale.vertical.stored import as_json, histories_of, news, stored_of
 from fairlead.core.meta import JSON
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """What is known of an App's containers after a look, and what it comes to, in words as well. at: when it was."""
+    """What is known of an App's containers after a look, and what it comes to, in words as well. at: when it was; applied: what
+    pods are to request from then on."""
 
     watched: Watched
     estimates: dict[str, Estimate]
     message: str
     at: float
+    applied: Applied = Applied()
 
 
 def begun(autoscale: JSON) -> Watched:
@@ -62,7 +64,9 @@ def advise(
 
 def status_of(autoscale: JSON, advice: Advice) -> JSON:
     """status.autoscale.resources as it is to be: as it is, unless there is news. autoscale: status.autoscale."""
-    if "resources" in autoscale and not news(stored_of(autoscale), advice.estimates, advice.at):
+    stored = stored_of(autoscale)
+    same = stored.applied.amounts == advice.applied.amounts
+    if "resources" in autoscale and same and not news(stored, advice.estimates, advice.at):
         kept: JSON = autoscale["resources"]
         return kept
-    return as_json(advice.watched.histories, advice.estimates, advice.message, advice.at)
+    return as_json(advice.watched.histories, advice.estimates, advice.applied, advice.message, advice.at)

@@ -38,9 +38,9 @@ class ContainerPolicy(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Vertical(msgspec.Struct, frozen=True, rename="camel"):
-    """spec.autoscale.resources. Recommend: the status says what would be right."""
+    """spec.autoscale.resources. Recommend: the status says what would be right. Apply: pods request it."""
 
-    mode: Literal["Recommend"] = "Recommend"
+    mode: Literal["Recommend", "Apply"] = "Recommend"
     containers: tuple[ContainerPolicy, ...] = ()
 
     def policy(self, container: str) -> ContainerPolicy:
@@ -55,6 +55,14 @@ class Estimate(msgspec.Struct, frozen=True):
     target: Amounts
     lower: Amounts
     upper: Amounts
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What pods are to request in place of what the template says, by container, and since when. A container or a resource that
+    is not in it is as the template has it."""
+
+    amounts: dict[str, Amounts] = {}
+    at: float = 0.0
 
 
 def quantities(amounts: Amounts) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fairlead.autoscale.vertical.histogram import CPU, MEMORY, Packed, packed, unpacked
-from fairlead.autoscale.vertical.model import Amounts, Estimate, quantities
+from fairlead.autoscale.vertical.model import Amounts, Applied, Estimate, quantities
 from fairlead.autoscale.vertical.recommend import History
 from fairlead.core.conditions import parse_time, timestamp
 from fairlead.core.meta import JSON
@@ -20,10 +20,11 @@ MOVED = 0.1  # a target that has moved by such a share is told at once
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What the status says. at: when it was written."""
+    """What the status says. at: when it was written; applied: what pods are to request."""
 
     targets: dict[str, Amounts] = {}
     at: float = 0.0
+    applied: Applied = Applied()
 
 
 def news(stored: Stored, estimates: Mapping[str, Estimate], now: float) -> bool:
@@ -51,6 +52,7 @@ def _moved(before: Amounts, after: Amounts) -> bool:
 class _Container(msgspec.Struct, rename="camel"):
     name: str
     target: dict[str, str] = {}
+    applied: dict[str, str] = {}
     samples: int = 0
     first_sample: str = ""
     last_sample: str = ""
@@ -61,19 +63,26 @@ class _Container(msgspec.Struct, rename="camel"):
 class _Status(msgspec.Struct, rename="camel"):
     containers: tuple[_Container, ...] = ()
     checkpoint: str = ""
+    applied_at: str = ""
 
 
-def as_json(histories: Mapping[str, History], estimates: Mapping[str, Estimate], message: str, now: float) -> JSON:
+def as_json(
+    histories: Mapping[str, History], estimates: Mapping[str, Estimate], applied: Applied, message: str, now: float
+) -> JSON:
     """What `stored_of` reads back, and in words. now: when it is written."""
-    return {
+    said = {
         "message": message[:MOST],
         "checkpoint": timestamp(now),
-        "containers": [_container(name, histories[name], estimates[name]) for name in kept(estimates)],
+        "containers": [
+            _container(name, histories[name], estimates[name], applied.amounts.get(name, {}))
+            for name in kept(estimates)
+        ],
     }
+    return said | ({"appliedAt": timestamp(applied.at)} if applied.amounts else {})
 
 
-def _container(name: str, history: History, told: Estimate) -> JSON:
-    amounts = {"target": told.target, "lowerBound": told.lower, "upperBound": told.upper}
+def _container(name: str, history: History, told: Estimate, applied: Amounts) -> JSON:
+    amounts = {"target": told.target, "lowerBound": told.lower, "upperBound": told.upper, "applied": applied}
     said: JSON = {"name": name, "samples": history.samples}
     said |= {field: quantities(known) for field, known in amounts.items() if known}
     if history.samples:
@@ -92,10 +101,16 @@ def stored_of(autoscale: JSON) -> Stored:
     """
     status = _status(autoscale)
     try:
-        targets = {one.name: {name: milli(amount) for name, amount in one.target.items()} for one in status.containers}
+        targets = {one.name: _milli(one.target) for one in status.containers}
+        amounts = {one.name: _milli(one.applied) for one in status.containers if one.applied}
     except ValueError:
         return Stored()
-    return Stored(targets, parse_time(status.checkpoint) or 0.0)
+    applied = Applied(amounts, parse_time(status.applied_at) or 0.0) if amounts else Applied()
+    return Stored(targets, parse_time(status.checkpoint) or 0.0, applied)
+
+
+def _milli(amounts: Mapping[str, str]) -> Amounts:
+    return {name: milli(amount) for name, amount in amounts.items()}
 
 
 def histories_of(autoscale: JSON) -> dict[str, History]:

@@ -387,6 +387,51 @@ async def test_a_pods_spec_is_fixed_its_labels_are_not(api: Api) -> None:
     assert (await api.merge(PODS, "a", {"metadata": {"labels": {"x": "1"}}}))["metadata"]["labels"] == {"x": "1"}
 
 
+def sized(cpu: str, **more: str) -> JSON:
+    return {"containers": [{"name": "web", "resources": {"requests": {"cpu": cpu, **more}}}]}
+
+
+async def test_what_a_pod_requests_changes_through_its_resize_alone(api: Api) -> None:
+    body = pod("a")
+    body["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
+    made = await api.create(PODS, body)
+    with pytest.raises(Invalid):
+        await api.strategic(PODS, "a", {"spec": sized("500m")})
+    patch = {"metadata": {"uid": made["metadata"]["uid"]}, "spec": sized("500m", memory="64Mi")}
+    after = await api.strategic(PODS, "a", patch, subresource="resize")
+    container = after["spec"]["containers"][0]
+    assert container["resources"]["requests"] == {"cpu": "500m", "memory": "64Mi"}
+    assert container["image"] == "shop:1"
+    assert after["metadata"]["generation"] == made["metadata"]["generation"] + 1
+    again = await api.strategic(PODS, "a", patch, subresource="resize")
+    assert again["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+
+
+async def test_a_resize_of_another_uid_or_into_another_class_of_service_is_invalid(api: Api) -> None:
+    await api.create(PODS, pod("a"))
+    with pytest.raises(Invalid, match="QOS Class may not change"):
+        await api.strategic(PODS, "a", {"spec": sized("500m")}, subresource="resize")
+    body = pod("b")
+    body["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1"}}
+    await api.create(PODS, body)
+    other = {"metadata": {"uid": OTHER_UID}, "spec": sized("500m")}
+    with pytest.raises((Invalid, Conflict)):
+        await api.strategic(PODS, "b", other, subresource="resize")
+
+
+async def test_a_resize_of_what_is_not_there_names_it(api: Api) -> None:
+    with pytest.raises(NotFound) as refused:
+        await api.strategic(PODS, "a", {"spec": sized("500m")}, subresource="resize")
+    assert refused.value.details["name"] == "a"
+
+
+async def test_a_subresource_that_nobody_serves_is_not_found_and_names_no_object(api: Api) -> None:
+    await api.create(PODS, pod("a"))
+    with pytest.raises(NotFound) as refused:
+        await api.strategic(PODS, "a", {"spec": sized("500m")}, subresource="enlarge")
+    assert not refused.value.details.get("name")
+
+
 # ---------------------------------------------------------------- generation, status, scale
 
 

@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from fairlead.core.actions import Action, Create, Delete
 from fairlead.engine.burst import HEAD, Burst, Trust
 from fairlead.engine.failures import CROWDS, Failures
-from fairlead.engine.job import POD, Job, Outcome, kind_of, verb_of
+from fairlead.engine.job import POD, Job, Outcome, kind_of, part_of, verb_of
 from fairlead.engine.limiter import Lanes, Limiter
 from fairlead.engine.perform import Performer
-from fairlead.engine.requests import Fenced, names_another, reason_of
+from fairlead.engine.requests import Fenced, names_another, reason_of, speaks_of_no_object
 from fairlead.kube.errors import (
     ApiError,
     Conflict,
@@ -140,9 +140,8 @@ class Executor:
         return done
 
     def _note(self, job: Job, verb: str, kind: str, name: str, error: ApiError) -> None:
-        stale = (
-            isinstance(error, Conflict) or (isinstance(error, NotFound) and verb != "create") or names_another(error)
-        )
+        gone = isinstance(error, NotFound) and verb != "create" and not (part_of(kind) and speaks_of_no_object(error))
+        stale = isinstance(error, Conflict) or gone or names_another(error)
         if stale or isinstance(error, TooManyRequests | Unauthorized | Unreachable):
             job.outcome.conflict = True
             return

@@ -14,7 +14,9 @@ from fairlead.engine.queue import RESOLUTION, backoff
 _OF_A_NAME = frozenset({"NameTaken", "NotOwned"})
 
 # Kinds of which a refusal of one is a refusal of all: the next would meet the same quota, policy or missing right.
-CROWDS = frozenset({"Pod", "Pod/status"})
+CROWDS = frozenset({"Pod", "Pod/status", "Pod/resize"})
+# But a resize that is invalid is so for what that one pod is: on Windows, or of another class of service.
+_RESIZE, _INVALID = "Pod/resize", 422
 
 Slot = tuple[str, str, str]  # (verb, kind, name or "" for all names)
 
@@ -66,7 +68,8 @@ class Failures:
     def record(
         self, key: Key, verb: str, kind: str, name: str, code: int, reason: str, message: str, generation: int
     ) -> None:
-        slot = (verb, kind, "" if kind in CROWDS and reason not in _OF_A_NAME else name)
+        alone = kind not in CROWDS or reason in _OF_A_NAME or (kind, code) == (_RESIZE, _INVALID)
+        slot = (verb, kind, name if alone else "")
         entries = self._held.setdefault(key, {})
         before = entries.get(slot)
         same = before is not None and before.failure.reason == reason and before.failure.code == code

@@ -53,6 +53,15 @@ def kind_of(action: Action) -> str:
             return action.kind
 
 
+def part_of(kind: str) -> str:
+    """The subresource in it, "" for a whole object.
+
+    >>> part_of("Pod/resize"), part_of("Pod")
+    ('resize', '')
+    """
+    return kind.partition("/")[2]
+
+
 def verb_of(action: Action) -> str:
     """The RBAC verb an action needs."""
     match action:

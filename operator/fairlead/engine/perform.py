@@ -22,6 +22,8 @@ from fairlead.kube.resources import BY_KIND, Resource
 
 _envelope = msgspec.json.Decoder(Envelope)
 
+RESIZE = "resize"  # the one subresource that others write as well: a VerticalPodAutoscaler, a webhook
+
 
 class Performer:
     """Carries single actions out. Each returns whether it is done; an ApiError is the API server's refusal. What it writes is
@@ -157,7 +159,7 @@ class Performer:
         self._wrote(job.key, action.kind, answer)
         return True
 
-    async def _who_else(self, action: Apply) -> str:
+    async def _who_else(self, action: Apply | Patch) -> str:
         """Who writes to the object beside us, by its managedFields."""
         try:
             live = msgspec.json.decode(await self._read(BY_KIND[action.kind], action.namespace, action.name))
@@ -199,6 +201,9 @@ class Performer:
             ),
         )
         self._wrote(job.key, action.kind, answer)
+        slot = (action.kind, action.namespace, action.name)
+        if action.subresource == RESIZE and self._contention.contested(slot, action.body):
+            raise Refusal("Contested", await self._who_else(action))  # it did not last the last times either
         return True
 
     async def _adopt(self, job: Job, action: Adopt) -> bool:

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Histogram
 from fairlead.engine.limiter import Lanes, Limiter
 from fairlead.engine.queue import backoff
 from fairlead.engine.settings import EngineSettings
-from fairlead.kube.errors import ApiError, Forbidden, Invalid, TooManyRequests, Unavailable, Unreachable
+from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, TooManyRequests, Unavailable, Unreachable
 from fairlead.metrics.collect import Metrics
 
 NAMESPACE_TERMINATING = "NamespaceTerminating"
@@ -108,3 +108,14 @@ def names_another(error: ApiError) -> bool:
     """
     causes = error.details.get("causes") or ()
     return isinstance(error, Invalid) and any(cause.get("field") == "metadata.uid" for cause in causes)
+
+
+def speaks_of_no_object(error: ApiError) -> bool:
+    """Whether it is a 404 of the path and not of the object: the server does not know such a subresource.
+
+    >>> speaks_of_no_object(NotFound(404, "", "404 page not found"))
+    True
+    >>> speaks_of_no_object(NotFound(404, "NotFound", 'pods "one" not found', details={"name": "one", "kind": "pods"}))
+    False
+    """
+    return isinstance(error, NotFound) and not error.details.get("name")

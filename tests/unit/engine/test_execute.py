@@ -25,7 +25,7 @@ from fairlead.engine.perform import Performer
 from fairlead.engine.requests import Requests
 from fairlead.engine.settings import EngineSettings
 from fairlead.engine.store import Store
-from fairlead.kube.errors import ApiError, Forbidden, Invalid, Unavailable, Unreachable
+from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, Unavailable, Unreachable
 from fairlead.kube.fake import FakeClient, FakeCluster, Faults, Origin, Stored, Write
 from fairlead.kube.resources import APPS, NAMESPACES, PODS, REVISIONS, SERVICES, Resource
 from fairlead.metrics.collect import Metrics
@@ -556,3 +556,45 @@ async def test_who_may_not_write_pods_statuses_may_still_write_pods(bench: Bench
     name = stored(bench)[0].meta["name"]
     labels = msgspec.json.encode({"metadata": {"labels": {"x": "1"}}})
     assert (await bench.run(Patch("Pod", NAMESPACE, name, labels))).succeeded == 1
+
+
+# ---------------------------------------------------------------- resizes in place
+
+
+def resize(pod: str, uid: str, cpu: str = "300m") -> Patch:
+    spec = {"containers": [{"name": "web", "resources": {"requests": {"cpu": cpu}}}]}
+    return Patch(
+        "Pod", NAMESPACE, pod, msgspec.json.encode({"metadata": {"uid": uid}, "spec": spec}), "resize", "strategic"
+    )
+
+
+def sized(bench: Bench) -> Stored:
+    """A pod that requests a core."""
+    web = {"name": "web", "image": "shop:1", "resources": {"requests": {"cpu": "1"}}}
+    return bench.cluster.create(PODS, NAMESPACE, {"metadata": {"name": "one"}, "spec": {"containers": [web]}})
+
+
+async def test_a_cluster_that_knows_no_resize_refuses_it_and_the_pod_is_not_gone(bench: Bench) -> None:
+    pod = sized(bench)
+    unknown = NotFound(404, "", "404 page not found")
+    bench.trouble.befores = lambda write: unknown if write.subresource == "resize" else None
+
+    outcome = await bench.run(resize(pod.meta["name"], pod.meta["uid"]))
+    assert (outcome.refused, outcome.conflict) == (True, False)
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.verb, failure.kind, failure.code) == ("patch", "Pod/resize", 404)
+
+
+async def test_a_resize_of_a_pod_that_is_gone_is_no_refusal(bench: Bench) -> None:
+    outcome = await bench.run(resize("gone", "00000000-0000-4000-8000-000000000009"))
+    assert (outcome.refused, outcome.conflict) == (False, True)
+
+
+async def test_a_resize_that_does_not_last_is_given_up_for_a_while(bench: Bench) -> None:
+    """A VerticalPodAutoscaler at the same pod, or a webhook that knows better."""
+    pod = sized(bench)
+    patch = resize(pod.meta["name"], pod.meta["uid"])
+    outcomes = [await bench.run(patch) for _ in range(6)]
+    assert [outcome.succeeded for outcome in outcomes] == [1, 1, 1, 1, 1, 0]
+    (failure,) = bench.failures.of(KEY)
+    assert failure.reason == "Contested"

@@ -245,6 +245,8 @@ class FakeClient:
         origin = Origin("apply" if type == "apply" else "patch", self.identity, manager, subresource, dry_run)
 
         def work() -> bytes:
+            if subresource not in kinds.PATCHED:
+                raise NotFound(404, "", "404 page not found")
             if subresource == "scale":
                 return encode(scale.patch(self.cluster, resource, namespace, name, parsed, type, origin))
             if type == "apply":

@@ -349,7 +349,8 @@ class FakeCluster:
         rules.check_finalizers(resource, old, obj)
         self._prepare(resource, namespace, obj, old, origin)
         self.addresses.fill(resource, obj, old.object)
-        kinds.check_update(resource, old.object, obj)
+        if origin.subresource != "resize":
+            kinds.check_update(resource, old.object, obj)
         if rules.same(old.object, obj) and (owners is None or owners == old.owners):
             return old
         if resource.kind in kinds.WITH_GENERATION and kinds.desired_part(resource, old.object) != kinds.desired_part(
@@ -375,7 +376,9 @@ class FakeCluster:
         raise kinds.invalid(resource, old.meta["name"], "metadata.uid", f'Invalid value: "{uid}": field is immutable')
 
     def _only_subresource(self, resource: Resource, old: Stored, obj: JSON, subresource: str) -> JSON:
-        """/status writes the status and nothing else, the main resource everything else."""
+        """/status writes the status and nothing else, /resize what containers request, the main resource everything else."""
+        if subresource == "resize":
+            return kinds.resized(resource, old.object, obj)
         if resource.kind not in kinds.WITH_STATUS:
             return obj
         if subresource == "status":

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairlead.core.meta import JSON
-from fairlead.kube.errors import Invalid
+from fairlead.kube.errors import Invalid, NotFound
 from fairlead.kube.resources import Resource
 
 WITH_STATUS = {
@@ -28,6 +28,7 @@ WITH_STATUS = {
     "SealedSecret",
 }
 WITH_SCALE = {"App"}
+PATCHED = {"", "status", "scale", "resize"}  # subresources that can be patched
 CUSTOM = {"App", "Revision", "HTTPRoute", "EncryptedSecret", "SealingKey", "SealedSecret"}
 WITH_GENERATION = CUSTOM | {"Pod", "PodDisruptionBudget"}
 # Kinds whose PUT must name a resourceVersion (AllowUnconditionalUpdate is false; custom resources always).
@@ -211,6 +212,38 @@ def check_update(resource: Resource, old: JSON, new: JSON) -> None:
             )
 
 
+def resized(resource: Resource, old: JSON, new: JSON) -> JSON:
+    """The pod with other requests and limits, which must leave its class of service what it was (kubernetes
+    pkg/registry/core/pod/strategy.go, podResizeStrategy)."""
+    name = old["metadata"]["name"]
+    if resource.kind != "Pod":
+        raise NotFound(404, "NotFound", "the server could not find the requested resource")
+    spec = dict(old["spec"])
+    for group in ("containers", "initContainers"):
+        sizes = {one["name"]: one.get("resources") for one in new["spec"].get(group) or ()}
+        if group in spec:
+            spec[group] = [
+                {key: value for key, value in one.items() if key != "resources"}
+                | ({"resources": sizes[one["name"]]} if sizes.get(one["name"]) else {})
+                for one in spec[group]
+            ]
+    pod = {**old, "metadata": dict(old["metadata"]), "spec": spec}
+    if service_class(pod) != service_class(old):
+        why = "Pod QOS Class may not change as a result of resizing"
+        raise Invalid(422, "Invalid", f'Pod "{name}" is invalid: spec: Invalid value: "{service_class(old)}": {why}')
+    return pod
+
+
+def service_class(pod: JSON) -> str:
+    """Guaranteed, Burstable or BestEffort, as far as the tests' pods need it told."""
+    sizes = [one.get("resources") or {} for one in pod["spec"]["containers"]]
+    if not any(size.get("requests") or size.get("limits") for size in sizes):
+        return "BestEffort"
+    whole = [size for size in sizes if {"cpu", "memory"} <= (size.get("limits") or {}).keys()]
+    same = all(size.get("requests") in (None, size["limits"]) for size in whole)
+    return "Guaranteed" if same and len(whole) == len(sizes) else "Burstable"
+
+
 def check_immutable(resource: Resource, old: JSON, new: JSON) -> None:
     """kubernetes pkg/apis/core/validation ValidateConfigMapUpdate, ValidateSecretUpdate."""
     if not old.get("immutable"):
@@ -227,9 +260,7 @@ def _frozen_pod(obj: JSON) -> JSON:
     spec = {key: value for key, value in obj["spec"].items() if key not in _POD_MUTABLE}
     for group in ("containers", "initContainers"):
         if group in spec:
-            spec[group] = [
-                {key: value for key, value in c.items() if key not in ("image", "resources")} for c in spec[group]
-            ]
+            spec[group] = [{key: value for key, value in c.items() if key != "image"} for c in spec[group]]
     return spec
 
 

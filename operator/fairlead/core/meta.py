@@ -21,6 +21,9 @@ ANNOTATION_ABORT = f"{GROUP}/abort"
 ANNOTATION_RETRY = f"{GROUP}/retry"
 ANNOTATION_APPROVE = f"{GROUP}/approve"
 ANNOTATION_RESTARTED_AT = f"{GROUP}/restarted-at"  # on pods: the spec.rollout.restartAt they were made under
+ANNOTATION_GIVES_WAY = (
+    f"{GROUP}/gives-way"  # on pods: another one of their revision is to take their place; and for what
+)
 HEALTH_GATE = f"gates.{GROUP}/"  # condition types on pods: readinessGates of spec.health.gates, by their names
 TRACK_STABLE = "stable"
 MANAGED_BY = "fairlead"

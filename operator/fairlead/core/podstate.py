@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from fairlead.core import gated as gates
 from fairlead.core.conditions import parse_time
 from fairlead.core.gated import Gated
 from fairlead.core.meta import (
+    ANNOTATION_GIVES_WAY,
     ANNOTATION_RESTARTED_AT,
     API_VERSION,
     LABEL_APP,
@@ -28,6 +29,14 @@ from fairlead.core.meta import (
 )
 
 COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
+
+
+class Resizing(NamedTuple):
+    """A resize in place that is not done. reason: the kubelet's Deferred, Infeasible, InProgress or Error; "" until it has seen it."""
+
+    reason: str = ""
+    since: float = 0.0
+    message: str = ""
 
 
 class Pod(msgspec.Struct, frozen=True, gc=False):
@@ -63,6 +72,8 @@ class Pod(msgspec.Struct, frozen=True, gc=False):
     readiness: str = ""  # the Ready condition's status: True, False, Unknown, "" before there is one
     starved: tuple[str, float] | None = None  # the container that ran out of memory last, and when
     resources: bytes = b"{}"  # what of its spec says how much it asks for, as JSON; one object for all that ask alike
+    resizing: Resizing | None = None  # as good as no pod is
+    gives_way: bool = False  # annotation fairlead.dev/gives-way: another pod of its revision is to take its place
 
     @property
     def active(self) -> bool:
@@ -112,6 +123,7 @@ class _Meta(msgspec.Struct, rename="camel"):
     namespace: str = ""
     uid: str = ""
     resource_version: str = "0"
+    generation: int = 0
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] | None = None
@@ -173,6 +185,7 @@ class _Condition(msgspec.Struct, rename="camel"):
 
 
 class _Status(msgspec.Struct, rename="camel"):
+    observed_generation: int = 0
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
@@ -241,7 +254,23 @@ def project_pod(data: bytes) -> Pod | None:
         readiness=intern(ready.status) if ready else "",
         starved=_starved(status),
         resources=_resources(raw.spec),
+        resizing=_resizing(meta.generation, status),
+        gives_way=ANNOTATION_GIVES_WAY in (meta.annotations or ()),
     )
+
+
+_NOT_SEEN = Resizing()
+_RESIZES = ("PodResizeInProgress", "PodResizePending")
+
+
+def _resizing(generation: int, status: Any) -> Resizing | None:
+    """Kubelets tell a resize by conditions (KEP-1287), and by the generation that they have seen (KEP-5067), as far as they do."""
+    told = [c for c in status.conditions or () if c.type in _RESIZES and c.status == "True"]
+    if told:  # what waits stands before what is under way
+        condition = max(told, key=lambda c: c.type)
+        since = parse_time(condition.last_transition_time) or 0.0
+        return Resizing(intern(condition.reason or "InProgress"), since, condition.message)
+    return _NOT_SEEN if 0 < status.observed_generation < generation else None
 
 
 def _resources(spec: Any) -> bytes:

@@ -90,10 +90,10 @@ def make_room(fleet: Fleet, recorded: Mapping[str, int]) -> Fleet:
 
 def group_of(pod: Pod, target: Target, restart_at: str) -> str:
     """Which group a pod is in. Whether it is older than a restart is told by the wish it was made under, not by clocks
-    (two machines' clocks disagree; a pod made a second "too early" would be restarted for ever)."""
-    if pod.revision == target.hash and restart_at and pod.restarted_at != restart_at:
-        return pod.revision + OUTDATED
-    return pod.revision
+    (two machines' clocks disagree; a pod made a second "too early" would be restarted for ever). A pod that gives way to another
+    one of its revision is on its way out as well."""
+    outdated = pod.gives_way or (bool(restart_at) and pod.restarted_at != restart_at)
+    return pod.revision + OUTDATED if outdated and pod.revision == target.hash else pod.revision
 
 
 def remembered(
@@ -115,6 +115,11 @@ def remembered(
     A wish that is taken back before it is fulfilled leaves the pods what they were:
     >>> remembered(Progress(sizes={"v1": 1, "v1~": 2}, restart_at=wish), Target("v1", 1, make_revision()), "", {})
     {'v1': 3}
+
+    Of four pods one gives way to another:
+    >>> groups = {"v1": make_pods(3), "v1~": make_pods(1, gives_way=True)}
+    >>> remembered(Progress(sizes={"v1": 4}), Target("v1", 1, make_revision()), "", groups)
+    {'v1': 3, 'v1~': 1}
     """
     sizes: dict[str, int] = {}
     for id, size in progress.sizes.items():
@@ -122,11 +127,14 @@ def remembered(
         name = id if hash == target.hash else hash
         sizes[name] = sizes.get(name, 0) + size
     outdated = target.hash + OUTDATED
-    new = restart_at != progress.restart_at or (outdated not in sizes and members.get(outdated))
+    going = members.get(outdated, ())
+    giving_way = sum(pod.gives_way for pod in going)
+    new = restart_at != progress.restart_at or (outdated not in sizes and going) or giving_way > sizes.get(outdated, 0)
     if new and (target.hash in sizes or outdated in sizes):
         both = sizes.get(target.hash, 0) + sizes.pop(outdated, 0)
-        fresh = min(both, len(members.get(target.hash, ()))) if restart_at else both
+        leaves = bool(restart_at or giving_way)
+        fresh = min(both, len(members.get(target.hash, ()))) if leaves else both
         sizes[target.hash] = fresh
-        if restart_at:
+        if leaves:
             sizes[outdated] = both - fresh
     return sizes

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fairlead.core.meta import API_VERSION
-from fairlead.core.podstate import Pod, deletion_order, project_pod
+from fairlead.core.podstate import Pod, Resizing, deletion_order, project_pod
 
 OWNED = {"apiVersion": API_VERSION, "kind": "App", "name": "shop", "uid": "u1", "controller": True}
 
@@ -203,3 +203,42 @@ def test_a_container_that_ran_out_of_memory_is_known_by_its_last_end_and_when_th
 
     assert project(status={"phase": "Running", "containerStatuses": [proxy, web, app]}).starved == ("web", 120.0)
     assert project(status={"phase": "Running", "containerStatuses": [proxy]}).starved is None
+
+
+def asked(*conditions: tuple[str, str, str], observed: int = 2) -> Resizing | None:
+    told = [
+        {
+            "type": type,
+            "status": status,
+            "reason": reason,
+            "message": "so",
+            "lastTransitionTime": "1970-01-01T00:01:00Z",
+        }
+        for type, status, reason in conditions
+    ]
+    return project(
+        meta={"generation": 2}, status={"phase": "Running", "observedGeneration": observed, "conditions": told}
+    ).resizing
+
+
+def test_a_resize_is_what_the_kubelet_says_of_it() -> None:
+    assert asked(("Ready", "True", "")) is None
+    assert asked(("PodResizeInProgress", "True", "")) == Resizing("InProgress", 60.0, "so")
+    assert asked(("PodResizeInProgress", "True", "Error")) == Resizing("Error", 60.0, "so")
+    assert asked(("PodResizePending", "True", "Deferred")) == Resizing("Deferred", 60.0, "so")
+    assert asked(("PodResizePending", "False", "Deferred")) is None
+
+
+def test_what_waits_stands_before_what_is_under_way() -> None:
+    told = asked(("PodResizePending", "True", "Infeasible"), ("PodResizeInProgress", "True", ""))
+    assert told is not None and told.reason == "Infeasible"
+
+
+def test_a_resize_that_the_kubelet_has_not_seen_is_one_as_far_as_it_tells() -> None:
+    assert asked(observed=1) == Resizing()
+    assert asked(observed=0) is None, "an older kubelet does not tell"
+
+
+def test_a_pod_that_gives_way_says_so() -> None:
+    assert project(meta={"annotations": {"fairlead.dev/gives-way": "resources"}}).gives_way
+    assert not project().gives_way

@@ -265,6 +265,30 @@ def test_a_restart_that_is_done_is_done() -> None:
     assert decide(app, (V1,), make_pods(2, restarted_at="now")).actions == ()
 
 
+def test_a_pod_that_gives_way_goes_when_another_serves_and_makes_no_revision() -> None:
+    app = make_app(replicas=4, status=ran(4), max_surge=1, max_unavailable=0)
+    giving = make_pods(1, prefix="old", gives_way=True)
+    first = decide(app, (V1,), (*make_pods(3), *giving))
+    assert shown(first) == {"v1": 1}
+    assert not any(action.kind == "Revision" for action in first.actions)
+    assert written(app, first)["rollout"]["sizes"] == {"v1": 4, "v1~": 1}
+
+    later = msgspec.structs.replace(app, status=written(app, first))
+    assert shown(decide(later, (V1,), (*make_pods(3), *make_pods(1, prefix="new", ready=False), *giving))) == {}
+    made = decide(later, (V1,), (*make_pods(4), *giving))
+    assert [action.name for action in made.actions if isinstance(action, Delete)] == [giving[0].name]
+
+
+def test_one_more_pod_that_gives_way_does_not_go_before_another_serves() -> None:
+    """Marked while the first is being replaced: nobody does that here, but a person can."""
+    status = ran(4, sizes={"v1": 4, "v1~": 1})
+    status["rollout"] |= {"bound": 5}
+    app = make_app(replicas=4, status=status, max_surge=1, max_unavailable=0)
+    new = make_pods(1, prefix="new", ready=False)
+    giving = make_pods(2, prefix="old", gives_way=True)
+    assert not [a for a in decide(app, (V1,), (*make_pods(2), *new, *giving)).actions if isinstance(a, Delete)]
+
+
 def test_progress_deadline_says_what_is_awaited() -> None:
     status = ran(2, sizes={"v1": 2, "v2": 1}) | {
         "activeRevision": "shop-v2",

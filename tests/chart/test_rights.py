@@ -44,6 +44,7 @@ NEEDED = {
     ("fairlead.dev", "revisions/status"): {"patch"},
     ("", "pods"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "pods/status"): {"patch"},
+    ("", "pods/resize"): {"patch"},
     ("", "services"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "configmaps"): {"get", "list", "watch", "create", "delete"},
     ("policy", "poddisruptionbudgets"): {"get", "list", "watch", "create", "patch", "delete"},

@@ -11,13 +11,12 @@ import pytest
 
 from support.backend import Backend
 from support.crds import accept, app, app_with_pod, install, refusal
-from support.helm import render
 from support.lab import Lab, whole_lab
 from support.operator import Operator
+from support.rights import as_the_chart_has_it
 from support.team import JSON, Team
 from support.waiting import eventually
 
-SYSTEM, USER = "fairlead-system", "fairlead-workloads"
 STAGES = Path(__file__).with_name("health.yaml")
 QUERY: JSON = {"query": 'queue{pod="$(pod)"}', "success": {"max": 10}}
 WARM: JSON = {"name": "warm", "intervalSeconds": 1, "failureThreshold": 2, "checks": [{"prometheus": QUERY}]}
@@ -38,18 +37,6 @@ def plane(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         where.write_text(json.dumps(as_the_chart_has_it(lab)))
         with Operator(lab, kubeconfig=where, gate_allow="127.0.0.0/8", gate_prometheus=backend.address):
             yield lab
-
-
-def as_the_chart_has_it(lab: Lab) -> JSON:
-    """A kubeconfig of the operator's own service account, with the chart's roles and no more."""
-    lab.kubectl("create", "namespace", SYSTEM)
-    rights = [one for one in render() if one["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")]
-    lab.kubectl(
-        "apply", "-n", SYSTEM, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": rights})
-    )
-    config: JSON = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))
-    config["users"][0]["user"] = {"token": lab.kubectl("create", "token", USER, "-n", SYSTEM).strip()}
-    return config
 
 
 @pytest.fixture(autouse=True)

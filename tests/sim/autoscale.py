@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from fairlead.core.meta import JSON
 from fairlead.core.quantity import milli
+from fairlead.kube.errors import NotFound
+from fairlead.kube.fake import Commit
+from fairlead.kube.fake.records import Admission
 from sim.monitor import wanted
 from sim.runner import Body, Scenario
 from sim.world import World
@@ -190,24 +193,142 @@ async def what_containers_use_is_recommended_and_the_next_operator_goes_on(world
     )
 
 
+APPLY: JSON = {"mode": "Apply", "containers": [{"name": "web", "maxAllowed": {"cpu": "400m"}}]}
+LITTLE: JSON = {"requests": {"cpu": "50m", "memory": "16Mi"}}
+
+
+def applying(world: World, count: int, resources: JSON | None = None, **fields: object) -> None:
+    """So many pods, which use more than they may be told to request: it is settled once. resources: what the template says."""
+    container: JSON = {"name": "web", "image": "shop:1", **({"resources": resources} if resources else {})}
+    size: JSON = {"min": count, "max": count, "metrics": [HALF_A_CORE], "resources": APPLY}
+    world.apply(replicas=count, autoscale=size, template={"spec": {"containers": [container]}}, **fields)
+    world.usage.now(float(count))
+
+
 def requested(world: World) -> list[int]:
     """What each ready pod's container requests of cpu, in thousandths of a core."""
     resources = [pod.object["spec"]["containers"][0].get("resources") or {} for pod in world.ready()]
     return [milli((one.get("requests") or {}).get("cpu", 0)) for one in resources]
 
 
-@story()
-async def what_is_recommended_is_requested_by_new_pods_without_a_release(world: World) -> None:
-    autoscaled(world, min=2, max=2, resources={"mode": "Apply"})
-    world.usage.now(0.8)
-    await world.until(lambda: bool(recommended(world).get("applied")), "settled", within=300)
-    world.delete_pod(world.ready()[0])
-    await world.until(lambda: any(400 < cpu < 600 for cpu in requested(world)), "a pod that requests it", within=60)
-    await world.complete()
+def uids(world: World) -> set[str]:
+    return {pod.meta["uid"] for pod in world.pods()}
+
+
+async def all_request_it(world: World, count: int, within: float = 200.0) -> None:
+    def so() -> bool:
+        said = world.condition("RequestsApplied").get("reason") == "Applied"
+        return said and requested(world) == [400] * count == [400] * len(world.pods())
+
+    await world.until(so, f"{count} pods that request it", within)
     assert world.numbers() == [1], "no release"
-    assert not wanted(world.app().object)["template"]["spec"]["containers"][0].get("resources"), (
-        "the spec is the user's"
-    )
+    template = wanted(world.app().object)["template"]["spec"]["containers"][0]
+    assert (template.get("resources") or LITTLE) == LITTLE, "the spec is the user's"
+
+
+@story(counted=True)
+async def pods_that_are_there_come_to_request_what_is_recommended(world: World) -> None:
+    """In place, and one in four at a time."""
+    applying(world, 8, LITTLE)
+    await world.complete()
+    before = uids(world)
+    most = 0
+
+    def watch(commit: Commit) -> None:
+        nonlocal most
+        busy = [pod for pod in world.pods() if "PodResize" in str(pod.object["status"].get("conditions"))]
+        most = max(most, len(busy))
+
+    world.cluster.subscribers.append(watch)
+    await all_request_it(world, 8)
+    assert uids(world) == before, "no pod was replaced"
+    assert most == 2, "one in four"
+
+
+@story()
+async def a_pod_that_comes_later_requests_it_from_the_start(world: World) -> None:
+    applying(world, 2, LITTLE)
+    await all_request_it(world, 2)
+    world.delete_pod(world.ready()[0])
+    await world.complete()
+    await all_request_it(world, 2)
+
+
+@story(counted=True)
+async def where_the_class_of_service_would_change_another_pod_takes_its_place(world: World) -> None:
+    """Of a template without requests."""
+    applying(world, 4, rollout={"maxSurge": 1, "maxUnavailable": 0})
+    await world.complete()
+    before = uids(world)
+    await all_request_it(world, 4)
+    assert not before & uids(world)
+
+
+@story(counted=True)
+async def where_a_node_has_no_room_another_pod_takes_its_place(world: World) -> None:
+    """At once where it never will, and after five minutes where it may."""
+    applying(world, 4, LITTLE, rollout={"maxSurge": 1, "maxUnavailable": 0})
+    await world.complete()
+    before, began = uids(world), world.loop.time()
+    world.kubelets.no_room = "Deferred"
+    await all_request_it(world, 4, within=900)
+    assert not before & uids(world)
+    assert world.loop.time() - began > 300
+
+
+@story()
+async def without_surge_a_pod_goes_before_another_comes(world: World) -> None:
+    applying(world, 4, LITTLE, rollout={"maxSurge": 0, "maxUnavailable": 1})
+    await world.complete()
+    world.kubelets.no_room = "Infeasible"
+    await all_request_it(world, 4, within=400)
+
+
+@story()
+async def blue_and_green_pods_are_replaced_one_by_one_as_well(world: World) -> None:
+    applying(world, 4, LITTLE, rollout={"strategy": "BlueGreen"})
+    await world.complete()
+    world.kubelets.no_room = "Infeasible"
+    await all_request_it(world, 4, within=400)
+
+
+@story()
+async def a_cluster_that_resizes_no_pod_has_new_ones_request_it(world: World) -> None:
+    def unknown(admission: Admission) -> None:
+        if admission.origin.subresource == "resize":
+            raise NotFound(404, "", "404 page not found")
+
+    world.cluster.admission.append(unknown)
+    applying(world, 2, LITTLE)
+    await world.until(lambda: world.condition("RequestsApplied").get("reason") == "ResizeRefused", "told", within=300)
+    world.delete_pod(world.ready()[0])
+    await world.until(lambda: sorted(requested(world)) == [50, 400], "a new pod")
+    assert "404 page not found" in world.condition("RequestsApplied")["message"]
+    await world.complete()
+    world.cluster.admission.remove(unknown)
+    await all_request_it(world, 2, within=700)
+
+
+@story()
+async def a_release_takes_what_is_applied_along(world: World) -> None:
+    applying(world, 4, LITTLE)
+    await world.until(lambda: 400 in requested(world), "begun", within=200)
+    world.image("shop:2")
+    await world.until(lambda: len(world.ready(image="shop:2")) == 4 == len(world.pods()), "released")
+    await world.until(lambda: requested(world) == [400] * 4, "with it")
+    assert world.numbers() == [1, 2]
+
+
+@story()
+async def whoever_takes_apply_back_has_new_pods_as_the_template_says(world: World) -> None:
+    applying(world, 2, LITTLE)
+    await all_request_it(world, 2)
+    world.patch({"autoscale": {"resources": {"mode": "Recommend"}}})
+    await world.until(lambda: "applied" not in recommended(world), "taken back")
+    world.delete_pod(world.ready()[0])
+    await world.until(lambda: sorted(requested(world)) == [50, 400], "as the template says")
+    await world.complete()
+    assert not world.condition("RequestsApplied")
 
 
 QUEUE: JSON = {"external": {"metric": {"name": "jobs"}, "averageValue": 1}}

@@ -25,6 +25,7 @@ COLLECT_SECONDS = 0.05
 NOT_READY_SECONDS = 40.0  # a silent node's pods lose their readiness
 EVICT_SECONDS = 300.0  # and are deleted so much later (tolerationSeconds of the default tolerations)
 CRASH_BACKOFF = 10.0
+RESIZE_SECONDS = 0.3
 
 
 Pace = Callable[[float], float]  # how long something takes this time that takes so many seconds on average
@@ -144,12 +145,18 @@ class Kubelets(Machine):
     def __init__(self, cluster: FakeCluster, pace: Pace):
         super().__init__(cluster, pace)
         self.dead: set[str] = set()
+        self.no_room = ""  # what becomes of a resize in place: Deferred, Infeasible, or "", and it is done
         self._started: set[str] = set()
         self._stopping: set[str] = set()
 
     def committed(self, commit: Commit) -> None:
         if commit.resource != PODS or commit.type == "DELETED" or not commit.new.object["spec"].get("nodeName"):
             return
+        if commit.origin.subresource == "resize":
+            meta = commit.new.meta
+            self.loop.call_later(
+                self.pace(SCHEDULE_SECONDS), self._resize, meta["namespace"], meta["name"], meta["uid"]
+            )
         self._look(commit.new)
 
     def _look(self, pod: Stored) -> None:
@@ -166,6 +173,32 @@ class Kubelets(Machine):
         elif meta["uid"] not in self._started:
             self._started.add(meta["uid"])
             self.loop.call_later(self.pace(PULL_SECONDS), self._start, *who)
+
+    def _resize(self, namespace: str, name: str, uid: str) -> None:
+        """What it requests has changed: the kubelet says what becomes of that, and does it."""
+        if self._mine(namespace, name, uid) is None:
+            return
+        if self.no_room:
+            words = "Node didn't have enough resource: cpu"
+            self._tell(namespace, name, type="PodResizePending", reason=self.no_room, message=words)
+            return
+        self._tell(namespace, name, type="PodResizeInProgress")
+        self.loop.call_later(self.pace(RESIZE_SECONDS), self._resized, namespace, name, uid)
+
+    def _resized(self, namespace: str, name: str, uid: str) -> None:
+        if self._mine(namespace, name, uid) is not None:
+            self._tell(namespace, name)
+
+    def _tell(self, namespace: str, name: str, **condition: str) -> None:
+        """The one word on a resize, or none."""
+
+        def say(obj: JSON) -> None:
+            rest = [c for c in obj["status"].get("conditions") or () if not c["type"].startswith("PodResize")]
+            now = {"status": "True", "lastTransitionTime": timestamp(self.cluster.clock())}
+            obj["status"]["conditions"] = [*rest, *([{**condition, **now}] if condition else [])]
+            obj["status"]["observedGeneration"] = obj["metadata"]["generation"]
+
+        self.cluster.edit(PODS, namespace, name, say, KUBELET)
 
     def revive(self, node: str) -> None:
         """The node answers again: it ends what was deleted meanwhile and reports the rest ready."""
@@ -307,6 +340,7 @@ class Kubelets(Machine):
                 for container in obj["spec"]["containers"]
             ]
             status["conditions"] = _conditions(obj, is_ready, self.cluster.clock())
+            status["observedGeneration"] = obj["metadata"]["generation"]
 
         self.cluster.edit(PODS, namespace, name, change, KUBELET)
 

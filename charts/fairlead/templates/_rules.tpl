@@ -20,6 +20,10 @@
 - apiGroups: [""]
   resources: [pods/status]
   verbs: [patch]
+# What pods request, where spec.autoscale.resources applies it to those that are there.
+- apiGroups: [""]
+  resources: [pods/resize]
+  verbs: [patch]
 # Contents that spec.config names are copied when they are released; a copy is never changed.
 - apiGroups: [""]
   resources: [configmaps]

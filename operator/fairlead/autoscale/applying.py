@@ -12,8 +12,10 @@ from fairlead.autoscale.model import Autoscale, Metric
 from fairlead.autoscale.vertical import words
 from fairlead.autoscale.vertical.model import RESOURCES, Applied, Resource
 from fairlead.autoscale.vertical.render import requested
-from fairlead.autoscale.vertical.sizes import Wanted, fits, had, wanted
+from fairlead.autoscale.vertical.resize import PATIENCE, Case, Look, Turn, turn
+from fairlead.autoscale.vertical.sizes import Wanted, wanted
 from fairlead.autoscale.vertical.stored import stored_of
+from fairlead.core.actions import Failure
 from fairlead.core.conditions import Condition, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
@@ -99,42 +101,58 @@ def template_of(data: bytes) -> JSON:
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is to be applied to an App, and to whom. templates: of its revisions, by their hash."""
+    """What is to be applied to an App, and to whom. templates: of its revisions, by their hash; at_once: how many pods it can do
+    without; steady: no release is under way, and no pod is missing."""
 
     spec: Autoscale
     template: bytes
     applied: Applied
     pods: Sequence[Pod]
     templates: Mapping[str, bytes]
+    failures: Sequence[Failure] = ()
+    at_once: int = 1
+    steady: bool = True
 
 
-def told(standing: Standing) -> Condition:
-    """The condition of an App whose pods are to request what is recommended."""
-    if hindered := hindrance(standing.spec, template_of(standing.template)):
-        return hindered.condition
-    if not standing.applied.amounts:
-        return Condition(CONDITION, "True", "AsTemplate", words.AS_TEMPLATE)
-    goal = f"{words.applied(standing.applied)} since {timestamp(standing.applied.at)}"
+def proceed(standing: Standing, now: float) -> Turn | None:
+    """What is done about the pods that are there; None where nothing is applied."""
+    if not standing.applied.amounts or hindrance(standing.spec, template_of(standing.template)):
+        return None
+    wanted = {pod.revision: wants for pod in standing.pods if (wants := _wanted(standing, pod.revision)) is not None}
     pods = [pod for pod in standing.pods if pod.active]
-    have = sum(_has(pod, wants) for pod in pods if (wants := wanted_of(standing, pod)))
-    said = f"{goal}; {have} of {len(pods)} pods have it"
-    if have < len(pods):
-        return Condition(
-            CONDITION, "False", "Following", f"{said}: the others keep what they have until they are replaced"
-        )
-    return Condition(CONDITION, "True", "Applied", said)
+    return turn(Case(pods, wanted, standing.applied.at, standing.failures, standing.at_once, standing.steady), now)
 
 
-def _has(pod: Pod, wants: Wanted) -> bool:
-    return fits(had(pod.resources), wants.sizes)
-
-
-def wanted_of(standing: Standing, pod: Pod) -> Wanted | None:
-    """None for a pod of a revision that nobody keeps, or whose template has what is no amount."""
-    template = standing.templates.get(pod.revision)
+def _wanted(standing: Standing, revision: str) -> Wanted | None:
+    """None for a revision that nobody keeps, or whose template has what is no amount."""
+    template = standing.templates.get(revision)
     if template is None:
         return None
     try:
         return wanted(standing.applied, template_of(template))
     except ValueError:
         return None
+
+
+def told(standing: Standing, made: Turn | None) -> Condition:
+    """The condition of an App whose pods are to request what is recommended."""
+    if hindered := hindrance(standing.spec, template_of(standing.template)):
+        return hindered.condition
+    if made is None:
+        return Condition(CONDITION, "True", "AsTemplate", words.AS_TEMPLATE)
+    goal = f"{words.applied(standing.applied)} since {timestamp(standing.applied.at)}"
+    said = f"{goal}; {len(made.of('Has'))} of {len(made.looks)} pods have it"
+    if made.refused:
+        return Condition(CONDITION, "False", "ResizeRefused", f"{said}; {words.refused(made.refused)}")
+    awaited = made.of("Stuck") or made.of("Leaving", "Deferred") or made.of("Asked") or made.of("Due", "Kept")
+    if not awaited:
+        return Condition(CONDITION, "True", "Applied", said)
+    return Condition(CONDITION, "False", "Following", f"{said}; {_awaited(awaited[0])}")
+
+
+def _awaited(look: Look) -> str:
+    if look.state == "Stuck":
+        return f"{look.pod.name}: {look.why}: another pod takes its place in its turn"
+    if look.state == "Deferred":
+        return f"{look.pod.name}: {look.why}; if that lasts for {PATIENCE:.0f} s another pod takes its place"
+    return f"{look.pod.name}: {look.why or 'to be resized in its turn'}"

@@ -20,7 +20,9 @@ from fairlead.autoscale.requests import asked_for
 from fairlead.autoscale.sources.model import named
 from fairlead.autoscale.vertical import words as vertical
 from fairlead.autoscale.vertical.advice import Advice, status_of
+from fairlead.autoscale.vertical.resize import Turn
 from fairlead.core.actions import Errand, Event, Failure, Plan
+from fairlead.core.budget import evictions
 from fairlead.core.conditions import Condition, find, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
@@ -97,8 +99,11 @@ def plan(observed: AutoscaleObserved, now: float) -> Plan:
         pending = decision.state.replicas != history.state_of(app.status).replicas or _settled_anew(app, said)
     due = 0.0 if course is None else due_at(app, course)
     look = not pending and due <= now
+    standing = _standing(observed, said)
+    turn = applying.proceed(standing, now) if standing else None
     return Plan(
-        status=_with_requests(observed, said),
+        actions=turn.actions if turn and not pending else (),
+        status=_with_requests(said, standing, turn),
         events=events,
         errands=(_errand(observed, app.spec.autoscale, now),) if look else (),
         requeue_after=PERIOD if look or pending else max(0.0, due - now),
@@ -304,15 +309,41 @@ def _resources(app: App, course: Course, stored: JSON) -> JSON | None:
     return status_of(stored, course.advice) if course.advice else stored.get("resources")
 
 
-def _with_requests(observed: AutoscaleObserved, said: JSON | None) -> JSON | None:
-    """What is told, with how far pods request what is recommended, where they are to."""
+def _standing(observed: AutoscaleObserved, said: JSON | None) -> Standing | None:
+    """What pods are to request by what the status is to say; None where they are to request what the template says."""
     app, spec = observed.app, observed.app.spec.autoscale
     if spec is None or not applies(spec):
+        return None
+    pods = [pod for pod in observed.pods if pod.active]
+    return Standing(
+        spec,
+        bytes(app.spec.template),
+        applied_of(spec, (said or {}).get("autoscale")),
+        pods,
+        observed.templates,
+        observed.failures,
+        _dispensable(app),
+        steady=len({pod.revision for pod in pods}) == 1 and len(pods) == app.replicas and not app.spec.rollout.paused,
+    )
+
+
+def _dispensable(app: App) -> int:
+    """How many pods it can do without at a time, by spec.disruption."""
+    kept = app.spec.disruption
+    if kept is None:
+        return app.replicas
+    try:
+        return evictions(kept.min_available, kept.max_unavailable, app.replicas)
+    except ValueError:  # the budget says so itself
+        return 0
+
+
+def _with_requests(said: JSON | None, standing: Standing | None, turn: Turn | None) -> JSON | None:
+    """What is told, with how far pods request what is recommended, where they are to."""
+    if standing is None:
         return said
     told = said or {}
-    applied = applied_of(spec, told.get("autoscale"))
-    standing = Standing(spec, bytes(app.spec.template), applied, observed.pods, observed.templates)
-    return told | {"conditions": [*told.get("conditions", ()), applying.told(standing)]}
+    return told | {"conditions": [*told.get("conditions", ()), applying.told(standing, turn)]}
 
 
 def _changes(app: App, course: Course, decision: Decision, stored: JSON) -> list[JSON]:

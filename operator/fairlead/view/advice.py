@@ -335,6 +335,13 @@ CATALOGUE: dict[str, Advice] = {
             "Give it the right that the message names: the chart's roles have it (patch pods/status), so upgrade the release.",
         ),
     ),
+    "ResizeRefused": Advice(
+        "pods that are there keep what they request; new ones request what is recommended",
+        (
+            "The message says what stands against it: a right on pods/resize, a quota, a cluster before Kubernetes 1.33.",
+            "Or have all pods made anew: fairlead restart.",
+        ),
+    ),
     "FeedsBack": Advice(
         "autoscale.resources would change the requests that a metric is a share of: the two would chase one another",
         (

@@ -1,4 +1,4 @@
-"""What containers should request, by what real kubelets measure."""
+"""What containers should request, by what real kubelets measure, and how real kubelets have them request it."""
 
 from __future__ import annotations
 
@@ -36,3 +36,46 @@ def test_what_a_busy_container_uses_is_recommended_for_it(given: Given, when: Wh
     assert milli(told["cpu"]) < 400
     assert told["memory"] == "32Mi"
     assert "should request cpu" in when.fairlead("why", scene.name).stdout
+
+
+def applying(allowed: JSON, resources: JSON) -> JSON:
+    """One busy pod that is to request what is recommended within these bounds."""
+    policy = {"name": "web", **allowed}
+    autoscale = {"min": 1, "max": 1, "resources": {"mode": "Apply", "containers": [policy]}}
+    made = apps.script(apps.web(replicas=1, autoscale=autoscale), _BUSY)
+    container = apps.container(made)
+    container.pop("readinessProbe")
+    container["resources"] = resources
+    return made
+
+
+def test_a_running_container_gets_what_is_recommended_without_a_restart(given: Given, then: Then, scene: Scene) -> None:
+    """It requests less memory than the least that is recommended, so it is settled at the first look; of cpu it may use twice of what it
+    requests, before and after."""
+    resources = {"requests": {"cpu": "50m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
+    given.a_ready_app(applying({"maxAllowed": {"cpu": "120m"}}, resources))
+    (before,) = scene.pods()
+    read = ("exec", before["metadata"]["name"], "--", "cat", "/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/memory.max")
+    assert scene.kubectl(*read).split() == ["10000", "100000", str(64 * 2**20)]
+
+    then.condition("RequestsApplied", "True", "Applied", within=240)
+    (after,) = scene.pods()
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["status"]["containerStatuses"][0]["restartCount"] == 0
+    limits = after["spec"]["containers"][0]["resources"]["limits"]
+    assert milli(limits["cpu"]) > 100
+    cpu, _, memory = scene.kubectl(*read).split()
+    assert int(cpu) == milli(limits["cpu"]) * 100
+    assert int(memory) == milli(limits["memory"]) // 1000
+    assert scene.app()["status"]["revision"] == 1
+
+
+def test_what_no_node_has_takes_no_pod_away(given: Given, then: Then, scene: Scene) -> None:
+    """Its kubelet says Infeasible, another pod is to take its place first, and there is no room for that one either: what serves stays."""
+    given.a_ready_app(applying({"minAllowed": {"cpu": 1000}}, {"requests": {"cpu": "50m", "memory": "64Mi"}}))
+    (before,) = scene.pods()
+    said = then.condition("RequestsApplied", "False", "Following", within=240)["message"]
+    assert "web requests cpu 1000" in said
+    then.problem("Unschedulable", within=240)
+    assert before["metadata"]["uid"] in {pod["metadata"]["uid"] for pod in scene.pods()}
+    assert "0/" in then.problem("Unschedulable")["message"]

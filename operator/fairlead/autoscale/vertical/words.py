@@ -26,6 +26,14 @@ def feeds_back(resource: str) -> str:
     )
 
 
+def refused(why: str) -> str:
+    """
+    >>> refused("no")
+    'the API server resizes no pod: no; pods that are there keep what they have until they are replaced'
+    """
+    return f"the API server resizes no pod: {why}; pods that are there keep what they have until they are replaced"
+
+
 def applied(amounts: Applied) -> str:
     """
     >>> applied(Applied({"web": {"cpu": 298, "memory": 1024**2 * 1000}}))

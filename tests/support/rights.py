@@ -1,0 +1,25 @@
+"""The operator's own identity on a lab, with the rights that the chart gives it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from support.helm import render
+from support.lab import Lab
+
+JSON = dict[str, Any]
+
+SYSTEM, USER = "fairlead-system", "fairlead-workloads"
+
+
+def as_the_chart_has_it(lab: Lab) -> JSON:
+    """A kubeconfig of the operator's own service account, with the chart's roles and no more."""
+    lab.kubectl("create", "namespace", SYSTEM)
+    rights = [one for one in render() if one["kind"] in ("ServiceAccount", "ClusterRole", "ClusterRoleBinding")]
+    lab.kubectl(
+        "apply", "-n", SYSTEM, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": rights})
+    )
+    config: JSON = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))
+    config["users"][0]["user"] = {"token": lab.kubectl("create", "token", USER, "-n", SYSTEM).strip()}
+    return config

@@ -30,13 +30,15 @@ class Create(msgspec.Struct, frozen=True):
 
 
 class Apply(msgspec.Struct, frozen=True):
-    """Server-side apply of the fields we own. `owner_uid`: refuse (NotOwned) when the live object exists under another owner."""
+    """Server-side apply of the fields we own. `owner_uid`: refuse (NotOwned) when the live object exists under another owner.
+    `known_as`: what the store calls it, where its kind is looked at in a second way (`Source.known_as`)."""
 
     kind: str
     namespace: str
     name: str
     body: bytes
     owner_uid: str = ""
+    known_as: str = ""
 
 
 class Patch(msgspec.Struct, frozen=True):
@@ -52,13 +54,14 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete one object, only if it still is the one that was looked at (uid)."""
+    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`."""
 
     kind: str
     namespace: str
     name: str
     uid: str
     propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
+    known_as: str = ""
 
 
 class Adopt(msgspec.Struct, frozen=True):

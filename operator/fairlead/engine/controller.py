@@ -121,6 +121,14 @@ class Messenger(Protocol):
         ...
 
 
+class Attendant(Protocol):
+    """Who listens elsewhere while this process leads, and has parents looked at by what is heard there. Nothing is written."""
+
+    async def run(self, view: View, ask: Callable[[Key], None], clock: Callable[[], float]) -> None:
+        """Until cancelled. `ask`: look at this parent at once; `clock`: the one that plans are made by."""
+        ...
+
+
 class Controller(msgspec.Struct, frozen=True):
     """All about one parent kind."""
 
@@ -133,6 +141,7 @@ class Controller(msgspec.Struct, frozen=True):
     generation_of: Callable[[Any], int]
     pods: Pods | None = None  # None: a parent of this kind has none
     messenger: Messenger | None = None  # None where no plan asks for errands
+    attendant: Attendant | None = None
     # (a parent as it was last seen, what is there now) -> what is told of its end. Said by who leads when the watch shows it,
     # and by nobody where none does.
     farewell: Callable[[Any, View], Iterable[Event]] | None = None

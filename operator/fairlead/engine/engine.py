@@ -19,7 +19,7 @@ import msgspec
 
 from fairlead.core.meta import Key
 from fairlead.engine import intake
-from fairlead.engine.controller import Controller, Source
+from fairlead.engine.controller import Attendant, Controller, Source
 from fairlead.engine.errands import Errands
 from fairlead.engine.execute import Executor
 from fairlead.engine.expectations import Expectations, OwnWrites
@@ -40,6 +40,8 @@ from fairlead.kube.client import Client
 from fairlead.metrics.collect import Metrics
 
 log = logging.getLogger(__name__)
+
+_ATTEND_AGAIN = 5.0  # seconds
 
 Route = tuple[Callable[[Any], Iterable[Key]], Callable[[Key], None]]  # (keys of a record, add to a queue)
 
@@ -166,11 +168,28 @@ class Engine:
             if self.leader.succeeded_another:
                 for reconciler in self.reconcilers:
                     reconciler.distrust()
-        async with asyncio.TaskGroup() as group:
-            for reconciler in self.reconcilers:
-                reconciler.begin()
-                for _ in range(self.settings.workers):
-                    group.create_task(reconciler.work())
+        attending = [
+            asyncio.create_task(self._attend(reconciler, attendant), name=f"attend {reconciler.controller.name}")
+            for reconciler in self.reconcilers
+            if (attendant := reconciler.controller.attendant) is not None
+        ]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for reconciler in self.reconcilers:
+                    reconciler.begin()
+                    for _ in range(self.settings.workers):
+                        group.create_task(reconciler.work())
+        finally:
+            await _cancel(attending)
+
+    async def _attend(self, reconciler: Reconciler, attendant: Attendant) -> None:
+        """What is heard elsewhere only makes things sooner: an attendant that fails is called again, and the work goes on."""
+        while True:
+            try:
+                await attendant.run(self.store, reconciler.queue.hurry, self.clock)
+            except Exception:
+                log.exception("%s: listening failed", reconciler.controller.name)
+            await asyncio.sleep(_ATTEND_AGAIN)
 
     async def _wind_down(self, working: asyncio.Task[None]) -> None:
         for reconciler in self.reconcilers:

@@ -112,9 +112,9 @@ class Performer:
         return True
 
     async def _delete(self, job: Job, action: Delete) -> bool:
-        table = self._tables.get(action.kind)
+        table = self._tables.get(action.known_as or action.kind)
         if table is not None:
-            self._expectations.expect_delete(job.key, action.kind, action.uid)
+            self._expectations.expect_delete(job.key, table.kind, action.uid)
         try:
             await self._requests.send(
                 self._requests.lanes.deletes,
@@ -156,7 +156,7 @@ class Performer:
                 force=True,
             ),
         )
-        self._wrote(job.key, action.kind, answer)
+        self._wrote(job.key, action.known_as or action.kind, answer)
         return True
 
     async def _who_else(self, action: Apply | Patch) -> str:
@@ -170,7 +170,7 @@ class Performer:
         return f"another writer keeps changing what spec asks for; besides Fairlead it is written by {named}: take it away from one of them"
 
     async def _check_owner(self, action: Apply) -> None:
-        table = self._tables.get(action.kind)
+        table = self._tables.get(action.known_as or action.kind)
         known = table.get(action.namespace, action.name) if table is not None else None
         if known is not None and getattr(known, "owner_uid", None) == action.owner_uid:
             return
@@ -278,6 +278,6 @@ class Performer:
         except Unavailable as error:
             raise Unreachable(error.code, error.reason, error.message, retry_after=error.retry_after) from error
 
-    def _wrote(self, key: Key, kind: str, answer: bytes) -> None:
-        if kind in self._tables:
-            self._own_writes.note(key, kind, int(_envelope.decode(answer).metadata.resource_version or 0))
+    def _wrote(self, key: Key, table: str, answer: bytes) -> None:
+        if table in self._tables:
+            self._own_writes.note(key, table, int(_envelope.decode(answer).metadata.resource_version or 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlead.activation.activators import Connect, over_http
+from fairlead.activation.controller import Activation
 from fairlead.autoscale.applying import applied_of
 from fairlead.autoscale.controller import AutoscalePart, Autoscaler
 from fairlead.autoscale.controller import Memory as Looks
@@ -15,7 +17,7 @@ from fairlead.autoscale.vertical.render import with_requests
 from fairlead.config import controller as config
 from fairlead.config.model import Pin
 from fairlead.config.pins import add_config
-from fairlead.core.meta import JSON
+from fairlead.core.meta import JSON, Key
 from fairlead.disruption import controller as disruption
 from fairlead.engine.controller import Controller, Messenger, Pods
 from fairlead.expose import controller as expose
@@ -35,14 +37,20 @@ from fairlead.rollout.model import App
 from fairlead.rollout.status import selector, summarise
 
 
-def app_controller(prober: Prober | None = None, usage: Sequence[str] = (METRICS_API,)) -> Controller:
+def app_controller(
+    prober: Prober | None = None,
+    usage: Sequence[str] = (METRICS_API,),
+    activator: Key | None = None,
+    connect: Connect = over_http,
+) -> Controller:
     """Everything the engine needs to run Apps. prober: who asks servers, for gates and for autoscaling; without one, by no allow
-    list at all. usage: where cpu and memory are read, the first that is there (`autoscale.reader.WAYS`)."""
+    list at all. usage: where cpu and memory are read, the first that is there (`autoscale.reader.WAYS`). activator: its Service,
+    None where there is none; connect: how one is listened to."""
     strategies, configuration = registry.load(registry.STRATEGIES), config.ConfigPart()
     checks = registry.load(registry.CHECKS)
     prober = prober or NetworkProber(Guard())
     gates, measurer = GatesPart(checks), Measurer(checks, prober)
-    memory, looks = Memory(), Looks()
+    memory, looks, activation = Memory(), Looks(), Activation(rollout.owned, activator, connect)
     autoscaler = Autoscaler(Reader(registry.load(registry.METRIC_SOURCES), prober, usage), looks)
     return Controller(
         name="app",
@@ -53,27 +61,34 @@ def app_controller(prober: Prober | None = None, usage: Sequence[str] = (METRICS
             expose.source(),
             expose.routes(),
             expose.slices(),
+            *activation.sources(),
             disruption.source(),
             gates.source(),
         ),
         parts=(
             configuration,  # first: the copies are there before the Revision and the pods that refer to them
             rollout.RolloutPart(
-                strategies, (_configured, _drained, _spread, _gated, _sized), configuration.wanted, expose.routed
+                strategies,
+                (_configured, _drained, _spread, _gated, _sized),
+                configuration.wanted,
+                expose.routed,
+                activation.kept,
             ),
-            expose.ExposePart(),
+            expose.ExposePart(activation.activated),
+            activation,
             expose.PreviewPart(),
             expose.RoutePart(),
             disruption.DisruptionPart(),
             gates,
             HealthPart(rollout.owned, memory),
-            AutoscalePart(rollout.owned, rollout.templates, looks),
+            AutoscalePart(rollout.owned, rollout.templates, looks, activation.standby),
         ),
         status_of=lambda app: app.status,
         summarise=summarise,
         generation_of=lambda app: app.generation,
         pods=Pods(selector, rollout.pods_of),
         messenger=Messengers({Measure: measurer, Ask: Examiner(measurer.measure, memory), Look: autoscaler}),
+        attendant=activation.activators,
     )
 
 

@@ -65,7 +65,7 @@ def _workloads(settings: WorkloadSettings, access: Access) -> list[Controller]:
     guard = parse(settings.gate_allow, api_servers(access.server, os.environ))
     known = credentials.parse(settings.gate_credentials)
     prober = NetworkProber(guard, settings.gate_prometheus, known)
-    return [app_controller(prober, settings.autoscale_resource_metrics)]
+    return [app_controller(prober, settings.autoscale_resource_metrics, settings.activator())]
 
 
 def _secrets(settings: SecretSettings, access: Access) -> list[Controller]:
@@ -135,6 +135,7 @@ async def _activate(settings: ActivatorSettings, way: Login) -> int:
     metrics.build_info.labels(__version__).set(1)
     terms = Terms(
         most=settings.max_waiting,
+        most_of_one=settings.max_waiting_per_app,
         most_bytes=settings.max_waiting_bytes,
         control=settings.control_address,
         drain=settings.drain_seconds,

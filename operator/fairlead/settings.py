@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from fairlead.autoscale.model import METRICS_API, WAYS
+from fairlead.core.meta import Key
 from fairlead.engine.settings import EngineSettings, LeaseSettings
 from fairlead.gates import credentials, guard
 
@@ -144,8 +145,24 @@ class WorkloadSettings(Settings):
         "Where cpu and memory of pods are read for spec.autoscale, the first that is there: metrics.k8s.io, kubelets. Kubelets are read each five seconds, through the API server's node proxy: the right to that is a right to run anything in any pod.",
     )
 
+    activator_service: str = _setting(
+        "",
+        "Where the activators are, as namespace/name of their Service; its port `control` tells which Apps have requests waiting. "
+        "Empty: none, and a request wakes no App.",
+    )
+
+    def activator(self) -> Key | None:
+        """Its Service. SettingsError for what names none."""
+        if not self.activator_service:
+            return None
+        namespace, _, name = self.activator_service.partition("/")
+        if not namespace or not name or "/" in name:
+            raise SettingsError(f"--activator-service: {self.activator_service!r} is no namespace/name")
+        return Key(namespace, name)
+
     def check(self) -> None:
         Settings.check(self)
+        self.activator()
         if unknown := [way for way in self.autoscale_resource_metrics if way not in WAYS]:
             raise SettingsError(f"--autoscale-resource-metrics: {unknown[0]!r} is none of {', '.join(WAYS)}")
         try:
@@ -228,6 +245,7 @@ class ActivatorSettings(ProcessSettings):
         ":8082", "Where the operator listens to which Apps have requests waiting. Nobody else needs to reach it."
     )
     max_waiting: int = _setting(4000, "Connections held at once, of all Apps.")
+    max_waiting_per_app: int = _setting(1000, "Connections held at once of each App.")
     max_waiting_bytes: int = _setting(67108864, "Bytes kept of them at once, of all Apps.")
     drain_seconds: float = _setting(
         10.0, "After SIGTERM it goes on taking connections for so long: not all nodes have heard of its end."
@@ -238,7 +256,7 @@ class ActivatorSettings(ProcessSettings):
         ProcessSettings.check(self)
         if not self.control_address.rpartition(":")[2].isdigit():
             raise SettingsError(f"--control-address: {self.control_address!r} is no host:port, such as :8082")
-        for name in ("max_waiting", "max_waiting_bytes"):
+        for name in ("max_waiting", "max_waiting_per_app", "max_waiting_bytes"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"--{name.replace('_', '-')} must be at least 1")
         for name in ("drain_seconds", "grace_seconds"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from fairlead.activation.model import LABEL_ACTIVATED, MANAGED_BY
 from fairlead.core.meta import JSON, LABEL_REVISION, controller_of
 from fairlead.kube.fake import Commit, FakeCluster, Origin, Stored
 from fairlead.kube.fake.selectors import label_selector_match
@@ -15,7 +16,8 @@ _ORIGIN = Origin("update", "endpointslice-controller", "kube-controller-manager"
 
 
 class Endpoints:
-    """A slice for each Service that has the pods of one revision; nobody asks for the others' here."""
+    """A slice for each Service that has the pods of one revision, or that a request can wake; nobody asks for the others' here. A pod's
+    address is its uid."""
 
     def __init__(self, cluster: FakeCluster, pace: Callable[[float], float]):
         self.cluster, self.pace = cluster, pace
@@ -29,7 +31,8 @@ class Endpoints:
             self._loop.call_later(self.pace(SECONDS), self._write)
 
     def _services(self) -> list[Stored]:
-        return [each for each in self.cluster.all(SERVICES) if LABEL_REVISION in (each.meta.get("labels") or {})]
+        marks = {LABEL_REVISION, LABEL_ACTIVATED}
+        return [each for each in self.cluster.all(SERVICES) if marks & (each.meta.get("labels") or {}).keys()]
 
     def _write(self) -> None:
         self._due = False
@@ -43,8 +46,10 @@ class Endpoints:
         if found is None:
             owner = {"apiVersion": "v1", "kind": "Service", "name": service.meta["name"], "uid": service.meta["uid"]}
             labels = service.meta["labels"] | {"kubernetes.io/service-name": service.meta["name"]}
+            labels |= {MANAGED_BY: "endpointslice-controller.k8s.io"}
             meta = {"name": name, "labels": labels, "ownerReferences": [owner | {"controller": True}]}
-            body = {"metadata": meta, "addressType": "IPv4", "endpoints": endpoints}
+            ports = [{"name": port.get("name", ""), "port": 8080} for port in service.object["spec"].get("ports") or ()]
+            body = {"metadata": meta, "addressType": "IPv4", "endpoints": endpoints, "ports": ports}
             self.cluster.create(ENDPOINT_SLICES, namespace, body, _ORIGIN)
         elif found.object["endpoints"] != endpoints:
             self.cluster.edit(ENDPOINT_SLICES, namespace, name, lambda obj: obj.update(endpoints=endpoints), _ORIGIN)
@@ -54,6 +59,7 @@ class Endpoints:
         pods = [pod for pod in self.cluster.all(PODS, service.meta["namespace"]) if matches(pod.object)]
         return [
             {
+                "addresses": [pod.meta["uid"]],
                 "conditions": {"ready": _ready(pod.object) and not pod.meta.get("deletionTimestamp")},
                 "targetRef": {"kind": "Pod", "name": pod.meta["name"], "uid": pod.meta["uid"]},
             }

@@ -16,8 +16,7 @@ LABEL_ACTIVATED = f"{GROUP}/activated"  # on Services that a request can wake, a
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 ACTIVATOR = f"activator.{GROUP}"  # who manages the slices that the operator writes
-TIMEOUT = f"{GROUP}/hold-seconds"  # annotations of these
-LIMIT = f"{GROUP}/hold-most"
+TIMEOUT = f"{GROUP}/hold-seconds"  # annotation of these
 LISTENING = range(20000, 30000)  # where activators listen: below the ports that Linux gives to outgoing connections
 
 PATH = "/waiting"  # of an activator's control port: a stream of `Line`s
@@ -44,17 +43,18 @@ class SlicePort(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One address of a slice. ready: new connections may go there."""
+    """One address of a slice. ready: new connections may go there; pod: whose address it is, by uid."""
 
     address: str
     ready: bool = True
     node: str = ""
     zone: str = ""
+    pod: str = ""
 
 
 class Slice(msgspec.Struct, frozen=True):
     """An EndpointSlice. app, service: what its labels name; ours: it stands for the activator; created: its creationTimestamp;
-    applied: the mark of what the operator last wrote; hold_seconds, most: how long and how many requests are held."""
+    applied: the mark of what the operator last wrote; hold_seconds: how long a request is held."""
 
     namespace: str
     name: str
@@ -70,7 +70,6 @@ class Slice(msgspec.Struct, frozen=True):
     endpoints: tuple[Endpoint, ...] = ()
     applied: str = ""
     hold_seconds: float = 60.0
-    most: int = 1000
 
     @property
     def key(self) -> Key:
@@ -92,6 +91,7 @@ class _Endpoint(msgspec.Struct, rename="camel"):
     conditions: JSON = {}
     node_name: str | None = None
     zone: str | None = None
+    target_ref: JSON | None = None
 
 
 class _Object(msgspec.Struct, rename="camel"):
@@ -136,12 +136,22 @@ def project_slice(data: bytes) -> Slice | None:
         endpoints=tuple(map(_endpoint, (each for each in raw.endpoints or () if each.addresses))),
         applied=notes.get("fairlead.dev/applied", ""),
         hold_seconds=_number(notes.get(TIMEOUT), 60),
-        most=_number(notes.get(LIMIT), 1000),
     )
 
 
 def _endpoint(raw: _Endpoint) -> Endpoint:
-    return Endpoint(raw.addresses[0], raw.conditions.get("ready") is not False, raw.node_name or "", raw.zone or "")
+    pod = str((raw.target_ref or {}).get("uid", ""))
+    return Endpoint(
+        raw.addresses[0], raw.conditions.get("ready") is not False, raw.node_name or "", raw.zone or "", pod
+    )
+
+
+def project_briefly(data: bytes) -> Slice | None:
+    """The same for who only asks which pods have requests sent to them: of upstream's, no more than these."""
+    seen = project_slice(data)
+    if seen is None or seen.ours:
+        return seen
+    return msgspec.structs.replace(seen, ports=(), endpoints=tuple(Endpoint("", pod=each.pod) for each in seen.ready))
 
 
 def _number(text: str | None, default: int) -> int:
@@ -150,3 +160,36 @@ def _number(text: str | None, default: int) -> int:
     (30, 60, 60)
     """
     return int(text) if text and text.isascii() and text.isdigit() else default
+
+
+# ---------------------------------------------------------------- what a decision looks at
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What the slices of an App are to say. ports: the TCP ports of its Service, by name; families: the Service's address families;
+    hold_seconds: how long a request is held."""
+
+    ports: tuple[str, ...]
+    families: tuple[str, ...] = ("IPv4",)
+    hold_seconds: int = 60
+
+
+class ActivationObserved(msgspec.Struct, frozen=True):
+    """All that decides about an App's slices for the activator. wanted: None where a request is to wake nobody; resting: autoscaling
+    has decided that there is to be no pod; stopped: a person has; served: upstream's slices send requests to a pod that is there to stay;
+    live: this App's slices of ours; activators: where they are, by address family; listening: those, by their pods' uids, that have said that
+    they listen for this App; taken, lost: ports of other Apps, and those of ours that another App had first."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    deleting: bool = False
+    wanted: Wanted | None = None
+    resting: bool = False
+    stopped: bool = False
+    served: bool = False
+    live: tuple[Slice, ...] = ()
+    activators: dict[str, tuple[Endpoint, ...]] = {}
+    listening: frozenset[str] = frozenset()
+    taken: frozenset[int] = frozenset()
+    lost: frozenset[int] = frozenset()

@@ -15,28 +15,29 @@ class Hall:
     """Counts; it holds nobody itself. clock: epoch seconds. `told` is called with an App when the first request of it begins
     to wait for a pod, and when none does any more.
 
-    >>> hall = Hall(most=2, most_bytes=100, clock=lambda: 0.0)
+    >>> hall = Hall(most=2, most_of_one=1, most_bytes=100, clock=lambda: 0.0)
     >>> shop, cart = Key("default", "shop"), Key("default", "cart")
-    >>> hall.enter(shop, 1), hall.enter(shop, 1), hall.enter(cart, 1), hall.enter(cart, 5)
+    >>> hall.enter(shop), hall.enter(shop), hall.enter(cart), hall.enter(cart)
     ('', 'app', '', 'all')
     """
 
-    def __init__(self, most: int, most_bytes: int, clock: Callable[[], float]) -> None:
+    def __init__(self, most: int, most_of_one: int, most_bytes: int, clock: Callable[[], float]) -> None:
         self.told: list[Callable[[Key], None]] = []
         self.held = 0
         self.bytes = 0
         self._most = most
+        self._most_of_one = most_of_one
         self._most_bytes = most_bytes
         self._clock = clock
         self._inside: Counter[Key] = Counter()
         self._waiting: Counter[Key] = Counter()
         self._since: dict[Key, float] = {}
 
-    def enter(self, key: Key, most: int) -> Full:
+    def enter(self, key: Key) -> Full:
         """Take one connection of an App in; which bound forbids it, "" where none does."""
         if self.held >= self._most:
             return "all"
-        if self._inside[key] >= most:
+        if self._inside[key] >= self._most_of_one:
             return "app"
         self.held += 1
         self._inside[key] += 1

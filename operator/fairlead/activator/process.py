@@ -34,10 +34,11 @@ _LAST_WORDS = 3.0  # seconds for those who waited in vain to be told
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What an activator is told. most, most_bytes: connections held, and bytes of theirs; control: host:port of the streams; drain:
+    """What an activator is told. most, most_of_one: connections held, of all Apps and of each; most_bytes: bytes of theirs; control: host:port of the streams; drain:
     seconds that it goes on taking connections after it was told to stop; grace: seconds for what it has then."""
 
     most: int = 4000
+    most_of_one: int = 1000
     most_bytes: int = 64 * 1024 * 1024
     control: str = ":8082"
     drain: float = 10.0
@@ -62,7 +63,7 @@ class Activator:
         self._terms = terms
         self.metrics = metrics or Metrics()
         self.board = Board()
-        self.hall = Hall(terms.most, terms.most_bytes, clock)
+        self.hall = Hall(terms.most, terms.most_of_one, terms.most_bytes, clock)
         self.proxy = Proxy(self.board, self.hall, self.metrics, lambda: asyncio.get_running_loop().time(), terms.limits)
         self.listeners = Listeners(self.board, self.proxy, terms.host)
         self.streams = Streams(self._said, lambda: sorted(self.board.doors()))

@@ -158,7 +158,7 @@ class Proxy:
     # ------------------------------------------------------------ until a pod has it
 
     async def _admitted(self, key: Key, port: str, request: Request, reader: asyncio.StreamReader) -> Stream:
-        if full := self._hall.enter(key, self._board.door(key).most):
+        if full := self._hall.enter(key):
             await self._glance(request, reader)
             raise Refused(full)
         try:

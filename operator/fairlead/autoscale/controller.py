@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from fairlead.autoscale.applying import applies
+from fairlead.autoscale.model import Standby
 from fairlead.autoscale.plan import decide
 from fairlead.autoscale.reader import Place, Reader
 from fairlead.autoscale.report import AutoscaleObserved, Course, Look, base, noted, plan, seen, still_good, tells
@@ -22,6 +23,7 @@ from fairlead.rollout.model import App
 
 PodsOf = Callable[[View, App], Iterable[Pod]]
 TemplatesOf = Callable[[View, App], Mapping[str, bytes]]  # of its revisions, by their hash
+StandbyOf = Callable[[View, App, tuple[Failure, ...]], Standby | None]
 
 _FORGOTTEN = 3600.0  # seconds after which an App that was not looked at again is gone
 _SWEPT = 1000  # Apps, at least, before those are looked for
@@ -50,9 +52,10 @@ class AutoscalePart:
 
     name = "autoscale"
 
-    def __init__(self, pods_of: PodsOf, templates_of: TemplatesOf, memory: Memory) -> None:
+    def __init__(self, pods_of: PodsOf, templates_of: TemplatesOf, memory: Memory, standby: StandbyOf) -> None:
         self._pods_of = pods_of
         self._templates_of = templates_of
+        self._standby = standby  # the activation room's word on who would hold the App's requests at zero
         self._memory = memory
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> AutoscaleObserved | None:
@@ -63,7 +66,8 @@ class AutoscalePart:
         if app.spec.autoscale is None:
             return AutoscaleObserved(app, ())
         templates = self._templates_of(view, app) if applies(app.spec.autoscale) else {}
-        return AutoscaleObserved(app, tuple(self._pods_of(view, app)), failures, self._memory.of(app), templates)
+        pods, course = tuple(self._pods_of(view, app)), self._memory.of(app)
+        return AutoscaleObserved(app, pods, failures, course, templates, self._standby(view, app, failures))
 
     def plan(self, observed: AutoscaleObserved, now: float) -> Plan:
         return plan(observed, now)

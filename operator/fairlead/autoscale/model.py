@@ -216,9 +216,17 @@ class Schedule(msgspec.Struct, frozen=True, rename="camel"):
     max: int | None = None
 
 
+class Idle(msgspec.Struct, frozen=True, rename="camel"):
+    """spec.autoscale.idle: to zero after so many seconds in which every metric came to nothing. timeout_seconds: how long a request
+    is held then."""
+
+    after_seconds: int = 300
+    timeout_seconds: int = 60
+
+
 class Autoscale(msgspec.Struct, frozen=True, rename="camel"):
     """spec.autoscale. `behavior` None is upstream's older rule: at most twice as many, or four. `hold_seconds`: how long a
-    size that a person has set through the scale subresource stands."""
+    size that a person has set through the scale subresource stands. `idle` None: a request wakes nobody."""
 
     max: int
     min: int = 1
@@ -227,6 +235,7 @@ class Autoscale(msgspec.Struct, frozen=True, rename="camel"):
     schedules: tuple[Schedule, ...] = ()
     hold_seconds: int = 600
     resources: Vertical | None = None
+    idle: Idle | None = None
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -289,12 +298,22 @@ class HandScaled(msgspec.Struct, frozen=True):
     replicas: int
 
 
+class Standby(msgspec.Struct, frozen=True):
+    """Who holds the App's requests while it has no pod. ready: how many activators would; trouble: why none does, "" where one does,
+    and `since` when that is so; waiting: since when a request has been waiting for a pod (None: there is none)."""
+
+    ready: int = 0
+    trouble: str = ""
+    since: float = 0.0
+    waiting: float | None = None
+
+
 class Seen(msgspec.Struct, frozen=True):
     """What a decision looks at besides the spec. size: of the App as it is now decided (upstream: scale.spec.replicas).
     active: its pods that are neither finished nor going (scale.status.replicas). asked: spec.replicas. readings: one for each
     of spec.autoscale.metrics, in their order. releasing: there are more pods than the size, since a revision gives way to
     another. refused: why the API server takes no more pods, "" while it does. available: spec.disruption.minAvailable in
-    pods, as far as it is a number."""
+    pods, as far as it is a number. standby: who would hold its requests at zero, where spec.autoscale.idle is there."""
 
     size: int
     active: int
@@ -305,6 +324,7 @@ class Seen(msgspec.Struct, frozen=True):
     releasing: bool = False
     refused: str = ""
     available: int = 0
+    standby: Standby | None = None
 
 
 # ---------------------------------------------------------------- what it says

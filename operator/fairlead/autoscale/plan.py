@@ -11,12 +11,23 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from fairlead.autoscale import history, words
-from fairlead.autoscale.behavior import LEGACY_WINDOW, Normalized, normalize
+from fairlead.autoscale import history, idle, words
+from fairlead.autoscale.behavior import LEGACY_WINDOW, Normalized, Restraint, normalize
 from fairlead.autoscale.calculator import Situation, Tolerance, propose, tolerance
 from fairlead.autoscale.history import Recommendation, ScaleEvent, State
 from fairlead.autoscale.holds import dated, hold, rival
-from fairlead.autoscale.model import INT32_MAX, TOLERANCE, Autoscale, Bounds, HandScaled, Metric, Proposal, Seen, Timing
+from fairlead.autoscale.model import (
+    INT32_MAX,
+    TOLERANCE,
+    Autoscale,
+    Bounds,
+    HandScaled,
+    Metric,
+    Proposal,
+    Seen,
+    Standby,
+    Timing,
+)
 from fairlead.autoscale.windows import bounds
 from fairlead.core.conditions import Condition, timestamp
 
@@ -28,6 +39,9 @@ Reason = Literal[
     "OutOfBounds",  # the size is beyond min or max, whatever the metrics say
     "Followed",  # the size is what the metrics come to
     "Limited",  # the size is not, or not yet
+    "Idle",  # at zero, for want of requests
+    "Woken",  # a request waits for a pod
+    "NoActivator",  # it would be at zero, were there somebody to hold its requests
 ]
 
 
@@ -49,9 +63,9 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def condition(self) -> Condition:
         """What `Autoscaling` says: True while the size follows the metrics."""
-        if self.reason in ("Followed", "Limited", "OutOfBounds"):
+        if self.reason in ("Followed", "Limited", "OutOfBounds", "Idle", "Woken"):
             return Condition(CONDITION, "True", self.reason, self.message)
-        if self.reason in ("Stopped", "Held", "MetricsUnavailable"):
+        if self.reason in ("Stopped", "Held", "MetricsUnavailable", "NoActivator"):
             return Condition(CONDITION, "False", self.reason, self.message)
         raise ValueError(self.reason)
 
@@ -82,7 +96,7 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     before = _begun(before, current, now)
     proposals, failing = _proposals(spec, before, seen, current, now, timing)
     before = msgspec.structs.replace(before, replicas=current, asked=seen.asked, failing=failing, held=held)
-    metrics = _by_metrics(_Case(spec, before, current, seen.refused, limits, proposals, now))
+    metrics = _by_metrics(_Case(spec, before, current, seen.refused, limits, proposals, now, seen.standby))
     return _held(until, held, metrics, before) if held and until else metrics
 
 
@@ -119,10 +133,9 @@ def _proposals(
         now,
         current if seen.releasing else INT32_MAX,
     )
-    measured = [propose(metric, one, situation) for metric, one in zip(spec.metrics, seen.readings, strict=True)]
-    failing = {one.metric: before.failing.get(one.metric, now) for one in measured if one.error}
-    stood_in = [_stood_in(metric, one, failing, now) for metric, one in zip(spec.metrics, measured, strict=True)]
-    return tuple(stood_in), failing
+    measured = [(metric, propose(metric, one, situation)) for metric, one in idle.told(spec, current, seen.readings)]
+    failing = {one.metric: before.failing.get(one.metric, now) for _, one in measured if one.error}
+    return tuple(_stood_in(metric, one, failing, now) for metric, one in measured), failing
 
 
 def _tolerance(spec: Autoscale) -> Tolerance:
@@ -149,12 +162,17 @@ class _Case(NamedTuple):
     limits: Bounds
     proposals: tuple[Proposal, ...]
     now: float
+    standby: Standby | None
 
 
 def _by_metrics(case: _Case) -> Decision:
     """What follows from the metrics, as if nobody held the size. Upstream's order: bounds, what is not known, behaviour."""
     known = [one.replicas for one in case.proposals if not one.error]
     recommended = max(0, *known) if known else None
+    if case.current == 0 and (why := idle.wakes(case.spec.idle, case.standby, case.now)):
+        return _woken(case, why, recommended)
+    if case.current == 0 and case.spec.idle and not case.limits.min and not recommended:
+        return _resting(case)
     if _beyond(case, recommended):
         return _out_of_bounds(case)
     if recommended is None or (len(known) < len(case.proposals) and recommended < case.current):
@@ -176,6 +194,13 @@ def _as_recommended(case: _Case, recommended: int) -> Decision:
     size = max(normalized.replicas, limits.min) if current == 0 else normalized.replicas
     refused = case.refused if size > current else ""
     size = current if refused else size
+    stays = (
+        idle.stays(case.spec.idle, case.before.recommendations, case.standby, case.now)
+        if current and not size
+        else None
+    )
+    if stays:
+        size, normalized = stays.replicas, Normalized(stays.replicas, stays)
     latest = Recommendation(case.now, recommended)
     state = msgspec.structs.replace(
         _resized(case, size),
@@ -184,7 +209,7 @@ def _as_recommended(case: _Case, recommended: int) -> Decision:
     ends = [held.until for held in (normalized.stabilized, normalized.limited) if held]
     return Decision(
         size,
-        "Followed" if size == recommended else "Limited",
+        _reason(size, recommended, stays),
         words.followed(case.proposals, normalized, current, size, refused, limits),
         state,
         case.proposals,
@@ -195,12 +220,20 @@ def _as_recommended(case: _Case, recommended: int) -> Decision:
     )
 
 
+def _reason(size: int, recommended: int, stays: Restraint | None) -> Reason:
+    if stays and stays.reason == "NoActivator":
+        return "NoActivator"
+    return "Followed" if size == recommended else "Limited"
+
+
 def _windows(spec: Autoscale) -> tuple[float, float]:
-    """Seconds of the stabilization windows, up and down."""
+    """For how many seconds recommendations can still be asked for: by the stabilization windows, up and down, and by how long the
+    App has been idle."""
+    quiet = float(spec.idle.after_seconds) if spec.idle else 0.0
     if spec.behavior is None:
-        return 0.0, LEGACY_WINDOW
+        return 0.0, max(LEGACY_WINDOW, quiet)
     up, down = spec.behavior.up.stabilization_window_seconds, spec.behavior.down.stabilization_window_seconds
-    return float(up or 0), float(down or 0)
+    return float(up or 0), max(float(down or 0), quiet)
 
 
 def _resized(case: _Case, size: int) -> State:
@@ -211,6 +244,32 @@ def _resized(case: _Case, size: int) -> State:
     longest = history.longest_period(case.spec, "Up" if change.change > 0 else "Down")
     events = history.recorded(case.before.events, change, longest)
     return msgspec.structs.replace(case.before, replicas=size, to_zero=size == 0, events=events)
+
+
+# ---------------------------------------------------------------- at zero, for want of requests
+
+
+def _woken(case: _Case, why: Restraint, recommended: int | None) -> Decision:
+    """Up from zero at once, to stay for as long as an App has to be idle: it counts as recommended now."""
+    size = max(why.replicas, case.limits.min)
+    state = msgspec.structs.replace(_resized(case, size), recommendations=_busy(case, size))
+    reason: Reason = "Woken" if why.reason == "Woken" else "NoActivator"
+    return Decision(
+        size, reason, why.text, state, case.proposals, recommended, bounds=case.limits, until=case.limits.until
+    )
+
+
+def _resting(case: _Case) -> Decision:
+    """It stays at zero. A metric that cannot be told here keeps nobody up: it did not while it was zero."""
+    ready = case.standby.ready if case.standby else 0
+    since = max((one.at for one in case.before.events if one.change < 0), default=None)
+    message = words.resting(since, ready, case.proposals, case.limits)
+    return Decision(0, "Idle", message, case.before, case.proposals, 0, bounds=case.limits, until=case.limits.until)
+
+
+def _busy(case: _Case, size: int) -> tuple[Recommendation, ...]:
+    """The recommendations with the word that so many are needed now."""
+    return history.remembered(case.before.recommendations, Recommendation(case.now, size), *_windows(case.spec))
 
 
 # ---------------------------------------------------------------- where the metrics do not decide
@@ -242,7 +301,12 @@ def _out_of_bounds(case: _Case) -> Decision:
 
 
 def _unknown(case: _Case, recommended: int | None) -> Decision:
-    """Without a metric that can be told nothing happens, and while one cannot, no scale down: it might want more."""
+    """Without a metric that can be told nothing happens, and while one cannot, no scale down: it might want more. While a request
+    waits for the first pod, there is nothing to measure yet."""
+    if case.spec.idle and case.standby and case.standby.waiting is not None:
+        state = msgspec.structs.replace(case.before, recommendations=_busy(case, case.current))
+        message = f"{words.woken(case.standby.waiting)}, which waits for a pod to be ready"
+        return Decision(case.current, "Woken", message, state, case.proposals, recommended, bounds=case.limits)
     message = words.unknown(case.proposals, case.before.failing, case.current, recommended, case.limits)
     return Decision(
         case.current,

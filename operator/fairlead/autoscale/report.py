@@ -14,7 +14,7 @@ import msgspec
 from fairlead.autoscale import applying, history, words
 from fairlead.autoscale.applying import Standing, applied_of, applies
 from fairlead.autoscale.history import State
-from fairlead.autoscale.model import Autoscale, HandScaled, Load, Metric, Reading, Ready, Seen
+from fairlead.autoscale.model import Autoscale, HandScaled, Load, Metric, Reading, Ready, Seen, Standby
 from fairlead.autoscale.plan import CONDITION, Decision
 from fairlead.autoscale.requests import asked_for
 from fairlead.autoscale.sources.model import named
@@ -33,7 +33,7 @@ REFRESH = 60.0  # seconds after which new numbers in the same words are worth a 
 WARM_UP = 30.0  # seconds in which an operator that begins says nothing of metrics that it cannot tell yet
 KEPT = 5  # changes of the size that the status tells
 
-_FOLLOWING = ("Followed", "Limited", "OutOfBounds", "Held")
+_FOLLOWING = ("Followed", "Limited", "OutOfBounds", "Held", "NoActivator")
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -56,13 +56,14 @@ class Course(msgspec.Struct, frozen=True):
 
 class AutoscaleObserved(msgspec.Struct, frozen=True):
     """All that decides about an App's size besides the readings. pods: those it owns; templates: of its revisions, by their hash, where
-    its pods are to request what is recommended."""
+    its pods are to request what is recommended; standby: who would hold its requests at zero."""
 
     app: App
     pods: tuple[Pod, ...]
     failures: tuple[Failure, ...] = ()
     course: Course | None = None
     templates: Mapping[str, bytes] = {}
+    standby: Standby | None = None
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -97,7 +98,7 @@ def plan(observed: AutoscaleObserved, now: float) -> Plan:
         said = _told(app, course, decision)
         events = _happened(app, decision, said)
         pending = decision.state.replicas != history.state_of(app.status).replicas or _settled_anew(app, said)
-    due = 0.0 if course is None else due_at(app, course)
+    due = 0.0 if course is None or called(observed, course) else due_at(app, course)
     look = not pending and due <= now
     standing = _standing(observed, said)
     turn = applying.proceed(standing, now) if standing else None
@@ -141,6 +142,18 @@ def due_at(app: App, course: Course) -> float:
     return course.at + PERIOD if until is None else max(course.at + 1, min(course.at + PERIOD, until))
 
 
+def called(observed: AutoscaleObserved, course: Course) -> bool:
+    """A request has begun to wait for an App at zero since the last look: it waits for nothing else.
+
+    >>> from fairlead.autoscale.testing import autoscaled, decided
+    >>> waits = AutoscaleObserved(autoscaled(0), (), standby=Standby(ready=1, waiting=103.0))
+    >>> called(waits, decided(0, "", at=100)), called(waits, decided(0, "", at=104))
+    (True, False)
+    """
+    waiting = observed.standby.waiting if observed.standby else None
+    return waiting is not None and observed.app.replicas == 0 and course.at <= waiting
+
+
 def _errand(observed: AutoscaleObserved, spec: Autoscale, now: float) -> Errand:
     """So many are done at a time of each kind: Apps whose sources do not answer hold up no others."""
     app = observed.app
@@ -149,8 +162,8 @@ def _errand(observed: AutoscaleObserved, spec: Autoscale, now: float) -> Errand:
 
 
 def still_good(observed: AutoscaleObserved) -> tuple[Reading, ...] | None:
-    """The last readings, where it is not for the time that the App is looked at: whoever has scaled it does not wait for a server
-    that does not answer. None: the metrics are to be read.
+    """The last readings, where it is not for the time that the App is looked at: whoever has scaled it, or asks for its first pod,
+    does not wait for a server that does not answer. None: the metrics are to be read.
 
     >>> from fairlead.autoscale.testing import autoscaled, decided
     >>> course = decided(6, "", at=100, readings=(Reading(values=(1.0,)),), metrics=autoscaled(6).spec.autoscale.metrics)
@@ -164,7 +177,7 @@ def still_good(observed: AutoscaleObserved) -> tuple[Reading, ...] | None:
         return ()
     if course is None or course.metrics != (app.spec.autoscale.metrics if app.spec.autoscale else ()):
         return None
-    return (course.readings or None) if _changed_since(app, course) else None
+    return (course.readings or None) if _changed_since(app, course) or called(observed, course) else None
 
 
 # ---------------------------------------------------------------- what is seen
@@ -184,6 +197,7 @@ def seen(observed: AutoscaleObserved) -> Seen:
         releasing=len(active) > app.replicas and len({pod.revision for pod in active}) > 1,
         refused=next((f.message for f in observed.failures if (f.verb, f.kind) == ("create", "Pod")), ""),
         available=_available(app),
+        standby=observed.standby,
     )
 
 

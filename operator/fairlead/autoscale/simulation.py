@@ -25,6 +25,7 @@ from fairlead.autoscale.model import (
     Requests,
     Sample,
     Seen,
+    Standby,
 )
 from fairlead.autoscale.plan import Decision, Reason, decide
 from fairlead.core.quantity import exact, milli
@@ -140,7 +141,8 @@ class _Run:
         pods = tuple(self._pod(number, born, now) for number, born in enumerate(self.born))
         readings = tuple(self._reading(metric, pods, at, now) for metric in self.spec.metrics)
         size = len(pods)
-        seen = Seen(size, size, self.world.asked, pods, readings, available=self.world.available)
+        available, standby = self.world.available, Standby(ready=1)
+        seen = Seen(size, size, self.world.asked, pods, readings, available=available, standby=standby)
         decision = decide(self.spec, self.state, seen, now)
         self.state = decision.state
         self._tell(Change(at, size, decision.replicas, decision.reason, decision.message))

@@ -67,6 +67,46 @@ def held(scaled: HandScaled, until: float, otherwise: int, why: str) -> str:
     )
 
 
+def not_idle_yet(busy: float, seconds: int) -> str:
+    """
+    >>> not_idle_yet(60, 300)
+    'idle only since 00:01:00Z, and spec.autoscale.idle.afterSeconds is 300'
+    """
+    return f"idle only since {clock(busy)}, and spec.autoscale.idle.afterSeconds is {seconds}"
+
+
+def no_activator(trouble: str) -> str:
+    """Why it does not go to zero."""
+    return f"nobody would hold its requests at zero: {trouble}"
+
+
+def deserted(trouble: str, since: float) -> str:
+    """Why it does not stay at zero."""
+    return (
+        f"brought back from zero, since nobody has been there to hold its requests since {timestamp(since)}: {trouble}"
+    )
+
+
+def woken(at: float) -> str:
+    """
+    >>> woken(0)
+    'woken by a request at 1970-01-01T00:00:00Z'
+    """
+    return f"woken by a request at {timestamp(at)}"
+
+
+def resting(since: float | None, ready: int, proposals: Sequence[Proposal], limits: Bounds) -> str:
+    """At zero: since when, and what brings it back.
+
+    >>> resting(0.0, 2, [Proposal("jobs", 0, "0", "1")], Bounds(0, 5))
+    'at zero since 1970-01-01T00:00:00Z, wakes by the first request (2 activators ready); jobs 0 of 1 → 0'
+    """
+    began = "" if since is None else f" since {timestamp(since)}"
+    holders = "1 activator" if ready == 1 else f"{ready} activators"
+    said = f"at zero{began}, wakes by the first request ({holders} ready)"
+    return "; ".join([said, *map(_measured, proposals)]) + _problems(limits)
+
+
 def taken_away(size: int, asked: int) -> str:
     """Why the App has another size than its spec says."""
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -26,6 +26,9 @@ class ExposePart:
 
     name = "expose"
 
+    def __init__(self, activated: Callable[[View, App], bool]) -> None:
+        self._activated = activated  # the activation room's word on whether a request may wake the App
+
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> ExposeObserved | None:
         app = view.get("App", key.namespace, key.name)
         if app is None:
@@ -38,6 +41,7 @@ class ExposePart:
             wanted=app.spec.expose,
             live=view.get("Service", key.namespace, key.name),
             refused=refused_with(failures, "Service", key.name),
+            activated=self._activated(view, app),
         )
 
     def plan(self, observed: ExposeObserved, now: float) -> Plan:

@@ -8,6 +8,8 @@ from fairlead.core.actions import Failure
 from fairlead.core.children import Child
 from fairlead.core.meta import LABEL_REVISION, truncate
 
+HEADLESS = "Headless"  # a type of spec.expose
+
 
 class Port(msgspec.Struct, frozen=True, rename="camel"):
     """One port of the Service (core/v1 ServicePort)."""
@@ -120,7 +122,8 @@ class Expose(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ExposeObserved(msgspec.Struct, frozen=True):
-    """All that decides about a Service. `refused`: the server's words to the last refused write, with its reason."""
+    """All that decides about a Service. `refused`: the server's words to the last refused write, with its reason; `activated`: a
+    request to it may wake the App."""
 
     namespace: str
     app: str
@@ -129,6 +132,7 @@ class ExposeObserved(msgspec.Struct, frozen=True):
     wanted: Expose | None
     live: Child | None
     refused: tuple[str, str] | None = None
+    activated: bool = False
 
 
 class PreviewObserved(msgspec.Struct, frozen=True):

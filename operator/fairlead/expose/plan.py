@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from fairlead.activation.model import LABEL_ACTIVATED
 from fairlead.core.actions import Action, Apply, Delete, Event, Plan
 from fairlead.core.children import child_manifest, must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
-from fairlead.expose.model import Expose, ExposeObserved, Port
-
-HEADLESS = "Headless"
+from fairlead.expose.model import HEADLESS, Expose, ExposeObserved, Port
 
 
 def plan(observed: ExposeObserved) -> Plan:
@@ -20,7 +19,8 @@ def plan(observed: ExposeObserved) -> Plan:
         return Plan()  # garbage collection takes the Service with the App
     if observed.wanted is None:
         return _unexposed(observed)
-    manifest = service(observed.namespace, observed.app, observed.app_uid, observed.wanted)
+    mark = {LABEL_ACTIVATED: "true"} if observed.activated else {}
+    manifest = service(observed.namespace, observed.app, observed.app_uid, observed.wanted, labels=mark)
     if live and must_recreate(observed.wanted, live.spec):
         gone = Delete("Service", observed.namespace, observed.app, live.uid)
         note = Event(

@@ -8,8 +8,8 @@ from fairlead.core.actions import Action, Apply, Delete, Plan
 from fairlead.core.children import must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, truncate
-from fairlead.expose.model import Expose, PreviewObserved
-from fairlead.expose.plan import HEADLESS, must_recreate, service
+from fairlead.expose.model import HEADLESS, Expose, PreviewObserved
+from fairlead.expose.plan import must_recreate, service
 
 SUFFIX = "-preview"
 

@@ -37,10 +37,12 @@ class RolloutPart:
         shapers: Sequence[Shaper],
         configured: Callable[[View, App], Wanted],
         routed: Callable[[View, App, tuple[Failure, ...]], Routed | None],
+        kept: Callable[[View, App, Iterable[Pod]], int],
     ):
         self._strategies = strategies
         self._shapers = tuple(shapers)
         self._routed = routed  # the expose room's word on what the App's route gives now
+        self._kept = kept  # the activation room's word on how many pods stay at zero, until requests have another way
         self._configured = configured  # the config room's word on what an App's spec.config comes to
 
     def observe(self, view: View, key: Key, failures: tuple[Failure, ...]) -> Observed | None:
@@ -53,10 +55,12 @@ class RolloutPart:
         revisions = tuple(_with_losses(view, wanted, revision) for revision in view.by("Revision", OWNER, app.uid))
         labelled = _labelled(view, app)
         loose: list[Revision] = list(view.by("Revision", LABELLED, tuple(key)))
+        pods = tuple(owned(view, app))
+        kept = self._kept(view, app, pods)
         return Observed(
-            app=msgspec.structs.replace(app, digest=digest),
+            app=msgspec.structs.replace(app, digest=digest, autoscaled=kept or app.autoscaled),
             revisions=revisions,
-            pods=_with_causes(view, revisions, tuple(view.by("Pod", OWNER, app.uid))),
+            pods=_with_causes(view, revisions, pods),
             orphans=tuple(pod for pod in labelled if not pod.owner_uid),
             strangers=tuple(pod for pod in labelled if pod.owner_uid),
             orphan_revisions=tuple(revision for revision in loose if not revision.owner_uid),

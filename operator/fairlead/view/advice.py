@@ -365,6 +365,13 @@ CATALOGUE: dict[str, Advice] = {
             "Not to depend on it: give the metric a fallback.",
         ),
     ),
+    "NoActivator": Advice(
+        "spec.autoscale.idle would have the App at zero, but nobody is there to hold its requests: it keeps a pod",
+        (
+            "Do what the message says: install the activator (chart value activator.enabled), or see why its pods are not ready.",
+            "To have it at zero by its metrics alone: take idle away, with a metric of object or external.",
+        ),
+    ),
     "NotOwned": Advice(
         "an object of the App's name belongs to something else",
         ("Delete or rename the other one, or rename the App.",),

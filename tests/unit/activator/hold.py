@@ -22,11 +22,11 @@ Serve = Callable[[Stream], Awaitable[None]]
 
 
 class Scene:
-    """One App behind one activator. hold_seconds, most: what its slice says."""
+    """One App behind one activator. hold_seconds: what its slice says."""
 
     def __init__(self, hold_seconds: int, most: int, all: int, bytes: int, limits: Limits) -> None:
         self.board, self.metrics = Board(), Metrics()
-        self.hall = Hall(all, bytes, lambda: 1000.0)
+        self.hall = Hall(all, most, bytes, lambda: 1000.0)
         self.proxy = Proxy(self.board, self.hall, self.metrics, asyncio.get_running_loop().time, limits)
         self.woken: list[bool] = []
         self.hall.told.append(lambda key: self.woken.append(self.hall.since(key) is not None))
@@ -43,7 +43,6 @@ class Scene:
                 True,
                 ports=ports,
                 hold_seconds=hold_seconds,
-                most=most,
             ),
         )
         self.address = ("127.0.0.1", 0)

@@ -19,7 +19,7 @@ def members(*apps: App) -> list[str]:
         store.open(source)
     for app in apps:
         store.tables["App"].put(app)
-    part = RolloutPart({}, (), lambda view, app: Wanted(), lambda view, app, failures: None)
+    part = RolloutPart({}, (), lambda view, app: Wanted(), lambda view, app, failures: None, lambda view, app, pods: 0)
     observed = part.observe(store, Key("default", "shop"), ())
     assert observed is not None
     return [f"{member.namespace}/{member.name}" for member in observed.members]

@@ -83,5 +83,5 @@ def test_every_value_is_described_and_nothing_undescribed_gets_in() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     for path, one in objects_of(schema):
         assert one["additionalProperties"] is False, path
-        if path not in (".workloads.resources", ".secrets.resources"):
+        if path not in (".workloads.resources", ".secrets.resources", ".activator.resources"):
             assert not [name for name, each in one["properties"].items() if "description" not in each], path

@@ -17,6 +17,15 @@
 {{- with .Values.autoscale.resourceMetrics }}
 - {name: FAIRLEAD_AUTOSCALE_RESOURCE_METRICS, value: {{ join "," . | quote }}}
 {{- end }}
+{{- if .Values.activator.enabled }}
+- {name: FAIRLEAD_ACTIVATOR_SERVICE, value: {{ .Release.Namespace }}/{{ include "fairlead.process.name" (list . "activator") }}}
+{{- end }}
+{{- end }}
+
+{{/* Within the grace period: its end is told to all nodes, what it holds goes on, and who waits in vain is told. */}}
+{{- define "fairlead.activator.env" -}}
+- {name: FAIRLEAD_MAX_WAITING, value: {{ .Values.activator.maxWaiting | int64 | quote }}}
+- {name: FAIRLEAD_GRACE_SECONDS, value: {{ max 0 (sub (int .Values.activator.terminationGracePeriodSeconds) 20) | quote }}}
 {{- end }}
 
 {{- define "fairlead.secrets.env" -}}

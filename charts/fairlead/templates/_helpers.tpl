@@ -11,8 +11,14 @@
 {{- if .Values.namespaces }}{{ printf "%s-%s" .Release.Namespace $full | trunc 110 }}{{ else }}{{ $full }}{{ end -}}
 {{- end }}
 
-{{/* The processes of this release, each with an identity, a Lease and values of its own: names for `fairlead run`, as JSON. */}}
+{{/* The processes of this release, each with an identity and values of its own: names for `fairlead run`, as JSON. */}}
 {{- define "fairlead.processes" -}}
+{{- $processes := include "fairlead.reconcilers" . | fromJsonArray -}}
+{{- ternary (append $processes "activator") $processes .Values.activator.enabled | toJson -}}
+{{- end }}
+
+{{/* Those of them that write, one replica at a time: by a Lease. */}}
+{{- define "fairlead.reconcilers" -}}
 {{- ternary (list "workloads" "secrets") (list "workloads") .Values.secrets.enabled | toJson -}}
 {{- end }}
 

@@ -35,6 +35,13 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if .Values.activator.enabled }}
+# Of Apps that go to zero, one that stands for the activator; and whether upstream's have a pod.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch, create, patch, delete]
+{{- else if .Values.rbac.httpRoutes }}
 # A weight is given to pods only that a Gateway can find.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
@@ -148,7 +155,26 @@
 {{- end }}
 {{- end }}
 
+{{/* Where it works in named namespaces only: where the activator's pods are, in the release's own. */}}
 {{- define "fairlead.workloads.ownRules" -}}
+{{- if .Values.activator.enabled }}
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end }}
+{{- end }}
+
+{{/* What holding requests takes: where pods are, and where it is to listen. It faces strangers, and can write nothing. */}}
+{{- define "fairlead.activator.rules" -}}
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end }}
+
+{{- define "fairlead.activator.clusterRules" -}}
+{{- end }}
+
+{{- define "fairlead.activator.ownRules" -}}
 {{- end }}
 
 {{/* A role with rules and its binding to one identity: a dict of root, component, name, rules, and namespace where it is for one. */}}

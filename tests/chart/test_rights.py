@@ -49,7 +49,7 @@ NEEDED = {
     ("", "configmaps"): {"get", "list", "watch", "create", "delete"},
     ("policy", "poddisruptionbudgets"): {"get", "list", "watch", "create", "patch", "delete"},
     ("gateway.networking.k8s.io", "httproutes"): {"get", "list", "watch", "create", "patch", "delete"},
-    ("discovery.k8s.io", "endpointslices"): {"get", "list", "watch"},
+    ("discovery.k8s.io", "endpointslices"): {"get", "list", "watch", "delete"},
     ("", "events"): {"create", "patch"},
     ("metrics.k8s.io", "pods"): {"list"},
 }

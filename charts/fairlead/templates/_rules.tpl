@@ -42,10 +42,10 @@
   resources: [endpointslices]
   verbs: [get, list, watch, create, patch, delete]
 {{- else if .Values.rbac.httpRoutes }}
-# A weight is given to pods only that a Gateway can find.
+# A weight is given to pods only that a Gateway can find; and what an activator has left that is not there any more goes.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 {{- end }}
 - apiGroups: [""]
   resources: [events]

@@ -93,8 +93,8 @@ class Activators:
                     async for line in lines:
                         if line.app:
                             self._heard(pod, line, view, ask)
-            except (OSError, TimeoutError, ValueError, aiohttp.ClientError) as error:
-                log.debug("activator %s: %s", address, error)
+            except Exception as error:  # whatever it says or does not say, it is asked again
+                log.info("activator %s:%d is not heard: %s", *address, error or type(error).__name__)
             finally:
                 self._forget(pod, ask)
             await asyncio.sleep(_AGAIN)
@@ -150,4 +150,4 @@ def _addresses(slices: Iterable[Slice]) -> Iterable[tuple[str, Address]]:
         if control is None:
             continue
         for endpoint in each.endpoints:
-            yield endpoint.pod or endpoint.address, (endpoint.address, control)
+            yield endpoint.pod, (endpoint.address, control)

@@ -19,7 +19,7 @@ from fairlead.activation.model import (
 from fairlead.activation.plan import KIND, KNOWN_AS
 from fairlead.autoscale.model import Standby
 from fairlead.core.actions import Failure, Plan, refused_with
-from fairlead.core.children import Child, owned
+from fairlead.core.children import owned
 from fairlead.core.meta import Key
 from fairlead.core.podstate import Pod
 from fairlead.engine.controller import Source, View
@@ -91,7 +91,7 @@ class Activation:
             return None
         live = tuple(each for each in slices if each.ours and each.owner_uid == app.uid)
         lost = frozenset(port.port for each in live for port in each.ports if _elder(view, port.port, live))
-        wanted = _wanted(app, owned(view.get("Service", key.namespace, key.name), app.uid))
+        wanted = self._wanted(view, app)
         return ActivationObserved(
             namespace=app.namespace,
             app=app.name,
@@ -131,13 +131,24 @@ class Activation:
         """How many pods stay although there are to be none: one, until its requests have another way."""
         if not _rests(app) or not _idle(app):
             return 0
-        wanted = _wanted(app, owned(view.get("Service", app.namespace, app.name), app.uid))
+        wanted = self._wanted(view, app)
         ours = [each for each in self._slices(view, app.key) if each.ours and each.owner_uid == app.uid]
         if wanted is None or decisions.stands(ours, wanted.families):
             return 0
         return min(1, sum(pod.active for pod in pods))
 
     # ------------------------------------------------------------ what is in the store
+
+    def _wanted(self, view: View, app: App) -> Wanted | None:
+        """What its slices are to say; None where there are to be none, or cannot be yet."""
+        idle = app.spec.autoscale.idle if app.spec.autoscale else None
+        service = owned(view.get("Service", app.namespace, app.name), app.uid)
+        if self._service is None or idle is None or service is None:
+            return None
+        if app.spec.expose is None or decisions.unsuited(app.spec.expose):
+            return None
+        families = tuple(service.spec.get("ipFamilies") or ("IPv4",))
+        return Wanted(_names(app.spec.expose), families, idle.timeout_seconds)
 
     def _slices(self, view: View, key: Key) -> list[Slice]:
         return list(view.by(KNOWN_AS, _APP, tuple(key)))
@@ -172,18 +183,6 @@ def _idle(app: App) -> bool:
 def _rests(app: App) -> bool:
     """Autoscaling has decided that it is to have no pod."""
     return app.replicas == 0 and app.spec.replicas != 0
-
-
-def _wanted(app: App, service: Child | None) -> Wanted | None:
-    """What its slices are to say; None where there are to be none, or cannot be yet."""
-    idle = app.spec.autoscale.idle if app.spec.autoscale else None
-    if idle is None or service is None or app.spec.expose is None or decisions.unsuited(app.spec.expose):
-        return None
-    return Wanted(
-        ports=_names(app.spec.expose),
-        families=tuple(service.spec.get("ipFamilies") or ("IPv4",)),
-        hold_seconds=idle.timeout_seconds,
-    )
 
 
 def _names(expose: Expose) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ class SlicePort(msgspec.Struct, frozen=True):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One address of a slice. ready: new connections may go there; pod: whose address it is, by uid."""
+    """One address of a slice. ready: new connections may go there; pod: whose address it is, by
+    uid, or the address itself where that is nobody's."""
 
     address: str
     ready: bool = True
@@ -140,7 +141,7 @@ def project_slice(data: bytes) -> Slice | None:
 
 
 def _endpoint(raw: _Endpoint) -> Endpoint:
-    pod = str((raw.target_ref or {}).get("uid", ""))
+    pod = str((raw.target_ref or {}).get("uid") or raw.addresses[0])
     return Endpoint(
         raw.addresses[0], raw.conditions.get("ready") is not False, raw.node_name or "", raw.zone or "", pod
     )

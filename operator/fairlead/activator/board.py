@@ -16,12 +16,11 @@ Address = tuple[str, int]
 
 class Door(msgspec.Struct, frozen=True):
     """One App. ports: the listening port of each port of its Service, by name; pods: where each of these is served, by name;
-    hold_seconds: how long a request is held. known: a slice of the operator's is there."""
+    hold_seconds: how long a request is held."""
 
     ports: dict[str, int] = {}
     pods: dict[str, tuple[Address, ...]] = {}
     hold_seconds: float = 60.0
-    known: bool = False
 
 
 def door(slices: Iterable[Slice]) -> Door:
@@ -51,7 +50,6 @@ def door(slices: Iterable[Slice]) -> Door:
         ports={name: port for name, port in ports.items() if port in LISTENING},
         pods={name: tuple(dict.fromkeys(found)) for name, found in pods.items() if found},
         hold_seconds=float(written[0].hold_seconds) if written else 60.0,
-        known=bool(written),
     )
 
 

@@ -18,15 +18,15 @@ _NOBODY = Standby(trouble="nothing is known of an activator")
 
 
 def stays(
-    idle: Idle | None, recommendations: Sequence[Recommendation], standby: Standby | None, now: float
+    idle: Idle | None, recommendations: Sequence[Recommendation], standby: Standby | None, released: bool, now: float
 ) -> Restraint | None:
     """What keeps one pod although none is wanted; None where nothing does.
 
     >>> idle, ready = Idle(after_seconds=300), Standby(ready=2)
-    >>> stays(idle, [Recommendation(0, 1), Recommendation(60, 0)], ready, 120).until
+    >>> stays(idle, [Recommendation(0, 1), Recommendation(60, 0)], ready, True, 120).until
     300
-    >>> stays(idle, [Recommendation(0, 1), Recommendation(60, 0)], ready, 301)
-    >>> stays(idle, [], Standby(trouble="no activator is connected"), 301).reason
+    >>> stays(idle, [Recommendation(0, 1), Recommendation(60, 0)], ready, True, 301)
+    >>> stays(idle, [], Standby(trouble="no activator is connected"), True, 301).reason
     'NoActivator'
     """
     if idle is None:
@@ -35,6 +35,8 @@ def stays(
     if busy:
         until = max(busy) + idle.after_seconds
         return Restraint(1, "NotIdleYet", words.not_idle_yet(max(busy), idle.after_seconds), until)
+    if not released:
+        return Restraint(1, "Releasing", words.RELEASING)
     trouble = (standby or _NOBODY).trouble
     return Restraint(1, "NoActivator", words.no_activator(trouble)) if trouble else None
 

@@ -313,7 +313,8 @@ class Seen(msgspec.Struct, frozen=True):
     active: its pods that are neither finished nor going (scale.status.replicas). asked: spec.replicas. readings: one for each
     of spec.autoscale.metrics, in their order. releasing: there are more pods than the size, since a revision gives way to
     another. refused: why the API server takes no more pods, "" while it does. available: spec.disruption.minAvailable in
-    pods, as far as it is a number. standby: who would hold its requests at zero, where spec.autoscale.idle is there."""
+    pods, as far as it is a number. standby: who would hold its requests at zero, where spec.autoscale.idle is there; released: no release is under way, which zero would
+    complete unseen."""
 
     size: int
     active: int
@@ -325,6 +326,7 @@ class Seen(msgspec.Struct, frozen=True):
     refused: str = ""
     available: int = 0
     standby: Standby | None = None
+    released: bool = True
 
 
 # ---------------------------------------------------------------- what it says

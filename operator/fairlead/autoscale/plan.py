@@ -96,7 +96,9 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     before = _begun(before, current, now)
     proposals, failing = _proposals(spec, before, seen, current, now, timing)
     before = msgspec.structs.replace(before, replicas=current, asked=seen.asked, failing=failing, held=held)
-    metrics = _by_metrics(_Case(spec, before, current, seen.refused, limits, proposals, now, seen.standby))
+    metrics = _by_metrics(
+        _Case(spec, before, current, seen.refused, limits, proposals, now, seen.standby, seen.released)
+    )
     return _held(until, held, metrics, before) if held and until else metrics
 
 
@@ -163,6 +165,7 @@ class _Case(NamedTuple):
     proposals: tuple[Proposal, ...]
     now: float
     standby: Standby | None
+    released: bool
 
 
 def _by_metrics(case: _Case) -> Decision:
@@ -195,7 +198,7 @@ def _as_recommended(case: _Case, recommended: int) -> Decision:
     refused = case.refused if size > current else ""
     size = current if refused else size
     stays = (
-        idle.stays(case.spec.idle, case.before.recommendations, case.standby, case.now)
+        idle.stays(case.spec.idle, case.before.recommendations, case.standby, case.released, case.now)
         if current and not size
         else None
     )

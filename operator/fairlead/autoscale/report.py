@@ -198,6 +198,7 @@ def seen(observed: AutoscaleObserved) -> Seen:
         refused=next((f.message for f in observed.failures if (f.verb, f.kind) == ("create", "Pod")), ""),
         available=_available(app),
         standby=observed.standby,
+        released=app.status.get("activeRevision") == app.status.get("stableRevision"),
     )
 
 

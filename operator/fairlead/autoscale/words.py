@@ -10,6 +10,7 @@ from fairlead.core.conditions import timestamp
 
 MOST = 1024  # characters of a sentence that the status keeps
 RIVAL = "a HorizontalPodAutoscaler scales this App too, which changes nothing while spec.autoscale is there; delete one of the two"
+RELEASING = "a release is under way, which zero would complete unseen"
 STOPPED = "spec.replicas is 0, which stops the App and its autoscaling; give another number, or take the field away"
 
 

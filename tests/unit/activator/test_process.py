@@ -119,7 +119,8 @@ async def test_a_port_outside_of_its_range_is_nobodys() -> None:
     """Whoever may write EndpointSlices may not have the activator's own ports."""
     async with running() as scene:
         scene.slice("shop-activator", True, 8082)
-        await until(lambda: SHOP in scene.activator.board.doors())
+        scene.slice("other-activator", True, scene.number, app="other")
+        await until(lambda: scene.activator.listeners.listens(SHOP._replace(name="other")))
         assert scene.activator.board.door(SHOP).ports == {} and not scene.activator.listeners.listens(SHOP)
 
 

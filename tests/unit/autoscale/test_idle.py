@@ -65,6 +65,7 @@ def busy(ago: float) -> tuple[Recommendation, ...]:
 CASES: dict[str, tuple[Decision, int, str]] = {
     "idle for long enough, it goes": (decision(2, past=busy(301)), 0, "Followed"),
     "idle for less, one stays": (decision(2, past=busy(299)), 1, "Limited"),
+    "while a release is under way it stays": (decision(1, released=False), 1, "Limited"),
     "with requests it stays": (decision(1, rate=4.0), 1, "Followed"),
     "one metric of two is enough to stay": (decision(1, jobs=1.0), 1, "Followed"),
     "a metric that cannot be told keeps it": (decision(1, error="no answer"), 1, "MetricsUnavailable"),

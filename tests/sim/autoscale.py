@@ -300,7 +300,8 @@ async def a_cluster_that_resizes_no_pod_has_new_ones_request_it(world: World) ->
 
     world.cluster.admission.append(unknown)
     applying(world, 2, LITTLE)
-    await world.until(lambda: world.condition("RequestsApplied").get("reason") == "ResizeRefused", "told", within=300)
+    await world.until(lambda: recommended(world).get("applied", {}).get("cpu") == "400m", "settled", within=300)
+    await world.until(lambda: world.condition("RequestsApplied").get("reason") == "ResizeRefused", "told")
     world.delete_pod(world.ready()[0])
     await world.until(lambda: sorted(requested(world)) == [50, 400], "a new pod")
     assert "404 page not found" in world.condition("RequestsApplied")["message"]

@@ -51,11 +51,15 @@ def test_what_is_settled_and_leaves_its_bounds_is_settled_at_once() -> None:
     assert settled(SETTLED, {"web": {"cpu": 50}}, {"web": far}, 0.0, (), 1060) == Applied({"web": {"cpu": 2000}}, 1060)
 
 
-def test_one_container_out_of_its_bounds_settles_all_of_the_pod() -> None:
-    """One change of a pod is better than two."""
-    near = Estimate({"cpu": 310}, {"cpu": 100}, {"cpu": 900})
-    told = settled(Applied(), {"web": {"cpu": 50}, "log": {"cpu": 300}}, {"web": WIDE, "log": near}, 0.0, (), 60)
+def test_one_container_out_of_its_bounds_gives_the_others_more_and_none_less() -> None:
+    """By the little that is known after a minute, nothing is taken from what may be right: with a request its limit goes."""
+    more = Estimate({"cpu": 310}, {"cpu": 100}, {"cpu": 900})
+    less = Estimate({"cpu": 10}, {}, {})
+    asked = {"web": {"cpu": 50}, "log": {"cpu": 300}, "sum": {"cpu": 500}}
+    told = settled(Applied(), asked, {"web": WIDE, "log": more, "sum": less}, 0.0, (), 60)
     assert told.amounts == {"web": {"cpu": 300}, "log": {"cpu": 310}}
+    later = settled(told, asked, {"web": WIDE, "log": more, "sum": less}, 0.0, (), 60 + LASTS)
+    assert later.amounts == {"web": {"cpu": 300}, "log": {"cpu": 310}, "sum": {"cpu": 10}}
 
 
 def test_a_bound_that_is_not_known_yet_is_none() -> None:
@@ -80,3 +84,8 @@ def test_what_is_not_recommended_any_more_is_the_templates_again() -> None:
 def test_the_same_look_twice_settles_nothing_anew() -> None:
     once = settled(Applied(), {"web": {"cpu": 50}}, {"web": WIDE}, 0.0, (), 60)
     assert settled(once, {"web": {"cpu": 50}}, {"web": WIDE}, 0.0, (), 120) == once
+
+
+def test_what_may_be_nothing_is_left_out() -> None:
+    """maxAllowed: {cpu: 0}."""
+    assert settle(Applied(), Estimate({"cpu": 0}, {}, {}), {}, 60) == {}

@@ -37,17 +37,28 @@ def settled(
     {}
     """
     kept = _still_controlled(before, estimates)
-    now_asked = {name: dict(requested.get(name, {})) | kept.amounts.get(name, {}) for name in estimates}
+    asked = {name: dict(requested.get(name, {})) | kept.amounts.get(name, {}) for name in estimates}
     wanted = {name: told.target for name, told in estimates.items() if told.target}
-    if all(now_asked[name].get(resource) == amount for name in wanted for resource, amount in wanted[name].items()):
-        return kept
-    waited = now - (kept.at or since) >= LASTS
-    worth = waited and _difference(now_asked, wanted) >= WORTH
-    if worth or any(
-        _outside(now_asked[name], told) or _hungry(name, starved, told, now_asked) for name, told in estimates.items()
-    ):
+    if now - (kept.at or since) >= LASTS and _difference(asked, wanted) >= WORTH:
         return Applied(wanted, now)
+    if any(_outside(asked[name], told) or _hungry(name, starved, told, asked) for name, told in estimates.items()):
+        amounts = {name: kept.amounts.get(name, {}) | _at_once(asked[name], told) for name, told in estimates.items()}
+        return Applied({name: amount for name, amount in amounts.items() if amount}, now)
     return kept
+
+
+def _at_once(asked: Amounts, told: Estimate) -> Amounts:
+    """What is outside of its bounds, and what is too little. What may be too much, by the little that is known so far, stays: with its
+    request a limit goes as well (upstream gives the whole pod what it has recommended).
+
+    >>> _at_once({"cpu": 500, "memory": 7}, Estimate({"cpu": 10, "memory": 9}, {"memory": 8}, {}))
+    {'memory': 9}
+    """
+    return {
+        resource: amount
+        for resource, amount in told.target.items()
+        if (has := asked.get(resource, 0)) < amount or has > told.upper.get(resource, has)
+    }
 
 
 def _still_controlled(before: Applied, estimates: Mapping[str, Estimate]) -> Applied:

@@ -217,7 +217,7 @@ def project_pod(data: bytes) -> Pod | None:
     if not ours and LABEL_APP not in labels and LABEL_JUDGES not in labels:
         return None
     status = raw.status
-    ready = next((c for c in status.conditions or () if c.type == "Ready"), None)
+    ready, resize = _told(status.conditions or ())
     problem, message, container, code = diagnose(status)
     # As good as no pod has any: the others are not taken apart a second time.
     gated = gates.project_gated(data) if raw.spec.readiness_gates else None
@@ -254,23 +254,32 @@ def project_pod(data: bytes) -> Pod | None:
         readiness=intern(ready.status) if ready else "",
         starved=_starved(status),
         resources=_resources(raw.spec),
-        resizing=_resizing(meta.generation, status),
+        resizing=_resizing(resize, meta.generation, status.observed_generation),
         gives_way=ANNOTATION_GIVES_WAY in (meta.annotations or ()),
     )
 
 
 _NOT_SEEN = Resizing()
-_RESIZES = ("PodResizeInProgress", "PodResizePending")
+_RESIZES = frozenset({"PodResizeInProgress", "PodResizePending"})
 
 
-def _resizing(generation: int, status: Any) -> Resizing | None:
+def _told(conditions: Iterable[Any]) -> tuple[Any, Any]:
+    """The Ready condition, and that of a resize: what waits stands before what is under way."""
+    ready = resize = None
+    for condition in conditions:
+        if condition.type == "Ready":
+            ready = condition
+        elif condition.type in _RESIZES and condition.status == "True":
+            resize = condition if resize is None else max(resize, condition, key=lambda one: one.type)
+    return ready, resize
+
+
+def _resizing(condition: Any, generation: int, seen: int) -> Resizing | None:
     """Kubelets tell a resize by conditions (KEP-1287), and by the generation that they have seen (KEP-5067), as far as they do."""
-    told = [c for c in status.conditions or () if c.type in _RESIZES and c.status == "True"]
-    if told:  # what waits stands before what is under way
-        condition = max(told, key=lambda c: c.type)
+    if condition is not None:
         since = parse_time(condition.last_transition_time) or 0.0
         return Resizing(intern(condition.reason or "InProgress"), since, condition.message)
-    return _NOT_SEEN if 0 < status.observed_generation < generation else None
+    return _NOT_SEEN if 0 < seen < generation else None
 
 
 def _resources(spec: Any) -> bytes:

@@ -128,6 +128,20 @@ def test_a_pod_of_a_node_whose_kubelet_resizes_none_gives_way_to_another_one(tea
     assert not before & team.uids()
 
 
+def test_what_no_node_has_takes_no_pod_away(team: Team) -> None:
+    """The API server refuses it by its cause, another pod is to take the place first, and there is no room for that one either."""
+    applying(team, LITTLE, 2, rollout={"maxSurge": 1, "maxUnavailable": 0})
+    eventually(lambda: reason(team) == "Applied")
+    before = team.uids()
+    can_resize(team)
+    settle(team, "100000")
+    team.problem("Unschedulable")
+    assert before < team.uids(), "both that serve, and one that waits"
+    assert sorted(size["requests"]["cpu"] for size in sizes(team)) == ["100k", "300m", "300m"]
+    settle(team, "200m")
+    eventually(lambda: reason(team) == "Applied" and len(team.pods()) == 2)
+
+
 def test_without_the_right_to_resize_pods_new_ones_have_it_and_the_app_says_which_is_missing(team: Team) -> None:
     role = team.lab.get("clusterrole", "fairlead-workloads")
     rules = [rule for rule in role["rules"] if "pods/resize" not in rule["resources"]]

@@ -132,7 +132,8 @@ class Event(msgspec.Struct, frozen=True):
 class Failure(msgspec.Struct, frozen=True):
     """A refused write, kept for the next plan so that the status can say it: verb, resource, code and the server's words.
 
-    `since` is when this same refusal was first met (epoch seconds), `count` how often in a row.
+    `since` is when this same refusal was first met (epoch seconds), `count` how often in a row. `alone`: it says something of this
+    object, and nothing of others like it.
     """
 
     verb: str
@@ -143,6 +144,7 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     since: float
     count: int = 1
+    alone: bool = False
 
 
 def refused_with(failures: tuple[Failure, ...], kind: str, name: str = "") -> tuple[str, str] | None:

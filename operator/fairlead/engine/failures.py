@@ -10,12 +10,13 @@ from fairlead.core.actions import Failure
 from fairlead.core.meta import Key
 from fairlead.engine.queue import RESOLUTION, backoff
 
-# Refusals that concern one name only: with another name the write may well succeed.
-_OF_A_NAME = frozenset({"NameTaken", "NotOwned"})
+# Refusals that concern one name only: with another name the write may well succeed. The last two are those of a resize (kubernetes
+# plugin/pkg/admission/podresize): a node that has no room for it at all, or is not one of Linux.
+_OF_A_NAME = frozenset({"NameTaken", "NotOwned", "NodeCapacity", "UnsupportedPlatform"})
 
 # Kinds of which a refusal of one is a refusal of all: the next would meet the same quota, policy or missing right.
 CROWDS = frozenset({"Pod", "Pod/status", "Pod/resize"})
-# But a resize that is invalid is so for what that one pod is: on Windows, or of another class of service.
+# But a resize that is invalid is so for what that one pod is, such as of another class of service.
 _RESIZE, _INVALID = "Pod/resize", 422
 
 Slot = tuple[str, str, str]  # (verb, kind, name or "" for all names)
@@ -76,7 +77,7 @@ class Failures:
         count = before.failure.count + 1 if before is not None and same else 1
         since = before.failure.since if before is not None and same else self._clock()
         tries = count if before is not None and before.generation == generation else 1
-        failure = Failure(verb, kind, name, code, reason, message, since, count)
+        failure = Failure(verb, kind, name, code, reason, message, since, count, alone)
         entries[slot] = _Held(failure, generation, self._monotonic() + backoff(tries, *self._pause, self._rng))
 
     def succeeded(self, key: Key, verb: str, kind: str, name: str) -> None:

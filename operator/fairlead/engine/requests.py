@@ -15,6 +15,7 @@ from fairlead.kube.errors import ApiError, Forbidden, Invalid, NotFound, TooMany
 from fairlead.metrics.collect import Metrics
 
 NAMESPACE_TERMINATING = "NamespaceTerminating"
+_HIDDEN = (NAMESPACE_TERMINATING, "NodeCapacity", "UnsupportedPlatform")
 
 
 class Fenced(Exception):
@@ -88,15 +89,14 @@ class Refusal(ApiError):
 
 
 def reason_of(error: ApiError) -> str:
-    """The reason to keep: a terminating namespace hides in the causes of a 403.
+    """The reason to keep: some hide in the causes of a 403.
 
     >>> reason_of(Forbidden(403, "Forbidden", "no", details={"causes": [{"reason": "NamespaceTerminating"}]}))
     'NamespaceTerminating'
     """
-    causes = error.details.get("causes") or ()
-    if isinstance(error, Forbidden) and any(cause.get("reason") == NAMESPACE_TERMINATING for cause in causes):
-        return NAMESPACE_TERMINATING
-    return error.reason or type(error).__name__
+    causes = (cause.get("reason") for cause in error.details.get("causes") or ())
+    hidden = next((cause for cause in causes if cause in _HIDDEN), "") if isinstance(error, Forbidden) else ""
+    return hidden or error.reason or type(error).__name__
 
 
 def names_another(error: ApiError) -> bool:

@@ -128,10 +128,14 @@ def test_a_container_that_would_start_anew_has_another_pod_take_its_place() -> N
 
 
 def test_what_the_api_server_does_not_resize_has_another_pod_take_its_place() -> None:
-    no = msgspec.structs.replace(FORBIDDEN, name="shop-v1-0", code=422, reason="Invalid", message="not on windows")
+    no = msgspec.structs.replace(FORBIDDEN, name="shop-v1-0", code=422, reason="Invalid", message="odd", alone=True)
     made = play(pods(2), failures=(no,))
     assert [one.state for one in made.looks] == ["Stuck", "Due"]
-    assert resized(made) == ["shop-v1-1"] and not made.refused
+    assert resized(made) == ["shop-v1-1", "shop-v1-0"] and not made.refused
+    alone = play(pods(1), failures=(no,))
+    assert (marked(alone), resized(alone)) == (["shop-v1-0"], ["shop-v1-0"]), (
+        "held back by the engine, and not forgotten"
+    )
 
 
 def test_where_the_api_server_resizes_none_one_is_tried_again_and_the_others_stay() -> None:

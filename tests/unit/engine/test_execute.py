@@ -585,6 +585,16 @@ async def test_a_cluster_that_knows_no_resize_refuses_it_and_the_pod_is_not_gone
     assert (failure.verb, failure.kind, failure.code) == ("patch", "Pod/resize", 404)
 
 
+async def test_a_node_without_room_is_told_from_a_right_that_is_missing(bench: Bench) -> None:
+    pod = sized(bench)
+    full = Forbidden(403, "Forbidden", "no room", details={"causes": [{"reason": "NodeCapacity"}]})
+    bench.trouble.befores = lambda write: full if write.subresource == "resize" else None
+
+    assert (await bench.run(resize(pod.meta["name"], pod.meta["uid"]))).refused
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.reason, failure.alone) == ("NodeCapacity", True)
+
+
 async def test_a_resize_of_a_pod_that_is_gone_is_no_refusal(bench: Bench) -> None:
     outcome = await bench.run(resize("gone", "00000000-0000-4000-8000-000000000009"))
     assert (outcome.refused, outcome.conflict) == (False, True)

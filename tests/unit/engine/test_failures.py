@@ -55,9 +55,12 @@ def test_a_taken_name_does_not_hold_back_another_name(failures: Failures) -> Non
 def test_a_refused_resize_holds_back_all_unless_it_is_that_pods_fault(failures: Failures) -> None:
     failures.record(KEY, "patch", "Pod/resize", "web-1", 422, "Invalid", "class of service", 1)
     assert failures.holds(KEY, "patch", "Pod/resize", "web-1", 1)
+    failures.record(KEY, "patch", "Pod/resize", "web-4", 403, "NodeCapacity", "no room", 1)
     assert not failures.holds(KEY, "patch", "Pod/resize", "web-2", 1)
+    assert [failure.alone for failure in failures.of(KEY)] == [True, True]
     failures.record(KEY, "patch", "Pod/resize", "web-3", 403, "Forbidden", "may not", 1)
     assert failures.holds(KEY, "patch", "Pod/resize", "web-2", 1)
+    assert not failures.of(KEY)[0].alone
 
 
 def test_the_pause_doubles_from_a_second_to_five_minutes(failures: Failures, time: Time) -> None:

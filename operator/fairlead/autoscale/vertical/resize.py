@@ -31,11 +31,12 @@ State = Literal[
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One pod, how it stands, and why in words."""
+    """One pod, how it stands, and why in words. refused: the API server does not resize it, whatever it does with others."""
 
     pod: Pod
     state: State
     why: str = ""
+    refused: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ def turn(case: Case, now: float) -> Turn:
     """
     refusals = [failure for failure in case.failures if (failure.verb, failure.kind) == ("patch", "Pod/resize")]
     looks = tuple(_look(pod, case, refusals, now) for pod in sorted(case.pods, key=lambda pod: (pod.ready, pod.name)))
-    whole = next((failure for failure in refusals if not _of_one(failure)), None)
+    whole = next((failure for failure in refusals if not failure.alone), None)
     due = [one for one in looks if one.state == "Due"]
     if whole is not None and due:  # the next would meet the same: one is tried again, when its pause is over
         again = [one for one in due if one.pod.name == whole.name] or due[:1]
@@ -84,16 +85,13 @@ def turn(case: Case, now: float) -> Turn:
     unready = [one for one in looks if one.state in ("Has", "Deferred", "Kept") and not one.pod.ready]
     room = max(1, min(len(looks) // SHARE, case.at_once)) - len(busy) - len(unready)
     idle = [one for one in due if not one.pod.ready]
-    resized = [*idle, *due[len(idle) :][: max(0, room)]]
+    # What was refused is asked for again, for the engine to hold back until its pause is over: else the refusal would be forgotten.
+    resized = [*idle, *due[len(idle) :][: max(0, room)], *(one for one in looks if one.refused)]
+    resizes = [_resize(one.pod, case) for one in resized]
     if due or busy or not case.steady:
-        return Turn(looks, tuple(_resize(one.pod, case) for one in resized))
+        return Turn(looks, tuple(resizes))
     stuck = [one for one in looks if one.state == "Stuck"]
-    return Turn(looks, tuple(_mark(one.pod) for one in stuck[: max(0, room)]))
-
-
-def _of_one(failure: Failure) -> bool:
-    """It says something of that pod, and nothing of others."""
-    return failure.code == 422
+    return Turn(looks, (*(_mark(one.pod) for one in stuck[: max(0, room)]), *resizes))
 
 
 def _look(pod: Pod, case: Case, refusals: Sequence[Failure], now: float) -> Look:
@@ -109,8 +107,12 @@ def _look(pod: Pod, case: Case, refusals: Sequence[Failure], now: float) -> Look
         return Look(pod, "Stuck", f"its class of service would change from {now_is} to {wants.service}")
     if starts := sorted(name for name, resource in differs if (name, resource) in wants.restarts):
         return Look(pod, "Stuck", f"resizePolicy would start its container {starts[0]} anew")
-    own = next((failure for failure in refusals if failure.name == pod.name and _of_one(failure)), None)
-    return Look(pod, "Stuck", f"the API server does not resize it: {own.message}") if own else Look(pod, "Due")
+    own = next((failure for failure in refusals if failure.name == pod.name and failure.alone), None)
+    return (
+        Look(pod, "Stuck", f"the API server does not resize it: {own.message}", refused=True)
+        if own
+        else Look(pod, "Due")
+    )
 
 
 def _asked(pod: Pod, since: float, now: float) -> Look:

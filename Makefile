@@ -61,7 +61,7 @@ e2e: programs ## the end-to-end tests on the kind cluster
 faults: programs ## long faults, and a comparison with Deployments over time: they need a machine that does nothing else
 	@$(PY) -m pytest tests/integration/faults tests/parity/test_differential.py
 
-bench: .venv/ready ## speed and cost beside upstream, in one run (an hour), and docs/benchmarks.md from it
+bench: .venv/ready ## speed and cost beside upstream, in one run (an hour and a half), and docs/benchmarks.md from it
 	@$(PY) hack/bench
 
 up: .venv/ready ## the kind cluster

@@ -5,6 +5,7 @@ crowd    10,000 pods: memory, rest, the way back after a restart
 latency  from a pod event to the write that answers it, at 1000 events a second
 releases a canary 10/50/100 of 1000 pods beside a plain roll; from a promotion to the last label of the switch
 secrets  4000 EncryptedSecrets: from the start of the process until all are open, the way back after a restart, one value's cost
+autoscale  from a step of the load to the pods it takes, beside HorizontalPodAutoscalers; 2000 Apps decided in each period
 
 Each contender gets a fresh lab (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, 50 KWOK nodes). They take
 turns, in another order each round; figures are medians. Compare within one run only: walls depend on the machine and on
@@ -15,19 +16,32 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import uvloop
 from rich.console import Console
 
-from bench import contenders, labs, latency, machine, page, process, replay, reporting, sealed, unsealed, writes
+from bench import (
+    contenders,
+    followers,
+    kubelets,
+    labs,
+    latency,
+    machine,
+    metrics_server,
+    page,
+    process,
+    replay,
+    reporting,
+    sealed,
+    unsealed,
+    writes,
+)
 from bench.contenders import Contender
 from bench.crowd import Crowd, Restart
 from bench.measuring import Course
@@ -36,6 +50,7 @@ from bench.reporting import FLOOR, OURS, SCHEDULED, STOCK, UNSPREAD, UNTHROTTLED
 from bench.requests import Requests
 from bench.watching import Referee
 from bench.workload import Load
+from fairlead.autoscale.model import KUBELETS
 from fairlead.kube.config import Access, StaticLogin
 from fairlead.kube.http import HttpClient
 from substrate import lab, paths, tools
@@ -43,7 +58,8 @@ from substrate.lab import State
 from substrate.progress import Failure, Progress, seconds
 
 PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
-PARTS = ("cases", "crowd", "latency", "releases", "secrets")
+_AGAINST = ("crowd", "releases", "autoscale")  # in which upstream takes part as well
+PARTS = ("cases", "crowd", "latency", "releases", "secrets", "autoscale")
 
 Lines = tuple[bytes, ...]
 Opening = Callable[[HttpClient, process.Operator, int], Awaitable[dict[str, float]]]
@@ -76,6 +92,7 @@ class Wish:
     """Seconds for which rest is looked at."""
     sealed: int
     """EncryptedSecrets."""
+    autoscaled: followers.Size
     rounds: int
     only: tuple[str, ...]
     cores: int
@@ -83,8 +100,14 @@ class Wish:
     folder: Path
 
 
-FULL = Wish(PARTS, 1000, 10_000, 1000, 10.0, 60.0, 4000, _ROUNDS, _USUAL, 2, (), paths.REPOSITORY / "build")
-QUICK = replace(FULL, pods=200, crowd=500, rate=200, seconds=1.0, idle=1.0, sealed=50, rounds=1)
+_AUTOSCALED = followers.Size(steps=12, spread=60.0, apps=2000, seconds=60.0, look=kubelets.LOOK, api=True)
+_AUTOSCALED_QUICK = followers.Size(steps=2, spread=1.0, apps=20, seconds=5.0, look=1.0, api=False)
+FULL = Wish(
+    PARTS, 1000, 10_000, 1000, 10.0, 60.0, 4000, _AUTOSCALED, _ROUNDS, _USUAL, 2, (), paths.REPOSITORY / "build"
+)
+QUICK = replace(
+    FULL, pods=200, crowd=500, rate=200, seconds=1.0, idle=1.0, sealed=50, autoscaled=_AUTOSCALED_QUICK, rounds=1
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -158,7 +181,7 @@ def _whole(arguments: argparse.Namespace) -> bool:
 def _bench(wish: Wish, publish: bool) -> int:
     began = time.monotonic()
     wish.folder.mkdir(parents=True, exist_ok=True)
-    tools.ensure((*labs.options("stock").runs(), "kubectl", "helm"), Progress())
+    tools.ensure((*labs.options("stock").runs(), "kubectl", "helm", *_beside(wish)), Progress())
     turns = list(_turns(wish))
     rows = reporting.figures(turns)
     took = time.monotonic() - began
@@ -177,28 +200,29 @@ def _turns(wish: Wish) -> Iterator[Turn]:
     if "cases" in wish.parts:
         for number in range(wish.rounds):
             for name in order(wish.only, number):
-                turn = _cases(name, wish)
-                _say(f"round {number + 1}: {reporting.in_words(turn)}")
-                yield turn
-    if "crowd" in wish.parts:
+                yield _said(f"round {number + 1}", _cases(name, wish))
+    for part, say, measure in (
+        ("crowd", "the crowd", _crowd),
+        ("latency", "latency", _latency),
+        ("releases", "releases", _releases),
+        ("secrets", "secrets", _sealed),
+        ("secrets", "secrets", _unsealed),
+        ("autoscale", "autoscaling", _autoscaled),
+    ):
         for name in (OURS, UNTHROTTLED):
-            if name in wish.only:
-                turn = _crowd(name, wish)
-                _say(f"the crowd: {reporting.in_words(turn)}")
-                yield turn
-    if "latency" in wish.parts and OURS in wish.only:
-        figures = uvloop.run(latency.measure(wish.folder, wish.rate, wish.seconds))
-        turn = Turn(OURS, wish.pods, (), figures)
-        _say(f"latency: {reporting.in_words(turn)}")
-        yield turn
-    if "releases" in wish.parts:
-        for name in (OURS, UNTHROTTLED):
-            if name in wish.only:
-                turn = _releases(name, wish)
-                _say(f"releases: {reporting.in_words(turn)}")
-                yield turn
-    if "secrets" in wish.parts and OURS in wish.only:
-        yield from _secrets(wish)
+            if part in wish.parts and name in wish.only and (name == OURS or part in _AGAINST):
+                yield _said(say, measure(name, wish))
+
+
+def _said(what: str, turn: Turn) -> Turn:
+    _say(f"{what}: {reporting.in_words(turn)}")
+    return turn
+
+
+def _beside(wish: Wish) -> tuple[str, ...]:
+    """Programs that not every run needs."""
+    follows = "autoscale" in wish.parts and (wish.autoscaled.api or UNTHROTTLED in wish.only)
+    return (metrics_server.PROGRAM,) if follows else ()
 
 
 def order(names: Sequence[str], number: int) -> list[str]:
@@ -262,20 +286,21 @@ def _releases(name: str, wish: Wish) -> Turn:
             return uvloop.run(_on(state, name, wish, {"fairlead": pid}, measured))[0]
 
 
-def _secrets(wish: Wish) -> Iterator[Turn]:
-    """Thousands of EncryptedSecrets, then as many SealedSecrets of sealed-secrets."""
-    for open_all in (
-        partial(_opened, wish, "bench-secrets.log", sealed.measure),
-        partial(_opened, wish, "bench-unsealed.log", unsealed.measure, unsealed.manifest(), unsealed.SETTINGS),
-    ):
-        turn = open_all()
-        _say(f"secrets: {reporting.in_words(turn)}")
-        yield turn
+def _latency(name: str, wish: Wish) -> Turn:
+    return Turn(name, wish.pods, (), uvloop.run(latency.measure(wish.folder, wish.rate, wish.seconds)))
 
 
-def _opened(
-    wish: Wish, log: str, measure: Opening, manifest: str = "", settings: Mapping[str, str] = MappingProxyType({})
-) -> Turn:
+def _sealed(name: str, wish: Wish) -> Turn:
+    """Thousands of EncryptedSecrets."""
+    return _opened(name, wish, "bench-secrets.log", sealed.measure)
+
+
+def _unsealed(name: str, wish: Wish) -> Turn:
+    """As many SealedSecrets of sealed-secrets."""
+    return _opened(name, wish, "bench-unsealed.log", unsealed.measure, unsealed.manifest())
+
+
+def _opened(name: str, wish: Wish, log: str, measure: Opening, manifest: str = "") -> Turn:
     """Sealed objects in a lab of their own, where the manifest was applied first."""
 
     async def measured(operator: process.Operator) -> dict[str, float]:
@@ -285,10 +310,33 @@ def _opened(
         finally:
             await client.close()
 
-    with _lab(OURS) as state, process.installed(state, wish.folder / log, "secrets", settings) as operator:
+    with _lab(name) as state, process.installed(state, wish.folder / log, "secrets") as operator:
         if manifest:
             tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
-        return Turn(OURS, wish.pods, (), uvloop.run(measured(operator)))
+        return Turn(name, wish.pods, (), uvloop.run(measured(operator)))
+
+
+def _autoscaled(name: str, wish: Wish) -> Turn:
+    """One contender's autoscaling in a lab of its own."""
+    size, folder = wish.autoscaled, wish.folder
+
+    def turn(figures: dict[str, float]) -> Turn:
+        return Turn(name, wish.pods, (), figures)
+
+    with _lab(name) as state:
+        if name != OURS:
+
+            async def theirs(course: Course, client: HttpClient, _: Contender) -> Turn:
+                return turn(await followers.upstream(course, client, state, size, folder))
+
+            return uvloop.run(_on(state, name, wish, {}, theirs))[0]
+        with process.installed(state, folder / "bench-autoscale.log", values=followers.VALUES) as operator:
+
+            async def ours(course: Course, client: HttpClient, _: Contender) -> Turn:
+                return turn(await followers.ours(course, client, state, operator, size, folder))
+
+            pid = followers.start(operator, KUBELETS)
+            return uvloop.run(_on(state, name, wish, {"fairlead": pid}, ours))[0]
 
 
 def _kcm(state: State) -> Restart:
@@ -363,6 +411,8 @@ def _about(wish: Wish, turns: Sequence[Turn], took: float) -> dict[str, object]:
         "crowd": wish.crowd,
         "rate": wish.rate,
         "sealed": wish.sealed,
+        "steps": wish.autoscaled.steps,
+        "apps": wish.autoscaled.apps,
         "idle": round(wish.idle),
         "rounds": wish.rounds,
         "seconds": round(took),

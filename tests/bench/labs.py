@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench import metrics_server
 from substrate import lab, tools
 from substrate.lab import Options, State
 from substrate.progress import Progress
@@ -23,15 +24,24 @@ _LIKE_KUBEADM = ("--use-service-account-credentials=true",)
 _SCHEDULER = ("--kube-api-qps=5000", "--kube-api-burst=5000")
 
 
-def options(qps: str) -> Options:
-    """`qps` "stock": kube-controller-manager sends 20 requests a second, as it is shipped; "unthrottled": 2000."""
-    return Options(qps=qps, nodes=NODES, controller_manager_args=_LIKE_KUBEADM, scheduler_args=_SCHEDULER)
+def options(qps: str, apiserver: tuple[str, ...] = ()) -> Options:
+    """`qps` "stock": kube-controller-manager sends 20 requests a second, as it is shipped; "unthrottled": 2000. `apiserver`: what
+    kube-apiserver is told besides."""
+    return Options(
+        qps=qps,
+        nodes=NODES,
+        apiserver_args=apiserver,
+        controller_manager_args=_LIKE_KUBEADM,
+        scheduler_args=_SCHEDULER,
+    )
 
 
 @contextmanager
 def fresh(name: str, qps: str) -> Iterator[State]:
     """A lab that is gone afterwards, or with this process at the latest."""
-    state = lab.up(f"bench-{name}-{os.getpid()}", options(qps), Progress(quiet=True), owner=os.getpid())
+    name = f"bench-{name}-{os.getpid()}"
+    made = options(qps, metrics_server.trust(lab.folder(name)))
+    state = lab.up(name, made, Progress(quiet=True), owner=os.getpid())
     try:
         tools.kubectl("--kubeconfig", state.kubeconfig, "create", "namespace", "bench")
         yield state

@@ -30,24 +30,18 @@ _READY_WITHIN = 30.0
 class Operator:
     """One operator process after another, each started with what a kubeconfig lets it do."""
 
-    def __init__(
-        self,
-        kubeconfig: Path,
-        log: Path,
-        process: str = "workloads",
-        settings: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        """`process`: what `fairlead run` is told, workloads or secrets; `settings`: environment variables of its own."""
+    def __init__(self, kubeconfig: Path, log: Path, process: str = "workloads") -> None:
+        """`process`: what `fairlead run` is told, workloads or secrets."""
         self._kubeconfig = kubeconfig
         self._log = log
         self._name = process
-        self._settings = settings
         self._port = 0
+        self._metrics = 0
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> int:
-        """Its pid, at once: `wait_ready` waits."""
-        self._port = _free_port()
+    def start(self, settings: Mapping[str, str] = MappingProxyType({})) -> int:
+        """Its pid, at once: `wait_ready` waits. `settings`: environment variables of its own."""
+        self._port, self._metrics = _free_port(), _free_port()
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
@@ -55,8 +49,8 @@ class Operator:
             "POD_NAMESPACE": _NAMESPACE,
             "FAIRLEAD_LEASE_NAME": _account(self._name),
             "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
-            "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{_free_port()}",
-            **self._settings,
+            "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{self._metrics}",
+            **settings,
         }
         with self._log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -67,6 +61,12 @@ class Operator:
     def wait_ready(self) -> None:
         assert self._process
         _wait_ready(self._process, self._port, self._log)
+
+    def metrics(self) -> bytes:
+        """What it exposes to Prometheus."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._metrics}/metrics", timeout=10) as answer:
+            page: bytes = answer.read()
+            return page
 
     def stop(self) -> None:
         """As Kubernetes stops a pod: the Lease is released."""
@@ -82,13 +82,12 @@ class Operator:
 
 
 @contextmanager
-def installed(
-    state: State, log: Path, process: str = "workloads", settings: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Operator]:
-    """Fairlead's kinds and rights in a lab, and an operator that is yet to be started; it ends with the context."""
-    _install(state)
+def installed(state: State, log: Path, process: str = "workloads", values: Sequence[str] = ()) -> Iterator[Operator]:
+    """Fairlead's kinds and rights in a lab, and an operator that is yet to be started; it ends with the context. `values`: what
+    the chart is told besides."""
+    _install(state, values)
     log.write_bytes(b"")
-    operator = Operator(_kubeconfig(state, process), log, process, settings)
+    operator = Operator(_kubeconfig(state, process), log, process)
     try:
         yield operator
     finally:
@@ -125,13 +124,13 @@ def _account(process: str) -> str:
     return f"fairlead-{process}"
 
 
-def _install(state: State) -> None:
+def _install(state: State, values: Sequence[str]) -> None:
     _kubectl(state, "apply", "-f", str(paths.REPOSITORY / "crds"))
     _kubectl(state, "create", "namespace", _NAMESPACE)
     shown = [part for name in _TEMPLATES for part in ("--show-only", f"templates/{name}.yaml")]
     manifest = run(
         tools.TOOLS["helm"].link, "template", "fairlead", _CHART, "--namespace", _NAMESPACE,
-        "--set", "secrets.enabled=true,secrets.sealedSecrets.enabled=true", "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
+        "--set", ",".join(("secrets.enabled=true", "secrets.sealedSecrets.enabled=true", *values)), "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
     )  # fmt: skip
     tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
     _wait_served(state)

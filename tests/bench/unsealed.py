@@ -17,7 +17,7 @@ from fairlead.kube.resources import SEALED_SECRETS, SECRETS
 from support.kubeseal import DEFINITION, key_secret, sealed_secret
 
 HOME = "kube-system"  # where its own controller keeps its keys
-SETTINGS = {"FAIRLEAD_SEALED_SECRETS_NAMESPACE": HOME}
+_SETTINGS = {"FAIRLEAD_SEALED_SECRETS_NAMESPACE": HOME}
 _LIMIT = 600.0  # seconds
 _VALUE = "a password of thirty-two letters"
 
@@ -32,7 +32,7 @@ async def measure(client: Client, operator: Operator, count: int) -> dict[str, f
     listed = msgspec.json.decode(await client.list(SEALED_SECRETS, NAMESPACE, limit=1))
     loop = asyncio.get_running_loop()
     began = loop.time()
-    pids = {"fairlead": operator.start()}
+    pids = {"fairlead": operator.start(_SETTINGS)}
     before = usage.read(pids, loop.time())
     await _opened(client, listed["metadata"]["resourceVersion"], count)
     took = loop.time() - began

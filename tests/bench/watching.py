@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,8 +23,9 @@ class _Container(msgspec.Struct):
     image: str = ""
 
 
-class _Spec(msgspec.Struct):
+class _Spec(msgspec.Struct, rename="camel"):
     containers: list[_Container] | None = None  # a bookmark's are null
+    node_name: str = ""
 
 
 class _Condition(msgspec.Struct):
@@ -56,11 +58,22 @@ _event = msgspec.json.Decoder(_Event)
 _list = msgspec.json.Decoder(_List)
 
 
+class Counted(NamedTuple):
+    """A pod of the census."""
+
+    image: str
+    ready: bool
+    node: str
+
+
+_NOBODY = Counted("", False, "")
+
+
 @dataclass(slots=True)
 class Census:
     """The pods there are, by image."""
 
-    pods: dict[str, tuple[str, bool]] = field(default_factory=dict)  # name -> (image, ready)
+    pods: dict[str, Counted] = field(default_factory=dict)  # by name
     present: Counter[str] = field(default_factory=Counter)
     ready: Counter[str] = field(default_factory=Counter)
     events: int = 0
@@ -69,15 +82,15 @@ class Census:
         self.drop(pod.metadata.name)
         image = pod.spec.containers[0].image if pod.spec.containers else ""
         ready = any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
-        self.pods[pod.metadata.name] = (image, ready)
+        self.pods[pod.metadata.name] = Counted(image, ready, pod.spec.node_name)
         self.present[image] += 1
         self.ready[image] += ready
 
     def drop(self, name: str) -> None:
-        image, ready = self.pods.pop(name, ("", False))
-        if image:
-            self.present[image] -= 1
-            self.ready[image] -= ready
+        gone = self.pods.pop(name, _NOBODY)
+        if gone.image:
+            self.present[gone.image] -= 1
+            self.ready[gone.image] -= gone.ready
 
     def only(self, image: str, count: int) -> bool:
         """So many pods of this image are Ready, and no others are left."""

@@ -10,9 +10,14 @@ from fairlead.kube.resources import Resource
 JSON = dict[str, Any]
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 NAMESPACE = "bench"
+CONTAINER = "load"
 LABEL = "bench"
 SELECTOR = f"{LABEL}=load"
+
+TARGET = 60  # per cent of what pods request, where their number follows that
+_AT_ONCE = {"type": "Percent", "value": 900, "periodSeconds": 15}  # else the wait for the policy would be measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +49,14 @@ def image(version: int) -> str:
     return f"registry.example/load:{version}"
 
 
-def pod_template(version: int, node: str = "") -> JSON:
+def pod_template(version: int, node: str = "", cpu: str = "10m") -> JSON:
     """One container with requests, so that the scheduler has something to add up. A version is another image."""
     container = {
-        "name": "load",
+        "name": CONTAINER,
         "image": image(version),
         "ports": [{"name": "http", "containerPort": 8080}],
         "env": [{"name": "GREETING", "value": "hello"}],
-        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+        "resources": {"requests": {"cpu": cpu, "memory": "16Mi"}},
     }
     spec: JSON = {"containers": [container]}
     if node:
@@ -59,20 +64,43 @@ def pod_template(version: int, node: str = "") -> JSON:
     return {"metadata": {"labels": {LABEL: "load"}}, "spec": spec}
 
 
-def deployment(name: str, replicas: int, version: int, node: str) -> bytes:
+def deployment(name: str, replicas: int, version: int, node: str, cpu: str = "10m") -> bytes:
     """With the defaults of its kind: RollingUpdate, 25 % surge, 25 % unavailable."""
-    template = pod_template(version, node)
+    template = pod_template(version, node, cpu)
     template["metadata"]["labels"]["deployment"] = name
     spec = {"replicas": replicas, "selector": {"matchLabels": {"deployment": name}}, "template": template}
     return _encoded("apps/v1", "Deployment", name, spec)
 
 
-def app(name: str, replicas: int, version: int, node: str, spread: str) -> bytes:
+def app(name: str, replicas: int, version: int, node: str, spread: str = "Default", cpu: str = "10m") -> bytes:
     """With the defaults of its kind, which are the same; `spread` is spec.placement.spread."""
-    spec: JSON = {"replicas": replicas, "template": pod_template(version, node)}
+    spec: JSON = {"replicas": replicas, "template": pod_template(version, node, cpu)}
     if spread != "Default":
         spec["placement"] = {"spread": spread}
     return _encoded(API_VERSION, "App", name, spec)
+
+
+def autoscale(low: int, high: int) -> JSON:
+    """spec.autoscale of an App: to TARGET per cent of the cpu that pods request, and in one go, whatever it takes."""
+    return {
+        "min": low,
+        "max": high,
+        "metrics": [{"resource": {"name": "cpu", "averageUtilization": TARGET}}],
+        "behavior": {"scaleUp": {"policies": [_AT_ONCE]}},
+    }
+
+
+def autoscaler(name: str, low: int, high: int) -> bytes:
+    """The same of a Deployment."""
+    target = {"type": "Utilization", "averageUtilization": TARGET}
+    spec = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "minReplicas": low,
+        "maxReplicas": high,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        "behavior": {"scaleUp": {"policies": [_AT_ONCE]}},
+    }
+    return _encoded("autoscaling/v2", "HorizontalPodAutoscaler", name, spec)
 
 
 def new_image(version: int) -> bytes:

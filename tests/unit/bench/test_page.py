@@ -14,6 +14,8 @@ RUN: dict[str, Any] = {
     "each": 5,
     "crowd": 10_000,
     "sealed": 4000,
+    "steps": 12,
+    "apps": 2000,
     "rate": 1000,
     "idle": 60,
     "rounds": 3,

@@ -24,7 +24,7 @@ from substrate.progress import Failure
 _NAMESPACE = "fairlead-system"
 _CHART = paths.REPOSITORY / "charts" / "fairlead"
 _TEMPLATES = ("serviceaccount", "rbac", "flowschema")
-_READY_WITHIN = 30.0
+_READY_WITHIN = 120.0  # seconds: a busy machine takes its time to start a Python
 
 
 class Operator:

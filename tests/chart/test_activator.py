@@ -13,6 +13,7 @@ from support.helm import Manifest, render
 ON: dict[str, Any] = {"activator": {"enabled": True}}
 SLICES = ("discovery.k8s.io", "endpointslices")
 READS, WRITES = {"get", "list", "watch", "delete"}, {"get", "list", "watch", "create", "patch", "delete"}
+NEEDED = {SLICES: {"list", "watch"}}
 Rights = dict[tuple[str, str], set[str]]
 
 
@@ -62,10 +63,10 @@ def test_unless_asked_for_nothing_of_it_is_there_and_the_operator_writes_no_slic
 
 
 def test_it_reads_slices_and_that_is_all() -> None:
-    assert rights(render(ON), "fairlead-activator") == {None: {SLICES: {"list", "watch"}}}
+    assert rights(render(ON), "fairlead-activator") == {None: NEEDED}
     assert rights(render(ON | {"namespaces": ["shop", "bank"]}), "fairlead-activator") == {
-        "shop": {SLICES: {"list", "watch"}},
-        "bank": {SLICES: {"list", "watch"}},
+        "shop": NEEDED,
+        "bank": NEEDED,
     }
 
 

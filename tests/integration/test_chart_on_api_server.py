@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart import test_rights, test_secrets
+from chart import test_activator, test_rights, test_secrets
 from support.helm import CHART, helm, render
 from support.lab import Lab, LabFactory
 from support.waiting import eventually
@@ -25,6 +25,7 @@ from support.waiting import eventually
 NAMESPACE = "fairlead-system"
 USER = f"system:serviceaccount:{NAMESPACE}:fairlead-workloads"
 OPENER = f"system:serviceaccount:{NAMESPACE}:fairlead-secrets"
+HOLDER = f"system:serviceaccount:{NAMESPACE}:fairlead-activator"
 LEASES = "leases.coordination.k8s.io"
 MEBIBYTE = 1 << 20
 _numbers = count(1)
@@ -89,8 +90,8 @@ def cluster() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def notes(cluster: Lab) -> str:
-    """The chart installed with both identities; what Helm says of it."""
-    on = ["--set", "secrets.enabled=true"]
+    """The chart installed with all its identities; what Helm says of it."""
+    on = ["--set", "secrets.enabled=true", "--set", "activator.enabled=true"]
     said = helm("install", "fairlead", CHART, "--namespace", NAMESPACE, *on, kubeconfig=cluster.kubeconfig)
     cluster.kubectl("wait", "--for=condition=Established", "crd/apps.fairlead.dev", "crd/revisions.fairlead.dev")
     return said.partition("NOTES:")[2]
@@ -252,8 +253,12 @@ class TestRights:
     @pytest.mark.parametrize("namespace", ["default", "kube-system", NAMESPACE])
     @pytest.mark.parametrize(
         ("account", "needed"),
-        [(USER, test_rights.NEEDED), (OPENER, test_secrets.NEEDED | test_secrets.KEYS)],
-        ids=["workloads", "secrets"],
+        [
+            (USER, test_rights.NEEDED | {test_activator.SLICES: test_activator.WRITES}),
+            (OPENER, test_secrets.NEEDED | test_secrets.KEYS),
+            (HOLDER, test_activator.NEEDED),
+        ],
+        ids=["workloads", "secrets", "activator"],
     )
     def test_kubectl_auth_can_i_lists_of_each_identity_what_it_needs_and_nothing_else(
         self, installed: Lab, account: str, needed: test_secrets.Rights, namespace: str
@@ -270,7 +275,10 @@ class TestRights:
         }
         own = account.rpartition(":")[2]
         lease = {(LEASES, "", "create"), (LEASES, own, "get"), (LEASES, own, "update")}
-        assert found - anybody == wanted | (lease if namespace == NAMESPACE else set())
+        leads = (
+            namespace == NAMESPACE and account != HOLDER
+        )  # the activator takes no lead: each replica does its own work
+        assert found - anybody == wanted | (lease if leads else set())
 
     def test_the_operator_renews_its_own_lease_only(self, installed: Lab) -> None:
         assert can(installed, "update", LEASES, NAMESPACE, name="fairlead-workloads")

@@ -19,7 +19,9 @@ from fairlead.app import app_controller
 from fairlead.autoscale.model import WAYS
 from fairlead.core.conditions import parse_time
 from fairlead.core.meta import JSON, Key
-from fairlead.kube.fake import Commit, Origin, Stored
+from fairlead.kube.errors import Forbidden
+from fairlead.kube.fake import Commit, Faults, Origin, Stored
+from fairlead.kube.fake.faults import Write
 from fairlead.kube.resources import ENDPOINT_SLICES, NAMESPACES, PODS
 from sim.machines import is_ready
 from sim.runner import Body, Scenario
@@ -371,6 +373,41 @@ async def activators_come_and_go_while_it_is_at_zero(world: World, zero: Zero) -
     await zero.answers(1)
     zero.present(first, second)
     await world.until(lambda: rests(world) and len(ours(world)[0].object["endpoints"]) == 2, "both", within=300)
+
+
+@story(rests)
+async def its_slice_is_refused_for_a_while(world: World, zero: Zero) -> None:
+    """Its last pod stays until requests have another way, though the size 0 is decided and stored."""
+    apply(world)
+    await world.until(lambda: runs(world), "a pod")
+    refused = _refusing_slices(world)
+    await world.until(lambda: bool(refused), "refused", within=300)
+    for _ in range(40):
+        zero.ask()
+        await asyncio.sleep(0.5)
+    assert len(world.ready()) == 1, "nobody else would answer"
+    _allowing_slices(world)
+    await zero.answers(40)
+    await rested(world)
+
+
+def _refusing_slices(world: World) -> list[str]:
+    """No operator may write an EndpointSlice from now on; what was refused."""
+    refused: list[str] = []
+
+    def before(write: Write) -> None:
+        if write.resource == ENDPOINT_SLICES:
+            refused.append(str(write))
+            raise Forbidden(403, "Forbidden", "a policy forbids it")
+
+    for process in world.operators:
+        process.client.faults.before = before  # type: ignore[method-assign]
+    return refused
+
+
+def _allowing_slices(world: World) -> None:
+    for process in world.operators:
+        process.client.faults = Faults()
 
 
 @story(lambda world: runs(world) and reason(world) != "Idle")

@@ -38,7 +38,7 @@ class Operator:
         **settings: str,
     ) -> None:
         self._kubeconfig = kubeconfig or lab.kubeconfig
-        self._port, metrics = _free_port(), _free_port()
+        self._port, metrics = free_port(), free_port()
         self._settings = {
             "FAIRLEAD_KUBECONFIG": str(self._kubeconfig),
             "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
@@ -132,7 +132,7 @@ class Operator:
             self.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -12,7 +12,7 @@ MILLISECONDS = 5
 
 # Whoever asks /hostname has it work, up to two fifths of a core: at its limit it would have none left for its probe, and a pod
 # that is not ready has no sample. What comes beyond that is answered at once. /metrics says how often it did; /jobs is a queue's length, which a PUT sets.
-_SERVER = """
+SERVER = """
 import http.server, os, socket, threading, time
 busy, hold = int(os.environ.get("BUSY", "0")) / 1000, bytearray(int(os.environ.get("HOLD", "0")) << 20)
 lock, counts, burning = threading.Lock(), {"requests": 0, "jobs": 0}, threading.Lock()
@@ -61,7 +61,7 @@ def working(image: str, *, env: dict[str, str] | None = None, **spec: Any) -> JS
     apps.container(made).update(
         image=image,
         imagePullPolicy="Never",
-        command=["python3", "-c", _SERVER],
+        command=["python3", "-c", SERVER],
         args=[],
         env=[{"name": name, "value": value} for name, value in {"BUSY": str(MILLISECONDS), **(env or {})}.items()],
         resources={

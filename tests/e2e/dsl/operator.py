@@ -24,9 +24,9 @@ class Operator:
         self.cluster = cluster
         self.image = image
 
-    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API)) -> None:
+    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API), activator: bool = False) -> None:
         """As the README says, from what is in the tree. Returns when both replicas are ready. resource_metrics: where autoscaling
-        reads cpu and memory; a kind cluster has no metrics-server unless a test starts one."""
+        reads cpu and memory; a kind cluster has no metrics-server unless a test starts one. activator: whether requests are held."""
         repository, _, tag = self.image.rpartition(":")
         build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
         values = {
@@ -39,6 +39,7 @@ class Operator:
                 # A node is stopped in these tests, and the replica on it is not to be missed for five minutes.
                 "tolerations": apps.leaving_lost_nodes(5),
             },
+            "activator": {"enabled": activator, "annotations": {"build": build}},
         }
         chart = str(REPOSITORY / "charts" / "fairlead")
         where = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=180s"]
@@ -88,6 +89,19 @@ class Operator:
             "rollout", "status", "deployment/fairlead-workloads", "-n", NAMESPACE, f"--timeout={within:.0f}s",
             timeout=within + 10,
         )  # fmt: skip
+
+    def scale(self, replicas: int) -> None:
+        """Returns when so many pods of it are there, and ready."""
+        self.cluster.kubectl("scale", "deployment/fairlead-workloads", "-n", NAMESPACE, f"--replicas={replicas}")
+        if replicas:
+            self.until_ready()
+        else:
+            self.cluster.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "-n", NAMESPACE, "--timeout=60s")
+
+    def restart_activators(self) -> None:
+        """`kubectl rollout restart`. Returns when the last of the old ones is not ready any more."""
+        for verb in ("restart", "status"):
+            self.cluster.kubectl("rollout", verb, "deployment/fairlead-activator", "-n", NAMESPACE, timeout=180)
 
     def metrics(self, pod: str) -> str:
         return self.cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:8080/proxy/metrics")

@@ -72,11 +72,11 @@ class Traffic:
         self._cluster, self._namespace, self._image, self._name = cluster, namespace, image, name
         self._url = ""
 
-    def start(self, url: str, *, rate: float, kept_rate: float = 0) -> None:
-        """Returns when the first requests are answered."""
+    def start(self, url: str, *, rate: float, kept_rate: float = 0, timeout: float = 10) -> None:
+        """Returns when the first requests are answered. timeout: seconds after which one counts as lost."""
         self._url = url
         argv = ["as-pod", f"--name={self._name}", f"--image={self._image}", "--"]
-        argv += [f"--rate={rate}", f"--kept-rate={kept_rate}", url]
+        argv += [f"--rate={rate}", f"--kept-rate={kept_rate}", f"--timeout={timeout}", url]
         manifest = execute([sys.executable, str(_CLIENT), *argv]).stdout
         self._cluster.kubectl("apply", "-n", self._namespace, "-f", "-", stdin=manifest)
         if not self._comes_up():

@@ -12,8 +12,8 @@ from fairlead.core.conditions import timestamp
 from fairlead.core.podstate import Pod
 from fairlead.view.advice import CATALOGUE
 from fairlead.view.history import NoSuchRevision, diff, history, undo_target
-from fairlead.view.model import App, Event, Revision, read
-from fairlead.view.why import Evidence, explain, samples
+from fairlead.view.model import App, Condition, Event, Revision, read
+from fairlead.view.why import Evidence, Explanation, explain, samples
 
 NOW = 10_000.0
 COUNTS = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
@@ -308,3 +308,29 @@ def test_what_containers_should_request_is_told_beside_the_size() -> None:
     )
 
     assert "Resources: web should request cpu 298m, and requests 500m." in told.sentences
+
+
+def applied(status: str, reason: str, message: str) -> Explanation:
+    """Of an App whose pods are to request what is recommended."""
+    app = sized("Followed", "cpu 250m of 250m", autoscale={"resources": {"message": "web should request cpu 298m"}})
+    told = Condition("RequestsApplied", status, reason, message)
+    conditions = [*app.status.conditions, told]
+    return explain(
+        msgspec.structs.replace(app, status=msgspec.structs.replace(app.status, conditions=conditions)),
+        Evidence(REVISIONS),
+        NOW,
+    )
+
+
+@pytest.mark.parametrize(("status", "reason"), [("True", "Applied"), ("False", "Following")])
+def test_what_containers_request_is_told_in_place_of_what_they_should(status: str, reason: str) -> None:
+    told = applied(status, reason, "web requests cpu 298m; 3 of 4 pods have it")
+    assert "Resources: web requests cpu 298m; 3 of 4 pods have it." in told.sentences
+    assert told.causes == ()
+
+
+def test_pods_that_cannot_be_resized_are_a_cause_with_advice() -> None:
+    told = applied("False", "ResizeRefused", "cannot patch pods/resize")
+    (cause,) = told.causes
+    assert (cause.reason, cause.words) == ("ResizeRefused", "cannot patch pods/resize")
+    assert any("fairlead restart" in todo for todo in cause.todo)

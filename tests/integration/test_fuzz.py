@@ -198,9 +198,9 @@ class Subject:
         self.bad: JSON = {}  # the latest that was taken and did not
 
     def wrong(self, what: str, **more: Any) -> None:
-        self.tally.wrong.append(
-            f"{self.name}: {what}\n" + "\n".join(f"  {k}: {json.dumps(v)}" for k, v in more.items())
-        )
+        lines = [f"{self.name}: {what}", *(f"  {name}: {json.dumps(value)}" for name, value in more.items())]
+        self.tally.wrong.append("\n".join(lines))
+        print(self.tally.wrong[-1], flush=True)
 
     async def change(self) -> None:
         """One spec after the other."""

@@ -85,7 +85,7 @@ def service(
     optional: JSON = {
         # Not an empty list: the API server stores none, and it would look as if somebody had taken it away.
         "ports": [_port(port) for port in expose.ports],
-        "ipFamilyPolicy": expose.ip_family_policy,
+        "ipFamilyPolicy": _family_policy(expose),
         "ipFamilies": list(expose.ip_families),
         "sessionAffinity": expose.session_affinity,
         "trafficDistribution": expose.traffic_distribution,
@@ -99,6 +99,16 @@ def service(
     if expose.session_affinity == "ClientIP" and expose.session_affinity_timeout_seconds:
         spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": expose.session_affinity_timeout_seconds}}
     return child_manifest("v1", "Service", app, namespace, app_uid, spec, expose.annotations, name, labels)
+
+
+def _family_policy(expose: Expose) -> str:
+    """Said always, as the API server takes it where a new Service says nothing (core/v1 ServiceSpec.ipFamilyPolicy): of an update
+    that leaves it out it keeps what was there, and so a second family for good.
+
+    >>> _family_policy(Expose()), _family_policy(Expose(ip_families=("IPv6", "IPv4")))
+    ('SingleStack', 'RequireDualStack')
+    """
+    return expose.ip_family_policy or ("SingleStack" if len(expose.ip_families) < 2 else "RequireDualStack")
 
 
 def _port(port: Port) -> JSON:

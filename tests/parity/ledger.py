@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ class Limits:
     ceiling: int
     floor: int
     min_ready_seconds: int = 0
+
+
+NO_LIMITS = Limits(sys.maxsize, 0)
 
 
 def limits(replicas: int, max_surge: int | str, max_unavailable: int | str, min_ready_seconds: int = 0) -> Limits:

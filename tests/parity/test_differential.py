@@ -23,13 +23,15 @@ import pytest
 from fairlead.kube.client import Client
 from fairlead.kube.http import HttpClient
 from fairlead.kube.resources import APPS, NAMESPACES, PODS, REVISIONS
+from parity.ledger import NO_LIMITS
 from parity.mirror import Mirror
 from parity.sides import BAD, DEPLOYMENTS, NAME, REPLICA_SETS, AsApp, AsDeployment, Side, Standing, Wish, asked
 from support.lab import Lab
 
 # Sequences that once ended in a difference: more pods than allowed after a restart and an undo (the first two), and a scale
 # in the middle of a roll where rounding leaves one pod to the largest.
-KEPT = (519336, 249199, 59840)
+# What a Deployment does under a pause and an App does not: with another maxSurge (the next two), with an earlier template.
+KEPT = (519336, 249199, 59840, 663080, 135403, 702886, 482028)
 
 SEQUENCES = int(os.environ.get("FAIRLEAD_DIFFERENTIAL", "12"))
 AT_ONCE = 8  # sequences side by side: more only waits for two cores
@@ -52,6 +54,8 @@ class Sequence:
     wish: Wish = field(init=False)
     images: int = 0
     restarts: int = 0
+    numbered: int = 0  # the Deployment's last number, while paused
+    passed: int = 0  # numbers that a Deployment gave while it was paused, to what was overtaken before it was resumed
     apart: bool = False  # the App is ahead, as it may be; until both are complete again there is nothing to compare
     ahead: int = 0  # how often that came about
     log: list[str] = field(default_factory=list)
@@ -98,6 +102,10 @@ class Sequence:
         image = self._next_image(self.chance.choice(BAD) if bad else "")
         if self.chance.random() < 0.2 and (earlier := self._earlier()):
             image = self.chance.choice(earlier)
+            self.apart |= self.wish.paused  # what is paused stays as it is; a Deployment may let go of the others' pods
+        if self.wish.paused:
+            self.passed += self.deployment.revision() > self.numbered
+            self.numbered = self.deployment.revision()
         self._note(f"image {image}")
         self.wish.image = image
         await asyncio.gather(*(side.image(image) for side in self.sides))
@@ -114,11 +122,15 @@ class Sequence:
         self.wish.surge, self.wish.unavailable = self.chance.choice(BUDGETS)
         self._note(f"maxSurge {self.wish.surge} maxUnavailable {self.wish.unavailable}")
         asked(self.sides, self.wish)
+        if self.wish.paused:  # a Deployment spreads the room over its revisions at once, and keeps to no limit
+            self.deployment.ledger.asked(NO_LIMITS)
+            self.apart = True
         await asyncio.gather(*(side.budget(self.wish.surge, self.wish.unavailable) for side in self.sides))
 
     async def toggle_pause(self) -> None:
         self.wish.paused = not self.wish.paused
         self._note("pause" if self.wish.paused else "resume")
+        self.numbered = self.deployment.revision()
         await asyncio.gather(*(side.pause(self.wish.paused) for side in self.sides))
 
     async def mind(self) -> None:
@@ -213,8 +225,8 @@ class Sequence:
         await self._until(lambda: self.deployment.conditions() == self.app.conditions(), "the same conditions")
         self._expect(self.app.conditions()["Progressing"] == ("True", "NewReplicaSetAvailable"), "rolled out")
         if not self.hurried:
-            # A restart is a revision of a Deployment, and none of an App.
-            same = self.deployment.revision() == self.app.revision() + self.restarts
+            # A restart is a revision of a Deployment, and none of an App; and so is what was passed over under a pause.
+            same = self.deployment.revision() == self.app.revision() + self.restarts + self.passed
             self._expect(same, "the same revision numbers")
         for side in self.sides:
             self._expect(not side.breaches(), f"{type(side).__name__}: {side.breaches()}")

@@ -163,10 +163,11 @@ def waits_aloud(app: JSON) -> bool:
 
 
 def stands_alone(spec: JSON) -> bool:
-    """An App that never had another spec runs it, too: it speaks of no past, of nothing there is only one of, and of no
-    other App: a release would wait for that, or go back with it, while one that runs already does neither."""
+    """An App that never had another spec runs it, too, as this one does: it speaks of no past, goes on from no size that it
+    had, speaks of nothing there is only one of, and of no other App: a release would wait for that, or go back with it, while one that
+    runs already does neither."""
     ports = spec.get("expose", {}).get("ports") or ()
-    past = spec["rollout"].get("undoTo") or spec["rollout"]["paused"]
+    past = spec["rollout"].get("undoTo") or spec["rollout"]["paused"] or "autoscale" in spec
     others = spec.get("after") or spec["rollout"].get("releaseGroup")
     return not past and not others and not any("nodePort" in port for port in ports)
 
@@ -239,12 +240,11 @@ class Subject:
         code, answer = await self._put(self.good)
         assert code == 200, answer
         await create(self.api, FRESH, self.name, self.good)
-        generation = answer["metadata"]["generation"]
         try:
-            for namespace, at in ((NAMESPACE, generation), (FRESH, 1)):
-                await self.api.until(
-                    namespace, self.name, lambda app, at=at: heard(app, at) and ready(app), 2 * PATIENCE
-                )  # type: ignore[misc]
+            await self._runs(FRESH, 1)
+            app = await self._runs(NAMESPACE, answer["metadata"]["generation"])
+            if condition(app, "Autoscaling").get("reason") == "TakenAway":
+                await self._resized()
         except TimeoutError:
             said = self.api.apps.get((NAMESPACE, self.name), {}).get("status")
             fresh = self.api.apps.get((FRESH, self.name), {}).get("status")
@@ -253,6 +253,18 @@ class Subject:
             )
             return
         await self._compare()
+
+    async def _runs(self, namespace: str, generation: int) -> JSON:
+        return await self.api.until(
+            namespace, self.name, lambda app: heard(app, generation) and ready(app), 2 * PATIENCE
+        )
+
+    async def _resized(self) -> None:
+        """An App keeps the size that autoscaling gave it; the condition says how it gets another."""
+        for replicas in (self.good["replicas"] + 1, self.good["replicas"]):
+            code, answer = await self._put({**self.good, "replicas": replicas})
+            assert code == 200, answer
+            await self._runs(NAMESPACE, answer["metadata"]["generation"])
 
     async def _compare(self) -> None:
         """What it has made settles a moment after it is ready (the old pods are gone, the Service is changed)."""

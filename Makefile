@@ -3,7 +3,7 @@ PY      := .venv/bin/python
 PYTHON  ?= python3
 SOURCES := operator hack tests
 CHECKED := tests/unit tests/sim tests/conformance
-TOOLS   := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubectl helm helm4 kind agnhost prometheus traefik metrics-server kubeseal upstream-hpa upstream-vpa
+TOOLS   := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubectl helm helm4 kind agnhost prometheus traefik metrics-server metrics-adapter kubeseal upstream-hpa upstream-vpa
 PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 # Python is started hundreds of times here: what it has compiled once is kept, whatever the environment says.

@@ -168,6 +168,7 @@ _ROWS = (
         source="tests/parity/upstream_vpa",
     ),
     Tool("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", versions.METRICS_SERVER),
+    Tool("metrics-adapter", "sigs.k8s.io/custom-metrics-apiserver/test-adapter", versions.METRICS_ADAPTER),
 )
 TOOLS = {tool.name: tool for tool in _ROWS}
 

@@ -11,6 +11,7 @@ KWOK = "v0.8.0"
 GATEWAY_API = "v1.6.3"  # the definitions of its kinds alone
 TRAEFIK = "v3.6.12"  # a Gateway; later ones need modules that cannot be had everywhere
 METRICS_SERVER = "v0.9.0"
+METRICS_ADAPTER = "v1.36.0"  # of the library of adapters: its sample, which serves what it is told
 VERTICAL_AUTOSCALER = "v1.8.1"  # its recommender, which ours is held to
 KUBESEAL = "v0.27.1"  # writes what the import of SealedSecrets is tested with
 PROMETHEUS = "v0.305.0"  # of the module: the release 3.5.0; later ones need a module that cannot be had everywhere

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from e2e.dsl import Cluster, Given, Scene, Then, When, loads, prometheus
+from e2e.dsl import Cluster, Given, Scene, Then, When, loads, metrics_adapter, prometheus
+from e2e.dsl.metrics_adapter import ADAPTER
 from e2e.dsl.traffic import Traffic
 from support import figures
 
@@ -141,6 +143,38 @@ def test_a_prometheus_query_decides_and_its_death_holds_the_size(
     assert "requests: prometheus." in said["message"]
     assert scene.app()["status"]["autoscale"]["replicas"] == 3
     assert len(scene.pods()) == 3, "and never fewer for it"
+
+
+@pytest.fixture(scope="module")
+def _adapter(cluster: Cluster) -> Iterator[None]:
+    ADAPTER.start(cluster)
+    yield
+    ADAPTER.remove(cluster)
+
+
+def test_custom_and_external_metrics_of_an_adapter_decide(
+    _adapter: None, given: Given, when: When, then: Then, scene: Scene
+) -> None:
+    """One App after the other by metrics of pods, of an object, and of neither."""
+    by_pods = {"pods": {"metric": {"name": "jobs_running"}, "averageValue": 10}}
+    shop = {"apiVersion": "v1", "kind": "Service", "name": "shop"}
+    by_object = {"object": {"describedObject": shop, "metric": {"name": "backlog"}, "averageValue": 10}}
+    external = {"external": {"metric": {"name": metrics_adapter.EXTERNAL}, "averageValue": 20}}
+    given.a_ready_app(loads.working(scene.image, autoscale=scaling(by_pods)))
+
+    (pod,) = scene.pods()
+    metrics_adapter.write(scene.cluster, scene.namespace, f"pods/{pod['metadata']['name']}", "jobs_running", 25)
+    size(then, 3)
+    assert "jobs_running 25 of 10" in autoscaling(scene)
+
+    metrics_adapter.write(scene.cluster, scene.namespace, "services/shop", "backlog", 35)
+    when.applied(loads.working(scene.image, autoscale=scaling(by_object)))
+    size(then, 4)
+    assert "backlog 35 of 10 for each pod → 4" in autoscaling(scene)
+
+    when.applied(loads.working(scene.image, autoscale=scaling(external)))
+    size(then, 3)
+    assert f"{metrics_adapter.EXTERNAL} {metrics_adapter.EXTERNAL_VALUE} of 20 for each pod → 3" in autoscaling(scene)
 
 
 def test_a_scale_by_hand_holds_whatever_the_load(given: Given, when: When, then: Then, scene: Scene) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from e2e.dsl import Given, Operator, Scene, Then, loads, metrics_server
+from e2e.dsl import Given, Operator, Scene, Then, loads
+from e2e.dsl.metrics_server import METRICS_SERVER
 from e2e.dsl.operator import KUBELETS, METRICS_API
 from e2e.dsl.traffic import Traffic
 
@@ -50,11 +51,11 @@ def test_a_killed_operator_keeps_the_size(operator: Operator, given: Given, then
 
 @pytest.fixture
 def _by_metrics_server(operator: Operator) -> Iterator[None]:
-    metrics_server.start(operator.cluster)
+    METRICS_SERVER.start(operator.cluster)
     operator.install(resource_metrics=(METRICS_API,))
     yield
     operator.install(resource_metrics=(KUBELETS, METRICS_API))
-    metrics_server.remove(operator.cluster)
+    METRICS_SERVER.remove(operator.cluster)
 
 
 def test_should_scale_from_1_pod_to_3_pods_by_what_metrics_server_serves(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from e2e.dsl import apps
+from e2e.dsl import apps, metrics_adapter
 from e2e.dsl.cluster import Cluster
 from fairlead.autoscale.model import KUBELETS, METRICS_API
 from support.commands import REPOSITORY, execute
@@ -31,7 +31,7 @@ class Operator:
         build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
         values = {
             "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-            "autoscale": {"resourceMetrics": list(resource_metrics)},
+            "autoscale": {"resourceMetrics": list(resource_metrics), **metrics_adapter.READ},
             "gates": {"allow": ["*.svc:9090"]},  # each test that needs one has a Prometheus in its own namespace
             "workloads": {
                 # The tag stays the same from build to build: this is what makes an upgrade start new pods.

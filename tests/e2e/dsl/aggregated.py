@@ -1,0 +1,94 @@
+"""API servers beside the cluster's own, which serve a group of its APIs. Each is one pod in kube-system."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.dsl import programs
+from e2e.dsl.cluster import Cluster
+
+JSON = dict[str, Any]
+
+NAMESPACE = "kube-system"
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """apis: as VERSION.GROUP, which is what an APIService is called. rules: what it may do besides asking who somebody is and
+    what he may do, as every such server does. ports: beside the one that it serves on, by name."""
+
+    name: str
+    port: int
+    args: tuple[str, ...]
+    apis: tuple[str, ...]
+    rules: tuple[JSON, ...]
+    ports: tuple[tuple[str, int], ...] = ()
+
+    def start(self, cluster: Cluster) -> None:
+        """Returns when all its APIs serve."""
+        programs.load(cluster, self.name)
+        cluster.apply(*self._objects(), namespace=NAMESPACE)
+        services = [f"apiservice/{api}" for api in self.apis]
+        cluster.kubectl("wait", "--for=condition=Available", *services, "--timeout=120s", timeout=130)
+
+    def remove(self, cluster: Cluster) -> None:
+        """All of it: tests that come later count on none."""
+        cluster.kubectl("delete", "apiservice", *self.apis, "--ignore-not-found")
+        delegated = f"{self.name}-delegator"
+        cluster.kubectl("delete", "clusterrole,clusterrolebinding", self.name, delegated, "--ignore-not-found")
+        cluster.kubectl("delete", "rolebinding", self.name, "-n", NAMESPACE, "--ignore-not-found")
+        mine = "pod,service,serviceaccount"
+        cluster.kubectl("delete", mine, self.name, "-n", NAMESPACE, "--ignore-not-found", "--now")
+
+    def _objects(self) -> list[JSON]:
+        core: JSON = {"apiVersion": "v1", "metadata": {"name": self.name, "labels": {"app": self.name}}}
+        ports = [{"name": name, "port": port} for name, port in self.ports]
+        served = {"name": "https", "port": 443, "targetPort": self.port}
+        rbac: JSON = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": core["metadata"]}
+        delegated = {"metadata": {"name": f"{self.name}-delegator"}}
+        return [
+            core | {"kind": "ServiceAccount"},
+            rbac | {"kind": "ClusterRole", "rules": list(self.rules)},
+            rbac | self._binding("ClusterRoleBinding", "ClusterRole", self.name),
+            rbac | self._binding("ClusterRoleBinding", "ClusterRole", "system:auth-delegator") | delegated,
+            rbac | self._binding("RoleBinding", "Role", "extension-apiserver-authentication-reader"),
+            core | {"kind": "Service", "spec": {"selector": {"app": self.name}, "ports": [served, *ports]}},
+            core | {"kind": "Pod", "spec": self._pod()},
+            *(self._api_service(api) for api in self.apis),
+        ]
+
+    def _binding(self, kind: str, role_kind: str, role: str) -> JSON:
+        account = {"kind": "ServiceAccount", "name": self.name, "namespace": NAMESPACE}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": role}
+        return {"kind": kind, "roleRef": reference, "subjects": [account]}
+
+    def _pod(self) -> JSON:
+        container = {
+            "name": self.name,
+            "image": programs.image(self.name),
+            "imagePullPolicy": "Never",
+            "args": ["--cert-dir=/tmp", f"--secure-port={self.port}", *self.args],
+            "readinessProbe": {
+                "httpGet": {"path": "/readyz", "port": self.port, "scheme": "HTTPS"},
+                "periodSeconds": 2,
+            },
+            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        }
+        volumes = [{"name": "tmp", "emptyDir": {}}]
+        return {"serviceAccountName": self.name, "containers": [container], "volumes": volumes}
+
+    def _api_service(self, api: str) -> JSON:
+        version, _, group = api.partition(".")
+        spec = {
+            "group": group,
+            "version": version,
+            "service": {"name": self.name, "namespace": NAMESPACE},
+            "insecureSkipTLSVerify": True,
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+        }
+        return {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": api},
+            "spec": spec,
+        }

@@ -4,7 +4,9 @@ PYTHON  ?= python3
 SOURCES := operator hack tests
 CHECKED := tests/unit tests/sim tests/conformance
 TOOLS   := etcd kube-apiserver kube-controller-manager kube-scheduler kwok kubectl helm helm4 kind agnhost prometheus traefik metrics-server metrics-adapter kubeseal upstream-hpa upstream-vpa
-PYTEST  := $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+PYTEST  := $(PY) -m pytest --dist loadscope --no-loadscope-reorder --maxprocesses 4
+# One process more than cores: whoever has an end-to-end test waits for kubelets, most of the time.
+WITH_CLUSTERS = --numprocesses $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))
 
 # Python is started hundreds of times here: what it has compiled once is kept, whatever the environment says.
 export PYTHONDONTWRITEBYTECODE :=
@@ -29,10 +31,10 @@ demo: .venv/ready ## a kind cluster, Fairlead, an app under traffic, a bad relea
 
 test: .venv/ready ## as CI runs it: static checks, then every test but those of make faults, on real clusters too
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none static grounds
-	@$(PYTEST) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
+	@$(PYTEST) $(WITH_CLUSTERS) --doctest-modules operator/fairlead tests --ignore=tests/integration/faults --ignore=tests/parity/test_differential.py
 
 check: static ## what to run before each commit: static checks, unit tests and the simulation
-	@FAIRLEAD_SIM=brief $(PYTEST) --hypothesis-profile=brief --doctest-modules operator/fairlead $(CHECKED)
+	@FAIRLEAD_SIM=brief $(PYTEST) --numprocesses auto --hypothesis-profile=brief --doctest-modules operator/fairlead $(CHECKED)
 
 # Before the tests and not among them: a compiler on both cores makes everything else late.
 programs: .venv/ready

@@ -25,13 +25,14 @@ from fairlead.autoscale.sources.model import (
 )
 from fairlead.autoscale.usage import Used, of_metrics_api
 from fairlead.core.meta import JSON, LABEL_APP
-from fairlead.gates.model import Subject
+from fairlead.gates.model import AskHttp, Subject
 from fairlead.gates.probe import Prober
 from fairlead.kube.client import Client
 from fairlead.kube.errors import ApiError, Forbidden, NotFound
 
 SETTING = "chart value autoscale.resourceMetrics"
-SECONDS = 10.0  # for one metric to be read; a check's own limit comes first
+SECONDS = 10.0  # for one metric to be read
+_FOUND = 2.0  # seconds more, for a server to be found: its own limit comes first, since that names who did not answer
 _ABSENT = 30.0  # seconds after which an API that is not served is looked for again
 _TRACKS = 4096  # metrics whose last totals are kept
 
@@ -76,13 +77,13 @@ class Reader:
             return Reading(error=f"no source is called {name!r}; there are {', '.join(sorted(self._sources))}")
         try:
             ask = source.asks(metric, spec, place.subject)
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds(ask)):
                 answer = await used.get() if isinstance(ask, AskUsage) else await self._answer(ask, place, client)
             return self._counted(source.reads(metric, spec, answer, place.now), metric, place)
         except Unread as why:
             return Reading(error=str(why))
         except TimeoutError:
-            return Reading(error=f"no answer within {SECONDS:g} s")
+            return Reading(error=f"no answer within {seconds(ask):g} s")
         except ApiError as error:
             return Reading(error=str(error))
         except msgspec.ValidationError as error:
@@ -169,6 +170,15 @@ class Reader:
                 raise Unread(f"{api_version} has no kind {kind}")
             self._plurals[api_version, kind] = f"{plain}.{group}" if group else plain
         return self._plurals[api_version, kind]
+
+
+def seconds(ask: Ask) -> float:
+    """For what is asked to be answered.
+
+    >>> seconds(AskUsage()), seconds(AskHttp("Url", 10, url="http://queue.shop.svc"))
+    (10.0, 12.0)
+    """
+    return ask.timeout + _FOUND if isinstance(ask, AskHttp) else SECONDS
 
 
 class _Once:

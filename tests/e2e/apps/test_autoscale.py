@@ -50,7 +50,7 @@ def test_should_scale_from_1_pod_to_5_pods_and_back_to_1_by_pod_cpu(given: Given
     given.a_ready_app(loads.working(scene.image, autoscale=scaling(CPU)))
     size(then, 1)
 
-    traffic = loaded(scene, rate=60)  # 450m and more, where each pod is to have 100m
+    traffic = loaded(scene, rate=60)  # 480m and more, where each pod is to have 100m
     size(then, 5)
     assert "cpu " in autoscaling(scene)
     traffic.until_answered(600)

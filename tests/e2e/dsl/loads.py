@@ -7,7 +7,7 @@ from e2e.dsl import apps
 
 JSON = dict[str, Any]
 
-MILLISECONDS = 5
+MILLISECONDS = 8
 """Of a core, for each request to /hostname, beside what it takes to answer."""
 
 # Whoever asks /hostname has it work, up to two fifths of a core: at its limit it would have none left for its probe, and a pod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +26,7 @@ from fairlead.autoscale.model import (
     Reading,
     ResourceMetric,
 )
-from fairlead.autoscale.reader import Place, Reader
+from fairlead.autoscale.reader import Place, Reader, seconds
 from fairlead.autoscale.sources.model import Answer, Ask
 from fairlead.core.meta import API_VERSION, JSON
 from fairlead.gates.guard import Guard, parse
@@ -225,6 +226,20 @@ async def test_a_prometheus_is_asked_through_the_gates_guard() -> None:
 
     assert told.values == own.values == (12_500.0,)
     assert "is not a host gates may ask" in refused.error
+
+
+async def test_a_server_that_says_nothing_is_named() -> None:
+    """By the longest time that it may be given as well: its own limit comes before the reader's."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    host, port = silent.getsockname()
+    with silent:
+        ask = {"query": "jobs", "address": f"http://{host}:{port}"}
+        (told,) = await reader(guard=parse(["127.0.0.0/8"])).read(
+            (jobs(prometheus={**ask, "timeoutSeconds": 1}),), place(), Api().client
+        )
+
+    assert told.error == f"{host}:{port}: no answer within 1 s"
+    assert seconds(AskHttp("Url", 10)) > 10
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://127.0.0.1:8080/", "http://10.96.0.1/api"])

@@ -150,7 +150,7 @@ def test_a_query_is_asked_as_gates_ask_one_with_the_app_put_in() -> None:
     ask = sent(PrometheusSource(), JOBS, {"query": 'sum(jobs{app="$(app)",ns="$(namespace)"})'})
 
     assert dict(ask.form)["query"] == 'sum(jobs{app="web",ns="shop"})'
-    assert (ask.target, ask.default, ask.path) == ("Url", "prometheus", "/api/v1/query")
+    assert (ask.target, ask.default, ask.path, ask.timeout) == ("Url", "prometheus", "/api/v1/query", 5)
     assert dict(ask.form)["limit"] == "2"
     assert "limit" not in dict(sent(PrometheusSource(), HITS, {"query": "hits"}).form)
 

@@ -13,6 +13,7 @@ from fairlead.gates.checks.prometheus import PrometheusCheck, series_in, value_o
 from fairlead.gates.model import AskHttp, Subject
 
 POD = "pod"  # the label that says whose value it is
+_TIMEOUT = {"timeoutSeconds": 5}  # unless said; a gate has longer, for nobody's load waits for it
 
 
 class PrometheusSource:
@@ -27,7 +28,7 @@ class PrometheusSource:
         >>> PrometheusSource().asks(jobs, spec, Subject("shop", "web", "uid", "", 0)).form[0]
         ('query', 'sum(jobs{app="web"})')
         """
-        ask = PrometheusCheck().asks(spec, subject)
+        ask = PrometheusCheck().asks(_TIMEOUT | spec, subject)
         if not isinstance(ask, AskHttp):
             raise Unread("there is no query")
         if metric.pods is None:

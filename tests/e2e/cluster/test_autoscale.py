@@ -9,6 +9,7 @@ from e2e.dsl import Given, Operator, Scene, Then, loads
 from e2e.dsl.metrics_server import METRICS_SERVER
 from e2e.dsl.operator import KUBELETS, METRICS_API
 from e2e.dsl.traffic import Traffic
+from fairlead.core.meta import API_VERSION
 
 CPU: dict[str, Any] = {"resource": {"name": "cpu", "averageUtilization": 50}}
 SCALING: dict[str, Any] = {
@@ -49,7 +50,7 @@ def test_a_killed_operator_keeps_the_size(operator: Operator, given: Given, then
     comes_to(then, 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def _by_metrics_server(operator: Operator) -> Iterator[None]:
     METRICS_SERVER.start(operator.cluster)
     operator.install(resource_metrics=(METRICS_API,))
@@ -67,3 +68,25 @@ def test_should_scale_from_1_pod_to_3_pods_by_what_metrics_server_serves(
     comes_to(then, 3)
     traffic.stop()
     comes_to(then, 1)
+
+
+def test_custom_resource_definition_should_scale_with_a_crd_target_ref(
+    _by_metrics_server: None, given: Given, then: Then, scene: Scene
+) -> None:
+    """Upstream's own autoscaler, on an App without one."""
+    given.a_ready_app(loads.working(scene.image, replicas=1))
+    target = {"apiVersion": API_VERSION, "kind": "App", "name": scene.name}
+    resource = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}
+    upstreams = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": scene.name},
+        "spec": {"scaleTargetRef": target, "maxReplicas": 3, "metrics": [{"type": "Resource", "resource": resource}]},
+    }
+    scene.cluster.apply(upstreams, namespace=scene.namespace)
+    traffic = Traffic(scene.cluster, scene.namespace, scene.image)
+    traffic.start(scene.url, rate=60)
+
+    then.pods_ready(3, 300)
+    traffic.stop()
+    assert scene.app()["spec"]["replicas"] == 3, "where upstream's autoscaler writes it"

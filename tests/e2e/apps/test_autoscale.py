@@ -163,11 +163,11 @@ def test_custom_and_external_metrics_of_an_adapter_decide(
     given.a_ready_app(loads.working(scene.image, autoscale=scaling(by_pods)))
 
     (pod,) = scene.pods()
-    metrics_adapter.write(scene.cluster, scene.namespace, f"pods/{pod['metadata']['name']}", "jobs_running", 25)
+    metrics_adapter.write(scene, f"pods/{pod['metadata']['name']}", "jobs_running", 25)
     size(then, 3)
     assert "jobs_running 25 of 10" in autoscaling(scene)
 
-    metrics_adapter.write(scene.cluster, scene.namespace, "services/shop", "backlog", 35)
+    metrics_adapter.write(scene, "services/shop", "backlog", 35)
     when.applied(loads.working(scene.image, autoscale=scaling(by_object)))
     size(then, 4)
     assert "backlog 35 of 10 for each pod → 4" in autoscaling(scene)

@@ -30,8 +30,9 @@ from support.lab import Lab
 
 # Sequences that once ended in a difference: more pods than allowed after a restart and an undo (the first two), and a scale
 # in the middle of a roll where rounding leaves one pod to the largest.
-# What a Deployment does under a pause and an App does not: with another maxSurge (the next two), with an earlier template.
-KEPT = (519336, 249199, 59840, 663080, 135403, 702886, 482028)
+# What a Deployment does under a pause and an App does not: with another maxSurge (the next two), with an earlier template (two
+# more); what it does with another maxSurge in the middle of a roll, and in a hurry.
+KEPT = (519336, 249199, 59840, 663080, 135403, 702886, 482028, 91046, 840221)
 
 SEQUENCES = int(os.environ.get("FAIRLEAD_DIFFERENTIAL", "12"))
 AT_ONCE = 8  # sequences side by side: more only waits for two cores
@@ -55,6 +56,7 @@ class Sequence:
     images: int = 0
     restarts: int = 0
     numbered: int = 0  # the Deployment's last number, while paused
+    rebudgeted: bool = False  # in the middle of the roll there is now
     passed: int = 0  # numbers that a Deployment gave while it was paused, to what was overtaken before it was resumed
     apart: bool = False  # the App is ahead, as it may be; until both are complete again there is nothing to compare
     ahead: int = 0  # how often that came about
@@ -115,6 +117,8 @@ class Sequence:
         pods serve or not: upstream's rule, which may go below the floor where there are to be fewer pods."""
         before, self.wish.replicas = self.wish.replicas, self.chance.choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 10])
         self._note(f"replicas {self.wish.replicas}")
+        # It shares by the maxSurge that stands in its sets' annotations, which is an old one until their sizes change.
+        self.apart |= self.rebudgeted and not self._complete()
         asked(self.sides, self.wish, floor=before <= self.wish.replicas or self._complete())
         await asyncio.gather(*(side.replicas(self.wish.replicas) for side in self.sides))
 
@@ -122,6 +126,7 @@ class Sequence:
         self.wish.surge, self.wish.unavailable = self.chance.choice(BUDGETS)
         self._note(f"maxSurge {self.wish.surge} maxUnavailable {self.wish.unavailable}")
         asked(self.sides, self.wish)
+        self.rebudgeted = True
         if self.wish.paused:  # a Deployment spreads the room over its revisions at once, and keeps to no limit
             self.deployment.ledger.asked(NO_LIMITS)
             self.apart = True
@@ -179,7 +184,7 @@ class Sequence:
         await self._until(self._complete, "complete")
         for side in self.sides:
             side.ledger.settled()
-        self.apart = False
+        self.apart = self.rebudgeted = False
 
     async def rest(self) -> None:
         """Wait until both have come to rest, in the same state but for what is allowed to differ."""
@@ -228,8 +233,9 @@ class Sequence:
             # A restart is a revision of a Deployment, and none of an App; and so is what was passed over under a pause.
             same = self.deployment.revision() == self.app.revision() + self.restarts + self.passed
             self._expect(same, "the same revision numbers")
-        for side in self.sides:
-            self._expect(not side.breaches(), f"{type(side).__name__}: {side.breaches()}")
+        self._expect(not self.app.breaches(), f"the App: {self.app.breaches()}")
+        # In a hurry it acts on sizes that it has changed already and not heard of yet: told, and not held against it.
+        self._expect(self.hurried or not self.deployment.breaches(), f"the Deployment: {self.deployment.breaches()}")
 
     async def heard(self) -> None:
         """Wait until both controllers know of the last edit."""
@@ -285,6 +291,7 @@ class Outcome:
     wrong: str  # in words, "" where nothing was
     ahead: int  # how often the App was ahead
     crowded: bool  # whether the Deployment had more pods than its limit, if only for a moment
+    broke: bool  # whether its sizes came to more, or it took a pod that it needed
 
 
 async def outcome(client: Client, mirror: Mirror, seed: int, room: asyncio.Semaphore) -> Outcome:
@@ -295,7 +302,8 @@ async def outcome(client: Client, mirror: Mirror, seed: int, room: asyncio.Semap
         except AssertionError as error:
             wrong = str(error)
         print(f"seed {seed}: {wrong or 'the same'}", flush=True)
-        return Outcome(wrong, one.ahead, bool(one.deployment.ledger.crowds))
+        deployment = one.deployment
+        return Outcome(wrong, one.ahead, bool(deployment.ledger.crowds), bool(deployment.breaches()))
 
 
 async def test_a_deployment_and_an_app_go_the_same_way(plane: Lab, client: HttpClient) -> None:
@@ -308,7 +316,8 @@ async def test_a_deployment_and_an_app_go_the_same_way(plane: Lab, client: HttpC
     wrong = [one.wrong for one in outcomes if one.wrong]
     print(
         f"{len(seeds)} sequences: {sum(one.ahead for one in outcomes)} times the App was ahead, "
-        f"{sum(one.crowded for one in outcomes)} Deployments had more pods than allowed for a moment"
+        f"{sum(one.crowded for one in outcomes)} Deployments had more pods than allowed for a moment, and "
+        f"{sum(one.broke for one in outcomes)} broke a limit by their own sizes"
     )
     if wrong:
         pytest.fail(f"{len(wrong)} of {len(seeds)} differ\n" + "\n\n".join(wrong), pytrace=False)

@@ -170,7 +170,7 @@ def test_custom_and_external_metrics_of_an_adapter_decide(
     metrics_adapter.write(scene, "services/shop", "backlog", 35)
     when.applied(loads.working(scene.image, autoscale=scaling(by_object)))
     size(then, 4)
-    assert "backlog 35 of 10 for each pod → 4" in autoscaling(scene)
+    assert "backlog of Service/shop 35 of 10 for each pod → 4" in autoscaling(scene)
 
     when.applied(loads.working(scene.image, autoscale=scaling(external)))
     size(then, 3)

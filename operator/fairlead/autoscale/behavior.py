@@ -184,13 +184,15 @@ def _limited(
 
 def _legacy(current: int, events: Sequence[ScaleEvent], now: float) -> Allowance:
     """Twice as many, or four, between two of upstream's decisions (calculateScaleUpLimit). Whoever decides more often than
-    every 15 s counts from the size of 15 s ago, or would grow as much faster.
+    every 15 s counts from the size of 15 s ago, or would grow as much faster. It is a limit of growth: what is there may stay.
 
     >>> _legacy(1, [], 0).replicas, _legacy(10, [], 0).replicas, _legacy(20, [ScaleEvent(0, 10)], 5).replicas
     (4, 20, 20)
+    >>> _legacy(5, [ScaleEvent(0, 3)], 5).replicas
+    5
     """
     began = current - sum(one.change for one in events if one.at > now - SYNC)
-    return Allowance(max(2 * began, LEGACY_LEAST), LEGACY, _eases(events, LEGACY, "Up", now))
+    return Allowance(max(2 * began, LEGACY_LEAST, current), LEGACY, _eases(events, LEGACY, "Up", now))
 
 
 def _above(most: Allowance, bounds: Bounds) -> Restraint:

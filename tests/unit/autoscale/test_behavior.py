@@ -94,6 +94,12 @@ def test_without_a_behavior_the_way_down_waits_300_seconds(
     assert (held.replicas if held else desired) == expected
 
 
+def test_without_a_behavior_what_has_just_been_added_is_not_taken_away_again() -> None:
+    """Twice the two of a moment ago is four; the five there are stay, and min holds."""
+    state = State(5, events=(ScaleEvent(NOW - 5, 3),))
+    assert normalize(5, 6, Bounds(5, 10, "min 5", "max 10"), None, state, NOW).replicas == 5
+
+
 def test_a_wait_says_what_for_and_until_when() -> None:
     held = stabilized(6, 2, told((100, 5), (60, 6), (30, 6)), windows(0, 300), 36_000 + NOW - NOW % 1000)
     assert held is None  # all of that was long ago

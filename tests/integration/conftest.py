@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from support.backend import Backend
 from support.crds import install
 from support.lab import Lab, LabFactory
 from support.team import Team, gathered
@@ -32,6 +33,13 @@ def namespace(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"test-{next(_numbers)}"
     lab.kubectl("create", "namespace", name)
     yield name
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    """A server that speaks as Prometheus does, the module's own."""
+    with Backend() as backend:
+        yield backend
 
 
 @pytest.fixture

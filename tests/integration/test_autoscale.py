@@ -28,12 +28,6 @@ AT_ONCE: JSON = {"scaleDown": {"stabilizationWindowSeconds": 1}}
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
 def plane(backend: Backend) -> Iterator[Lab]:
     with whole_lab("autoscale") as lab:
         install(lab)

@@ -24,12 +24,6 @@ ERRORS: JSON = {"intervalSeconds": 1, "count": 2, "errorLimit": 1, "checks": [{"
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
 def plane(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     token = tmp_path_factory.mktemp("credentials") / "value"
     token.write_text(TOKEN)

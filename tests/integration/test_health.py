@@ -24,12 +24,6 @@ HEALTH: JSON = {"gates": [WARM]}
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
 def plane(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with whole_lab("health", kwok_args=f"--config={STAGES}") as lab:
         install(lab)

@@ -42,12 +42,6 @@ def own_address() -> str:
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with Backend() as backend:
-        yield backend
-
-
-@pytest.fixture(scope="module")
 def plane(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with whole_lab("zero") as lab:
         install(lab)

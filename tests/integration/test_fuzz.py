@@ -44,6 +44,7 @@ NAMESPACE, FRESH = "fuzz", "fuzz-fresh"  # where Apps are changed, and where oth
 EVERY_APP = "/apis/fairlead.dev/v1alpha1/apps"
 APPS = "/apis/fairlead.dev/v1alpha1/namespaces/{}/apps"
 PATIENCE = 60.0  # seconds until an App must have said something, on a busy machine
+UNHURRIED = 86_400  # seconds, longer than any minReadySeconds of a spec that ran
 UNREADY = 2.5  # seconds that pods are given to become ready before it counts that they do not
 UNORDERED = {"ports", "volumes", "volumeMounts", "tolerations", "imagePullSecrets", "topologySpreadConstraints"}
 QUIET = 3.0  # seconds in which nothing is written by an operator that rests
@@ -233,10 +234,12 @@ class Subject:
 
     async def recover(self) -> None:
         """With its last good spec it is what an App is that never had another. What Fairlead adds to a pod reaches pods
-        when they are replaced: they are, once."""
+        when they are replaced: they are, once, and by no deadline that a busy machine misses (the release would be
+        taken back, as it should)."""
         if not self.good:
             return
-        self.good = {**self.good, "rollout": {**self.good["rollout"], "restartAt": "2031-01-31T12:00:00Z"}}
+        replaced = {"restartAt": "2031-01-31T12:00:00Z", "progressDeadlineSeconds": UNHURRIED}
+        self.good = {**self.good, "rollout": {**self.good["rollout"], **replaced}}
         code, answer = await self._put(self.good)
         assert code == 200, answer
         await create(self.api, FRESH, self.name, self.good)

@@ -684,6 +684,48 @@ async def a_quota_is_exceeded_then_lifted(world: World) -> None:
     assert not world.condition("ReplicaFailure")
 
 
+@scenario()
+async def a_template_that_nobody_takes_is_mended_by_another(world: World) -> None:
+    """At zero it was complete, and nobody knew that its pods are refused. With two more pods of it to come than of the next one, the
+    next one's waited behind them."""
+    Refused(world, "shop:refused")
+    world.apply(replicas=0, image="shop:refused")
+    await world.complete()
+    world.scale(3)
+    await world.until(lambda: world.condition("ReplicaFailure").get("status") == "True", "told")
+    world.apply(replicas=3, image="shop:2", rollout={"maxSurge": 1, "maxUnavailable": 0})
+    await world.complete()
+    assert not world.condition("ReplicaFailure")
+
+
+@scenario()
+async def a_policy_refuses_what_runs_and_the_next_template_goes_on(world: World) -> None:
+    """Such as pod security that is enforced from now on: what runs stays, what is lost of it does not come back."""
+    world.apply(replicas=3, rollout={"maxSurge": 1, "maxUnavailable": 0})
+    await world.complete()
+    Refused(world, "shop:1")
+    world.delete_pod(world.pods()[0])
+    await world.until(lambda: world.condition("ReplicaFailure").get("status") == "True", "told")
+    world.image("shop:2")
+    await world.complete()
+    assert not world.condition("ReplicaFailure")
+
+
+class Refused:
+    """No pod with this image is taken from now on."""
+
+    def __init__(self, world: World, image: str) -> None:
+        self.image = image
+        world.cluster.admission.append(self)
+
+    def __call__(self, request: Admission) -> None:
+        if request.resource != PODS or request.old is not None:
+            return
+        if any(container["image"] == self.image for container in request.object["spec"]["containers"]):
+            words = f'admission webhook "policy.example.com" denied the request: {self.image} is not to be run'
+            raise Forbidden(403, "Forbidden", words)
+
+
 class Quota:
     """Refuses pods beyond a number, as a ResourceQuota does."""
 

@@ -18,7 +18,8 @@ class Create(msgspec.Struct, frozen=True):
 
     AlreadyExists is resolved by a live read: the same controlling owner's uid (`owner_uid`) means it is done. Without an owner
     the name alone says what the object is (a key's id), and whoever was first has done it. `purpose`: of one that is none of
-    many alike, as an App's pods are; then a refusal of it says nothing of the others.
+    many alike, as an App's pods are; then a refusal of it says nothing of the others. `alike`: which of those that are alike it is
+    one of, as the pods of one revision: a refusal of one is a refusal of all of these, and says nothing of another revision's.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Create(msgspec.Struct, frozen=True):
     body: bytes
     owner_uid: str = ""
     purpose: str = ""
+    alike: str = ""
 
 
 class Apply(msgspec.Struct, frozen=True):
@@ -133,7 +135,7 @@ class Failure(msgspec.Struct, frozen=True):
     """A refused write, kept for the next plan so that the status can say it: verb, resource, code and the server's words.
 
     `since` is when this same refusal was first met (epoch seconds), `count` how often in a row. `alone`: it says something of this
-    object, and nothing of others like it.
+    object, and nothing of others like it. `alike`: of which ones it says the same (`Create.alike`).
     """
 
     verb: str
@@ -145,6 +147,7 @@ class Failure(msgspec.Struct, frozen=True):
     since: float
     count: int = 1
     alone: bool = False
+    alike: str = ""
 
 
 def refused_with(failures: tuple[Failure, ...], kind: str, name: str = "") -> tuple[str, str] | None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 from fairlead.core.actions import Action
 from fairlead.core.meta import Key
+from fairlead.engine.job import alike_of
+
+# refused: nothing was done; unknown: it may have been, and is found out by another pass.
+Answer = Literal["done", "refused", "unknown"]
 
 HEAD = 16  # writes that begin before the first answer, where a refusal is not to be expected
 _REMEMBERED = 10_000  # keys
@@ -14,13 +19,14 @@ _REMEMBERED = 10_000  # keys
 
 class Burst:
     """Writes of one sort for one parent. `launch` begins as many as are allowed now and may be called whenever more
-    become so; what is allowed is looked at anew after each answer. The first write that fails ends it."""
+    become so; what is allowed is looked at anew after each answer. A refusal ends it for all that are alike, who would meet the
+    same; the others go on in their place. A write of which nobody knows whether it was done ends it whole."""
 
     def __init__(
         self,
         group: asyncio.TaskGroup,
         actions: Sequence[Action],
-        write: Callable[[Action], Awaitable[bool]],
+        write: Callable[[Action], Awaitable[Answer]],
         *,
         share: Callable[[], int],
         allowed: Callable[[int], int],
@@ -36,6 +42,7 @@ class Burst:
         self._allowed = allowed
         self._interrupted = interrupted
         self._tell = succeeded
+        self._refused: set[str] = set()  # those that are alike and are not taken
         self._begun = self._succeeded = self._running = 0
         self._ended = not actions
 
@@ -50,7 +57,7 @@ class Burst:
         if self._interrupted():
             self._ended = True
             return None
-        action = next(self._waiting, None)
+        action = next((one for one in self._waiting if alike_of(one) not in self._refused), None)
         self._ended = action is None
         self._begun += action is not None
         return action
@@ -58,9 +65,13 @@ class Burst:
     async def _work(self, first: Action) -> None:
         action: Action | None = first
         while action is not None:
-            if await self._write(action):
+            answer = await self._write(action)
+            if answer == "done":
                 self._succeeded += 1
                 self._tell()
+            elif answer == "refused":
+                self._refused.add(alike_of(action))
+                self._begun -= 1
             else:
                 self._ended = True
             action = self._take() if self._running <= self._share() else None

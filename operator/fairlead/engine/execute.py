@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from fairlead.core.actions import Action, Create, Delete
-from fairlead.engine.burst import HEAD, Burst, Trust
+from fairlead.engine.burst import HEAD, Answer, Burst, Trust
 from fairlead.engine.failures import CROWDS, Failures
-from fairlead.engine.job import POD, Job, Outcome, kind_of, part_of, verb_of
+from fairlead.engine.job import POD, Intent, Job, Outcome, intent_of, part_of
 from fairlead.engine.limiter import Lanes, Limiter
 from fairlead.engine.perform import Performer
 from fairlead.engine.requests import Fenced, names_another, reason_of, speaks_of_no_object
@@ -63,8 +63,8 @@ class Executor:
         changes: Sequence[Action],
     ) -> None:
         """All at once. Creates start slowly, at most twice as many begun as have succeeded, plus one: so a quota that is
-        used up costs one refused request, and 1000 pods are under way after ten round trips. A replacement begins when
-        a deletion has made room for it."""
+        used up costs one refused request of each revision, and 1000 pods are under way after ten round trips. A replacement begins
+        when a deletion has made room for it."""
         lanes = self._lanes
         head = self._trust.head(job.key)
         room = len(creates)
@@ -73,7 +73,7 @@ class Executor:
             job.outcome.unfinished = job.outcome.unfinished or job.interrupted()
             return job.outcome.unfinished
 
-        async def write(action: Action) -> bool:
+        async def write(action: Action) -> Answer:
             return await self._one(job, action)
 
         def made_room() -> None:
@@ -113,55 +113,58 @@ class Executor:
                 for kind in dict.fromkeys(action.kind for action in rest):
                     burst([a for a in rest if a.kind == kind], lanes.deletes).launch()
                 burst(changes, lanes.others).launch()
-        if any((verb, kind) == ("create", POD) for verb, kind, _ in job.refusals):
+        if any((verb, kind) == ("create", POD) for verb, kind, _, _ in job.refusals):
             self._trust.lost(job.key)
-        elif any((verb, kind) == ("create", POD) for verb, kind, _ in job.done):
+        elif any((verb, kind) == ("create", POD) for verb, kind, _, _ in job.done):
             self._trust.earned(job.key)
 
-    async def _one(self, job: Job, action: Action) -> bool:
-        """Whether the action is done."""
-        verb, kind, name = verb_of(action), kind_of(action), action.name
-        if self._failures.holds(job.key, verb, kind, name, job.generation):
-            job.blocked = job.blocked or (isinstance(action, Create) and action.kind != POD)
-            return False
+    async def _one(self, job: Job, action: Action) -> Answer:
+        answer = await self._answered(job, intent_of(action), action)
+        if answer != "done" and isinstance(action, Create) and action.kind != POD:
+            job.blocked = True
+        return answer
+
+    async def _answered(self, job: Job, intent: Intent, action: Action) -> Answer:
+        if self._failures.holds(job.key, intent, job.generation):
+            return "refused"
         try:
             done = await self._performer.perform(job, action)
         except Fenced:
             job.outcome.unfinished = True
-            done = False
+            return "unknown"
         except ApiError as error:
-            self._note(job, verb, kind, name, error)
-            done = False
-        if done:
-            job.outcome.succeeded += 1
-            job.done[(verb, kind, name)] = None
-        elif isinstance(action, Create) and action.kind != POD:
-            job.blocked = True
-        return done
+            self._note(job, intent, error)
+            return "refused" if intent in job.refusals else "unknown"
+        if not done:
+            return "unknown"
+        job.outcome.succeeded += 1
+        job.done[intent] = None
+        return "done"
 
-    def _note(self, job: Job, verb: str, kind: str, name: str, error: ApiError) -> None:
-        gone = isinstance(error, NotFound) and verb != "create" and not (part_of(kind) and speaks_of_no_object(error))
+    def _note(self, job: Job, intent: Intent, error: ApiError) -> None:
+        part = part_of(intent.kind)
+        gone = isinstance(error, NotFound) and intent.verb != "create" and not (part and speaks_of_no_object(error))
         stale = isinstance(error, Conflict) or gone or names_another(error)
         if stale or isinstance(error, TooManyRequests | Unauthorized | Unreachable):
             job.outcome.conflict = True
             return
-        job.refusals.setdefault((verb, kind, name), error)
+        job.refusals.setdefault(intent, error)
 
     def _settle(self, job: Job) -> None:
         """Keep the books at the end: in one pass several creates may meet the same quota, and one may still get through."""
-        refused = {(verb, kind) for verb, kind, _ in job.refusals}
-        for verb, kind, name in job.done:
-            if (verb, kind) not in refused or kind not in CROWDS:
-                self._failures.succeeded(job.key, verb, kind, name)
-        told: set[tuple[str, str, str]] = set()
-        for (verb, kind, name), error in job.refusals.items():
+        refused = {intent.crowd for intent in job.refusals}
+        for intent in job.done:
+            if intent.crowd not in refused or intent.kind not in CROWDS:
+                self._failures.succeeded(job.key, intent)
+        told: set[tuple[tuple[str, str, str], str]] = set()
+        for intent, error in job.refusals.items():
             reason = reason_of(error)
-            if kind in CROWDS and (verb, kind, reason) in told:
+            if intent.kind in CROWDS and (intent.crowd, reason) in told:
                 continue
-            told.add((verb, kind, reason))
-            self._failures.record(job.key, verb, kind, name, error.code, reason, error.message, job.generation)
+            told.add((intent.crowd, reason))
+            self._failures.record(job.key, intent, error.code, reason, error.message, job.generation)
             job.outcome.refused = True
-        self._failures.unwanted(job.key, ((verb_of(a), kind_of(a)) for a in job.actions), job.generation)
+        self._failures.unwanted(job.key, map(intent_of, job.actions), job.generation)
 
 
 def _now() -> float:

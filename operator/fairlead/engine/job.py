@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fairlead.core.actions import Action, Create, Delete, Patch
 from fairlead.core.meta import Key
 from fairlead.kube.errors import ApiError
 
 POD = "Pod"
+
+
+class Intent(NamedTuple):
+    """What a write asks for, as far as refusals tell writes apart."""
+
+    verb: str
+    kind: str
+    alike: str  # `Create.alike`
+    name: str
+
+    @property
+    def crowd(self) -> tuple[str, str, str]:
+        """All that a refusal may speak of."""
+        return self[:3]
 
 
 @dataclass(slots=True)
@@ -33,10 +48,23 @@ class Job:
     actions: Sequence[Action]
     interrupted: Callable[[], bool]
     outcome: Outcome = field(default_factory=Outcome)
-    done: dict[tuple[str, str, str], None] = field(default_factory=dict)  # (verb, kind, name)
-    refusals: dict[tuple[str, str, str], ApiError] = field(default_factory=dict)
+    done: dict[Intent, None] = field(default_factory=dict)
+    refusals: dict[Intent, ApiError] = field(default_factory=dict)
     blocked: bool = False  # a prerequisite (a Revision) could not be made: no pods of it
     parent_lives: bool | None = None  # as read live, before anything is adopted
+
+
+def intent_of(action: Action) -> Intent:
+    """
+    >>> intent_of(Create("Pod", "default", "shop-v1-bcdfg", b"{}", alike="v1"))
+    Intent(verb='create', kind='Pod', alike='v1', name='shop-v1-bcdfg')
+    """
+    return Intent(verb_of(action), kind_of(action), alike_of(action), action.name)
+
+
+def alike_of(action: Action) -> str:
+    """What may be refused together with it, of its verb and kind."""
+    return action.alike if isinstance(action, Create) else ""
 
 
 def kind_of(action: Action) -> str:

@@ -147,5 +147,5 @@ def creates(
         if len(made) == count:
             break
         body = b'%b"%b"%b' % (head, name.encode(), tail)
-        made.append(Create("Pod", app.namespace, name, body, app.uid))
+        made.append(Create("Pod", app.namespace, name, body, app.uid, alike=hash))
     return made

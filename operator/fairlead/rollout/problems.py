@@ -79,10 +79,9 @@ def find(
     for failure in failures:
         if failure.kind not in ("Pod", "Revision"):
             continue
-        key = (refusal(failure), "", "")
-        found[key] = Problem(
-            key[0], f"{failure.verb} {failure.kind.lower()}s: {failure.message}", failure.count, since=failure.since
-        )
+        key = (refusal(failure), "", names.get(failure.alike, ""))
+        said = f"{failure.verb} {failure.kind.lower()}s: {failure.message}"
+        found[key] = Problem(key[0], said, failure.count, revision=key[2], since=failure.since)
     if strangers:
         message = f"pod {strangers[0].name} carries this App's label {strangers[0].app!r} but is not its own: the Service would send it traffic; change its labels"
         found[("SelectorConflict", "", "")] = Problem("SelectorConflict", message, len(strangers), strangers[0].name)

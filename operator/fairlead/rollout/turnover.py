@@ -54,13 +54,14 @@ def fill(
 
 def standing(failures: Sequence[Failure], made: Sequence[Create]) -> tuple[Failure, ...]:
     """The refusals that still matter. An App that was scaled back to what its quota allows asks for no pod any more, and
-    says nothing of the one that it did not get.
+    says nothing of the one that it did not get; nor does one whose revision asks for none.
 
-    >>> no = Failure("create", "Pod", "shop-v1-bcdfg", 403, "Forbidden", "exceeded quota: small", 0.0)
-    >>> standing([no], made=[])
-    ()
+    >>> no = Failure("create", "Pod", "shop-v1-bcdfg", 403, "Forbidden", "exceeded quota: small", 0.0, alike="v1")
+    >>> standing([no], made=[]), standing([no], made=[Create("Pod", "default", "shop-v2-bcdfg", b"{}", alike="v2")])
+    ((), ())
     """
-    return tuple(one for one in failures if made or (one.verb, one.kind) != ("create", "Pod"))
+    asked = {create.alike for create in made}
+    return tuple(one for one in failures if one.alike in asked or (one.verb, one.kind) != ("create", "Pod"))
 
 
 def replacement_delay(pods: Sequence[Pod], now: float) -> float:

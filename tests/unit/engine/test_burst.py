@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from fairlead.core.actions import Action, Delete
+from fairlead.core.actions import Action, Create, Delete
 from fairlead.core.meta import Key
-from fairlead.engine.burst import HEAD, Burst, Trust
+from fairlead.engine.burst import HEAD, Answer, Burst, Trust
 
 pytestmark = pytest.mark.looptime
 
@@ -27,14 +27,19 @@ class Server:
         self.begun: list[float] = []
         self.running = self.most = 0
         self.refuses: Callable[[Action], bool] = lambda action: False
+        self.no: Answer = "refused"
+        self.made: list[str] = []
 
-    async def write(self, action: Action) -> bool:
+    async def write(self, action: Action) -> Answer:
         self.begun.append(round(asyncio.get_running_loop().time(), 3))
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0.1)
         self.running -= 1
-        return not self.refuses(action)
+        if self.refuses(action):
+            return self.no
+        self.made.append(action.name)
+        return "done"
 
 
 async def send(server: Server, actions: Sequence[Action], *, share: int = 50, allowed: Callable[[int], int]) -> None:
@@ -56,11 +61,32 @@ async def test_no_more_than_the_share_is_under_way() -> None:
     assert (server.most, len(server.begun)) == (7, 100)
 
 
-async def test_the_first_failure_ends_it() -> None:
+@pytest.mark.parametrize("no", ["refused", "unknown"])
+async def test_the_first_failure_ends_it(no: Answer) -> None:
     server = Server()
-    server.refuses = lambda action: action.name == "web-0"
+    server.refuses, server.no = (lambda action: action.name == "web-0"), no
     await send(server, deletes(100), share=7, allowed=lambda succeeded: 1000)
     assert len(server.begun) == 7
+
+
+def pods(count: int, revision: str) -> list[Action]:
+    return [Create("Pod", "default", f"web-{revision}-{at}", b"{}", alike=revision) for at in range(count)]
+
+
+async def test_pods_of_a_revision_that_is_refused_do_not_stand_before_those_of_another() -> None:
+    server = Server()
+    server.refuses = lambda action: action.name.startswith("web-v1")
+    await send(server, [*pods(3, "v1"), *pods(2, "v2")], allowed=lambda succeeded: 1 + 2 * succeeded)
+    assert server.made == ["web-v2-0", "web-v2-1"]
+    assert len(server.begun) == 3, "one refusal speaks for its revision"
+
+
+async def test_where_nobody_knows_what_became_of_one_nothing_takes_its_place() -> None:
+    """It may have been made: another in its room would be one too many."""
+    server = Server()
+    server.refuses, server.no = (lambda action: action.name.startswith("web-v1")), "unknown"
+    await send(server, [*pods(3, "v1"), *pods(2, "v2")], allowed=lambda succeeded: 1 + 2 * succeeded)
+    assert server.made == []
 
 
 async def test_one_burst_makes_room_for_another_while_it_runs() -> None:

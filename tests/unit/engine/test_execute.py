@@ -88,8 +88,9 @@ class Bench:
         job = Job(KEY, "App", self.app.uid, generation, actions, lambda: self.interrupted())
         return await self.executor.run(job)
 
-    def create(self, name: str) -> Create:
-        return Create("Pod", NAMESPACE, name, msgspec.json.encode(pod_body(self.app, name)), self.app.uid)
+    def create(self, name: str, alike: str = "") -> Create:
+        body = msgspec.json.encode(pod_body(self.app, name))
+        return Create("Pod", NAMESPACE, name, body, self.app.uid, alike=alike)
 
     def creates(self, count: int) -> list[Create]:
         return [self.create(f"web-{number:04}") for number in range(count)]
@@ -141,6 +142,20 @@ async def test_an_exhausted_quota_costs_one_request(bench: Bench) -> None:
     assert (failure.verb, failure.kind, failure.code, failure.reason) == ("create", "Pod", 403, "Forbidden")
     assert failure.message == "exceeded quota: pods=5"
     assert bench.expectations.wait(KEY) is None
+
+
+async def test_a_refused_revision_holds_up_no_pod_of_another(bench: Bench) -> None:
+    """What comes to mend a template that is refused would wait behind it for ever."""
+    invalid = Invalid(422, "Invalid", "spec.affinity: Required value")
+    bench.trouble.befores = lambda write: invalid if write.name.startswith("old") else None
+    bad = [bench.create(f"old-{at}", "v1") for at in range(3)]
+    outcome = await bench.run(*bad, bench.create("new-0", "v2"))
+    assert (outcome.refused, bench.pods()) == (True, ["new-0"])
+    assert bench.asked() == ["create Pod old-0", "create Pod new-0"]
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.name, failure.alike) == ("old-0", "v1")
+    await bench.run(*bad, bench.create("new-1", "v2"))
+    assert bench.asked()[2:] == ["create Pod new-1"], "the others' pause is not over"
 
 
 def leaving(meta: JSON) -> Delete:

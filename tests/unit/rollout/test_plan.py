@@ -404,11 +404,12 @@ def test_pods_of_another_owner_are_never_adopted_by_label() -> None:
 
 def test_a_quota_refusal_is_told_in_the_servers_words() -> None:
     failure = Failure(
-        "create", "Pod", "shop-v1-x", 403, "Forbidden", "exceeded quota: small, requested: pods=1", NOW, 3
+        "create", "Pod", "shop-v1-x", 403, "Forbidden", "exceeded quota: small, requested: pods=1", NOW, 3, alike="v1"
     )
     app = make_app(replicas=2, status=ran(2))
     made = decide(app, (V1,), make_pods(1), failures=(failure,))
-    assert written(app, made)["problems"][0]["reason"] == "QuotaExceeded"
+    told = written(app, made)["problems"][0]
+    assert (told["reason"], told["revision"]) == ("QuotaExceeded", "shop-v1")
     assert "exceeded quota: small" in condition(app, made, "ReplicaFailure")["message"]
 
 

@@ -9,7 +9,7 @@ import msgspec
 from fairlead.autoscale.applying import applies
 from fairlead.autoscale.model import Standby
 from fairlead.autoscale.plan import decide
-from fairlead.autoscale.reader import Place, Reader
+from fairlead.autoscale.reader import Glance, Place, Reader
 from fairlead.autoscale.report import AutoscaleObserved, Course, Look, base, noted, plan, seen, still_good, tells
 from fairlead.autoscale.rightsizing import advised, due
 from fairlead.autoscale.vertical.advice import Advice
@@ -86,25 +86,27 @@ class Autoscaler:
         app, spec = observed.app, observed.app.spec.autoscale
         if spec is None:
             return None
+        glance = self._reader.at(_place(observed, now), client)
         readings = still_good(observed)
         if readings is None:
-            readings = await self._reader.read(spec.metrics, _place(observed, now), client)
+            readings = await glance.read(spec.metrics)
         decision = decide(spec, base(observed, now), msgspec.structs.replace(seen(observed), readings=readings), now)
-        advice = await self._advised(observed, client, now)
+        advice = await _advised(observed, glance, now)
         course = msgspec.structs.replace(noted(observed, readings, decision, now), advice=advice)
         self._memory.note(app, course)
         return course if tells(observed, course) else None
 
-    async def _advised(self, observed: AutoscaleObserved, client: Client, now: float) -> Advice | None:
-        """What its containers should request, anew where it is time for that; as before where what they use cannot be told."""
-        before = observed.course.advice if observed.course else None
-        if not due(observed, now):
-            return before
-        used = await self._reader.used(_place(observed, now), client)
-        return before if used.error else advised(observed, used, now)
-
     def said(self, task: Look, status: JSON, answer: Course, now: float) -> JSON | None:
         return None  # the plan writes the App's status, by what is remembered
+
+
+async def _advised(observed: AutoscaleObserved, glance: Glance, now: float) -> Advice | None:
+    """What its containers should request, anew where it is time for that; as before where what they use cannot be told."""
+    before = observed.course.advice if observed.course else None
+    if not due(observed, now):
+        return before
+    used = await glance.used()
+    return before if used.error else advised(observed, used, now)
 
 
 def _place(observed: AutoscaleObserved, now: float) -> Place:

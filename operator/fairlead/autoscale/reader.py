@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -57,29 +57,19 @@ class Reader:
         self._plurals: dict[tuple[str, str], str] = {}
         self._tracks: dict[tuple[str, str], dict[str, Pair]] = {}
 
-    async def read(self, metrics: Sequence[Metric], place: Place, client: Client) -> tuple[Reading, ...]:
-        """All of an App's metrics at the same time, one reading for each, in their order."""
-        used = _Once(lambda: self._used(place, client))
-        return tuple(await asyncio.gather(*(self._read(metric, place, client, used) for metric in metrics)))
+    def at(self, place: Place, client: Client) -> Glance:
+        return Glance(self, place, client)
 
-    async def used(self, place: Place, client: Client) -> Used:
-        """What the App's pods use of cpu and memory, container by container."""
-        try:
-            async with asyncio.timeout(SECONDS):
-                return await self._used(place, client)
-        except TimeoutError:
-            return Used(error=f"no answer within {SECONDS:g} s")
-
-    async def _read(self, metric: Metric, place: Place, client: Client, used: _Once) -> Reading:
+    async def reading(self, metric: Metric, glance: Glance) -> Reading:
+        """What one metric of an App comes to."""
         name, spec = named(metric)
         source = self._sources.get(name)
         if source is None:
             return Reading(error=f"no source is called {name!r}; there are {', '.join(sorted(self._sources))}")
         try:
-            ask = source.asks(metric, spec, place.subject)
-            async with asyncio.timeout(seconds(ask)):
-                answer = await used.get() if isinstance(ask, AskUsage) else await self._answer(ask, place, client)
-            return self._counted(source.reads(metric, spec, answer, place.now), metric, place)
+            ask = source.asks(metric, spec, glance.place.subject)
+            answer = await self._answer(ask, glance)
+            return self._counted(source.reads(metric, spec, answer, glance.place.now), metric, glance.place)
         except Unread as why:
             return Reading(error=str(why))
         except TimeoutError:
@@ -89,13 +79,22 @@ class Reader:
         except msgspec.ValidationError as error:
             return Reading(error=f"from.{name} cannot be read: {error}")
 
-    async def _answer(self, ask: Ask, place: Place, client: Client) -> Answer:
-        if isinstance(ask, AskApi):
-            return await self._of_api(ask, client)
+    async def used(self, place: Place, client: Client) -> Used:
+        """What the App's pods use of cpu and memory, container by container."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._used(place, client)
+        except TimeoutError:
+            return Used(error=f"no answer within {SECONDS:g} s")
+
+    async def _answer(self, ask: Ask, glance: Glance) -> Answer:
         if isinstance(ask, AskUsage):
-            return await self._used(place, client)
-        answer = await self._prober.ask(ask, place.subject, client)
-        return answer if isinstance(answer, tuple) else ()
+            return await glance.used()
+        async with asyncio.timeout(seconds(ask)):
+            if isinstance(ask, AskApi):
+                return await self._of_api(ask, glance.client)
+            answer = await self._prober.ask(ask, glance.place.subject, glance.client)
+            return answer if isinstance(answer, tuple) else ()
 
     def _counted(self, reading: Reading, metric: Metric, place: Place) -> Reading:
         """What totals rise by in a second, of this look and the last one."""
@@ -181,16 +180,23 @@ def seconds(ask: Ask) -> float:
     return ask.timeout + _FOUND if isinstance(ask, AskHttp) else SECONDS
 
 
-class _Once:
-    """What several metrics of an App ask for is read once: cpu and memory stand in one answer."""
+class Glance:
+    """One look at one App. What its pods use is read once in it, whatever asks for it: cpu and memory stand in one answer."""
 
-    def __init__(self, read: Callable[[], Awaitable[Used]]) -> None:
-        self._read = read
+    def __init__(self, reader: Reader, place: Place, client: Client) -> None:
+        self.place = place
+        self.client = client
+        self._reader = reader
         self._lock = asyncio.Lock()
         self._used: Used | None = None
 
-    async def get(self) -> Used:
+    async def read(self, metrics: Sequence[Metric]) -> tuple[Reading, ...]:
+        """All of an App's metrics at the same time, one reading for each, in their order."""
+        return tuple(await asyncio.gather(*(self._reader.reading(metric, self) for metric in metrics)))
+
+    async def used(self) -> Used:
+        """What the App's pods use of cpu and memory, container by container."""
         async with self._lock:
             if self._used is None:
-                self._used = await self._read()
+                self._used = await self._reader.used(self.place, self.client)
             return self._used

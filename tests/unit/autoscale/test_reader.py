@@ -102,7 +102,7 @@ async def test_cpu_and_memory_are_read_from_the_metrics_api_with_one_request() -
     api.serve(METRICS, pod_metrics)
     proxied = Metric(container_resource=ContainerResourceMetric("cpu", average_value=1, container="proxy"))
 
-    cpu, memory, container = await reader().read((CPU, MEMORY, proxied), place(), api.client)
+    cpu, memory, container = await reader().at(place(), api.client).read((CPU, MEMORY, proxied))
 
     assert (cpu.samples["web-1"].value, memory.samples["web-1"].value) == (250.0, 64 * 1024**2 * 1000)
     assert container.samples == {}
@@ -116,12 +116,12 @@ async def test_kubelets_are_read_once_in_a_period_for_all_apps() -> None:
     api, one = Api(), reader(KUBELETS)
     api.serve("/api/v1/nodes/n1/", kubelet("web-1", 10, 1000))
     api.serve("/api/v1/nodes/n2/", kubelet("web-2", 10, 1000))
-    await asyncio.gather(*(one.read((CPU,), place(), api.client) for _ in range(5)))
+    await asyncio.gather(*(one.at(place(), api.client).read((CPU,)) for _ in range(5)))
     assert sorted(api.paths()) == [f"/api/v1/nodes/{node}/proxy/metrics/resource" for node in ("n1", "n2")]
 
     await asyncio.sleep(PERIOD)
     api.serve("/api/v1/nodes/n1/", kubelet("web-1", 12.5, 1010))
-    (cpu,) = await one.read((CPU,), place(), api.client)
+    (cpu,) = await one.at(place(), api.client).read((CPU,))
     assert {pod: sample.value for pod, sample in cpu.samples.items()} == {"web-1": 250.0}
     assert len(api.asked) == 4
 
@@ -131,9 +131,9 @@ async def test_a_node_that_does_not_answer_leaves_its_pods_out_and_all_of_them_a
     api, one = Api(), reader(KUBELETS)
     api.serve("/api/v1/nodes/n1/", kubelet("web-1", 10, 1000))
     api.serve("/api/v1/nodes/n2/", Unavailable(503, "ServiceUnavailable", "dial tcp: connection refused"))
-    (memory,) = await one.read((MEMORY,), place(), api.client)
+    (memory,) = await one.at(place(), api.client).read((MEMORY,))
     assert list(memory.samples) == ["web-1"]
-    (alone,) = await one.read((MEMORY,), place(places={"web-2": "n2"}), api.client)
+    (alone,) = await one.at(place(places={"web-2": "n2"}), api.client).read((MEMORY,))
     assert alone.error == "the kubelet of node n2: ServiceUnavailable: dial tcp: connection refused"
 
 
@@ -143,12 +143,12 @@ async def test_a_way_that_is_not_there_gives_way_to_the_next_and_is_looked_for_a
     api.serve(METRICS, NotFound(404, "NotFound", "the server could not find the requested resource"))
     api.serve("/api/v1/nodes/", kubelet("web-1", 10, 1000))
     for _ in range(2):
-        (memory,) = await one.read((MEMORY,), place(), api.client)
+        (memory,) = await one.at(place(), api.client).read((MEMORY,))
         assert list(memory.samples) == ["web-1"]
     assert sum(path.startswith(METRICS) for path in api.paths()) == 1
     await asyncio.sleep(30)
     api.serve(METRICS, pod_metrics)
-    (cpu,) = await one.read((CPU,), place(), api.client)
+    (cpu,) = await one.at(place(), api.client).read((CPU,))
     assert cpu.samples["web-1"].value == 250.0
 
 
@@ -156,7 +156,7 @@ async def test_trust_15_where_nothing_serves_them_the_error_says_what_to_do() ->
     api = Api()
     api.serve(METRICS, Forbidden(403, "Forbidden", "pods.metrics.k8s.io is forbidden"))
 
-    (cpu,) = await reader().read((CPU,), place(), api.client)
+    (cpu,) = await reader().at(place(), api.client).read((CPU,))
 
     assert cpu.error == (
         "metrics.k8s.io: Forbidden: pods.metrics.k8s.io is forbidden; install metrics-server, or let kubelets be read "
@@ -172,7 +172,7 @@ async def test_an_older_version_of_the_custom_metrics_api_is_asked_where_the_new
     value = {"describedObject": {"name": "web-1"}, "value": "7"}
     api.serve("/apis/custom.metrics.k8s.io/v1beta1/", lambda: msgspec.json.encode({"items": [value]}))
 
-    (hits,) = await reader().read((Metric(pods=PodsMetric(Identifier("hits"), 5)),), place(), api.client)
+    (hits,) = await reader().at(place(), api.client).read((Metric(pods=PodsMetric(Identifier("hits"), 5)),))
 
     assert hits.samples["web-1"].value == 7000.0
 
@@ -188,7 +188,7 @@ async def test_the_kind_of_an_object_is_looked_up_once() -> None:
     api.serve("/apis/custom.metrics.k8s.io/", lambda: msgspec.json.encode({"items": [{"value": "7"}]}))
 
     for _ in range(2):
-        (hits,) = await one.read((of("Ingress", "networking.k8s.io/v1"),), place(), api.client)
+        (hits,) = await one.at(place(), api.client).read((of("Ingress", "networking.k8s.io/v1"),))
         assert hits.values == (7000.0,)
     path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/shop/ingresses.networking.k8s.io/main/hits"
     assert api.paths() == ["/apis/networking.k8s.io/v1", path, path]
@@ -198,7 +198,9 @@ async def test_trust_15_an_object_of_a_kind_nobody_knows_is_an_error() -> None:
     api = Api()
     api.serve("/api/v1", lambda: b'{"resources": []}')
 
-    found = await reader().read((of("Odd", "v1"), of("Odd", "odd.example/v1"), of("Odd", "a/b/c")), place(), api.client)
+    found = (
+        await reader().at(place(), api.client).read((of("Odd", "v1"), of("Odd", "odd.example/v1"), of("Odd", "a/b/c")))
+    )
 
     assert [one.error for one in found] == [
         "v1 has no kind Odd",
@@ -218,10 +220,12 @@ async def test_a_prometheus_is_asked_through_the_gates_guard() -> None:
     with Backend() as backend:
         backend.value = "12.5"
         wanted = (jobs(prometheus={"query": "jobs", "address": backend.address}),)
-        (told,) = await reader(guard=parse(["127.0.0.0/8"])).read(wanted, place(), Api().client)
-        (refused,) = await reader().read(wanted, place(), Api().client)
-        (own,) = await reader(guard=parse(["127.0.0.0/8"]), prometheus=backend.address).read(
-            (jobs(prometheus={"query": "jobs"}),), place(), Api().client
+        (told,) = await reader(guard=parse(["127.0.0.0/8"])).at(place(), Api().client).read(wanted)
+        (refused,) = await reader().at(place(), Api().client).read(wanted)
+        (own,) = (
+            await reader(guard=parse(["127.0.0.0/8"]), prometheus=backend.address)
+            .at(place(), Api().client)
+            .read((jobs(prometheus={"query": "jobs"}),))
         )
 
     assert told.values == own.values == (12_500.0,)
@@ -234,8 +238,10 @@ async def test_a_server_that_says_nothing_is_named() -> None:
     host, port = silent.getsockname()
     with silent:
         ask = {"query": "jobs", "address": f"http://{host}:{port}"}
-        (told,) = await reader(guard=parse(["127.0.0.0/8"])).read(
-            (jobs(prometheus={**ask, "timeoutSeconds": 1}),), place(), Api().client
+        (told,) = (
+            await reader(guard=parse(["127.0.0.0/8"]))
+            .at(place(), Api().client)
+            .read((jobs(prometheus={**ask, "timeoutSeconds": 1}),))
         )
 
     assert told.error == f"{host}:{port}: no answer within 1 s"
@@ -244,19 +250,19 @@ async def test_a_server_that_says_nothing_is_named() -> None:
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://127.0.0.1:8080/", "http://10.96.0.1/api"])
 async def test_trust_16_a_url_leads_nowhere_the_owner_has_not_allowed(url: str) -> None:
-    (told,) = await reader().read((jobs(http={"url": url, "pointer": "/n"}),), place(), Api().client)
+    (told,) = await reader().at(place(), Api().client).read((jobs(http={"url": url, "pointer": "/n"}),))
 
     assert "is not a host gates may ask" in told.error
 
 
 async def test_a_metric_without_a_source_is_an_error_that_names_those_there_are() -> None:
-    (told,) = await reader().read((jobs(kafka={}),), place(), Api().client)
+    (told,) = await reader().at(place(), Api().client).read((jobs(kafka={}),))
 
     assert told.error.startswith("no source is called 'kafka'; there are customMetrics, ")
 
 
 async def test_a_source_that_cannot_be_read_is_named() -> None:
-    (told,) = await reader().read((jobs(http={"url": 7}),), place(), Api().client)
+    (told,) = await reader().at(place(), Api().client).read((jobs(http={"url": 7}),))
 
     assert told.error.startswith("from.http cannot be read: ")
 
@@ -276,8 +282,8 @@ async def test_a_source_of_a_third_party_asks_under_the_same_guard() -> None:
     with Backend() as backend:
         wanted = (jobs(depth={"address": backend.address}),)
         allowed = Reader({"depth": Depth()}, NetworkProber(parse(["127.0.0.0/8"])))
-        (told,) = await allowed.read(wanted, place(), Api().client)
-        (refused,) = await Reader({"depth": Depth()}, NetworkProber(Guard())).read(wanted, place(), Api().client)
+        (told,) = await allowed.at(place(), Api().client).read(wanted)
+        (refused,) = await Reader({"depth": Depth()}, NetworkProber(Guard())).at(place(), Api().client).read(wanted)
 
     assert told.values == (501.0,)  # that server answers POSTs alone
     assert "is not a host gates may ask" in refused.error
@@ -330,9 +336,9 @@ async def test_the_pace_of_a_pods_own_counter_is_of_two_looks() -> None:
             Metric(pods=PodsMetric(Identifier("hits_total"), 20, source={"scrape": {"port": server.server_port}})),
         )
         one = reader(guard=parse(["127.0.0.0/8"]))
-        (first,) = await one.read(wanted, place(now=10.0), api.client)
-        (second,) = await one.read(wanted, place(now=15.0), api.client)
-        (refused,) = await reader().read(wanted, place(), api.client)
+        (first,) = await one.at(place(now=10.0), api.client).read(wanted)
+        (second,) = await one.at(place(now=15.0), api.client).read(wanted)
+        (refused,) = await reader().at(place(), api.client).read(wanted)
         server.shutdown()
         thread.join()
 

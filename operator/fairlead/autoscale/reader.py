@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import quote
 
 import msgspec
 
 from fairlead.autoscale import rates
 from fairlead.autoscale.kubelets import Kubelets
 from fairlead.autoscale.model import KUBELETS, METRICS_API, Metric, Reading
+from fairlead.autoscale.pod_metrics import PodMetrics
 from fairlead.autoscale.rates import Pair, Point
 from fairlead.autoscale.sources.apis import part
 from fairlead.autoscale.sources.model import (
@@ -23,8 +23,8 @@ from fairlead.autoscale.sources.model import (
     Unread,
     named,
 )
-from fairlead.autoscale.usage import Used, of_metrics_api
-from fairlead.core.meta import JSON, LABEL_APP
+from fairlead.autoscale.usage import Used
+from fairlead.core.meta import JSON
 from fairlead.gates.model import AskHttp, Subject
 from fairlead.gates.probe import Prober
 from fairlead.kube.client import Client
@@ -53,6 +53,7 @@ class Reader:
         self._prober = prober
         self._ways = tuple(ways)
         self._kubelets = Kubelets()
+        self._pod_metrics = PodMetrics()
         self._absent: dict[str, tuple[float, str]] = {}  # until when (loop time) a way is not tried, and why
         self._plurals: dict[tuple[str, str], str] = {}
         self._tracks: dict[tuple[str, str], dict[str, Pair]] = {}
@@ -132,9 +133,7 @@ class Reader:
         return Used(error="; ".join(wrong) + hint)
 
     async def _of_metrics_api(self, place: Place, client: Client) -> Used:
-        subject = place.subject
-        path = f"/apis/{METRICS_API}/v1beta1/namespaces/{quote(subject.namespace, safe='')}/pods"
-        return of_metrics_api(await client.fetch(path, {"labelSelector": f"{LABEL_APP}={subject.app}"}))
+        return await self._pod_metrics.used(place.subject.namespace, place.subject.app, place.places, client)
 
     async def _of_kubelets(self, place: Place, client: Client) -> Used:
         return await self._kubelets.used(place.subject.namespace, place.places, client, place.now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +18,7 @@ from fairlead.autoscale.exposition import lines_of
 from fairlead.autoscale.model import Reading, Sample
 from fairlead.autoscale.rates import Pair, Point
 from fairlead.core.conditions import parse_time
+from fairlead.core.meta import LABEL_APP
 from fairlead.core.quantity import exact
 
 CPU, MEMORY = "container_cpu_usage_seconds_total", "container_memory_working_set_bytes"
@@ -109,24 +110,44 @@ def of_nodes(nodes: Mapping[str, Node], namespace: str, places: Mapping[str, str
 # ---------------------------------------------------------------- metrics.k8s.io
 
 
-class _Container(msgspec.Struct):
+# gc=False: of a namespace with thousands of pods there are many at once, and none can hold itself.
+
+
+class _Amounts(msgspec.Struct, frozen=True, gc=False):
+    cpu: str = ""
+    memory: str = ""
+
+
+class _Container(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
-    usage: dict[str, str] = {}
+    usage: _Amounts = _Amounts()
 
 
-class _Meta(msgspec.Struct):
+class _Labels(msgspec.Struct, frozen=True, gc=False):
+    app: str = msgspec.field(default="", name=LABEL_APP)
+
+
+class _Meta(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
+    labels: _Labels | None = None
 
 
-class _PodMetrics(msgspec.Struct):
-    metadata: _Meta = msgspec.field(default_factory=_Meta)
+class _PodMetrics(msgspec.Struct, frozen=True, gc=False):
+    metadata: _Meta = _Meta()
     timestamp: str = ""
     window: str = ""
-    containers: list[_Container] = []
+    containers: tuple[_Container, ...] = ()
 
 
 class _List(msgspec.Struct):
     items: list[_PodMetrics] = []
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A namespace's pods as metrics.k8s.io lists them: by the App whose label they carry, and those that carry none by name."""
+
+    apps: Mapping[str, Collection[_PodMetrics]] = {}
+    others: Mapping[str, _PodMetrics] = {}
 
 
 _list = msgspec.json.Decoder(_List)
@@ -135,25 +156,61 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 
 
 def of_metrics_api(body: bytes) -> Used:
-    """A PodMetricsList of metrics.k8s.io. ValueError where it is none.
+    """A PodMetricsList of metrics.k8s.io, all of it an App's. ValueError where it is none.
 
     >>> told = b'''{"items": [{"metadata": {"name": "web-1"}, "timestamp": "1970-01-01T00:16:40Z", "window": "15.5s",
     ...   "containers": [{"name": "web", "usage": {"cpu": "250000000n", "memory": "1Mi"}}]}]}'''
     >>> of_metrics_api(told).cpu
     {'web-1': {'web': Sample(value=0.25, at=1000.0, window=15.5)}}
     """
+    return _used(_pods(body))
+
+
+def listed(body: bytes) -> Listed:
+    """A PodMetricsList of a whole namespace. Amounts are left as they are until somebody asks for them. ValueError where it is none.
+
+    >>> told = b'{"items": [{"metadata": {"name": "a-1", "labels": {"fairlead.dev/app": "a"}}}, {"metadata": {"name": "b-1"}}]}'
+    >>> found = listed(told)
+    >>> list(found.apps), list(found.others)
+    (['a'], ['b-1'])
+    """
+    apps, others = dict[str, list[_PodMetrics]](), dict[str, _PodMetrics]()
+    for pod in _pods(body):
+        if pod.metadata.labels and (app := pod.metadata.labels.app):
+            apps.setdefault(app, []).append(pod)
+        else:
+            others[pod.metadata.name] = pod
+    return Listed(apps, others)
+
+
+def of_listed(found: Listed, app: str, names: Collection[str]) -> Used:
+    """What an App's pods use. Those that carry its label: metrics-server and prometheus-adapter copy pods' labels, and by these they
+    choose where they are asked for one App alone, so both ways tell the same. The API does not promise that copy; where there is
+    none, a pod is known by its name, which nothing else in the namespace has.
+
+    >>> pod = b'{"metadata": {"name": "a-1"}, "containers": [{"name": "web", "usage": {"cpu": "250m"}}]}'
+    >>> found = listed(b'{"items": [' + pod + b"]}")
+    >>> list(of_listed(found, "a", ["a-1", "a-2"]).cpu), list(of_listed(found, "b", ["b-1"]).cpu)
+    (['a-1'], [])
+    """
+    return _used([*found.apps.get(app, ()), *(found.others[name] for name in names if name in found.others)])
+
+
+def _pods(body: bytes) -> list[_PodMetrics]:
     try:
-        found = _list.decode(body)
+        return _list.decode(body).items
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"metrics.k8s.io answers something else than PodMetrics: {error}") from None
+
+
+def _used(pods: Iterable[_PodMetrics]) -> Used:
     cpu, memory = dict[str, dict[str, Sample]](), dict[str, dict[str, Sample]]()
-    for pod in found.items:
+    for pod in pods:
         at, window = parse_time(pod.timestamp) or 0.0, seconds(pod.window)
         for container in pod.containers:
-            for resource, kept in (("cpu", cpu), ("memory", memory)):
-                if resource in container.usage:
-                    value = float(exact(container.usage[resource]))
-                    kept.setdefault(pod.metadata.name, {})[container.name] = Sample(value, at, window)
+            for amount, kept in ((container.usage.cpu, cpu), (container.usage.memory, memory)):
+                if amount:
+                    kept.setdefault(pod.metadata.name, {})[container.name] = Sample(float(exact(amount)), at, window)
     return Used(cpu, memory)
 
 

@@ -9,8 +9,8 @@ from fairlead.autoscale import rates
 from fairlead.autoscale.exposition import lines_of
 from fairlead.autoscale.model import Reading, Sample
 from fairlead.autoscale.rates import LONGEST, Pair, Point
-from fairlead.autoscale.usage import Node, Used, looked, of_metrics_api, of_nodes, reading
-from fairlead.core.meta import JSON
+from fairlead.autoscale.usage import Node, Used, listed, looked, of_listed, of_metrics_api, of_nodes, reading
+from fairlead.core.meta import JSON, LABEL_APP
 
 # As a kubelet of 1.36 answers, shortened.
 HEAD = """# HELP container_cpu_usage_seconds_total [STABLE] Cumulative cpu time consumed by the container in core-seconds
@@ -145,3 +145,25 @@ def test_a_container_that_a_pod_does_not_have_leaves_it_without_a_sample() -> No
 
 def test_an_error_is_the_readings() -> None:
     assert reading(Used(error="no answer"), "cpu") == Reading(error="no answer")
+
+
+def test_a_list_of_a_whole_namespace_tells_each_app_what_its_own_list_would() -> None:
+    shop = pod_metrics("shop-1", web={"cpu": "250m", "memory": "64Mi"})
+    mail = pod_metrics("mail-1", smtp={"cpu": "1", "memory": "1Gi"})
+    alone = pod_metrics("cron-1", job={"cpu": "2", "memory": "?"})  # nobody's, so nobody minds
+    shop["metadata"]["labels"], mail["metadata"]["labels"] = {LABEL_APP: "shop", "tier": "web"}, {LABEL_APP: "mail"}
+    found = listed(msgspec.json.encode({"items": [shop, mail, alone]}))
+
+    for app, pod in (("shop", shop), ("mail", mail)):
+        assert of_listed(found, app, [pod["metadata"]["name"]]) == of_metrics_api(msgspec.json.encode({"items": [pod]}))
+    assert of_listed(found, "cart", ["cart-1"]) == Used()
+
+
+def test_a_label_says_whose_a_pod_is_and_where_there_is_none_its_name_does() -> None:
+    """A pod that was given to another App is that one's, as a selector would have it."""
+    given, bare = pod_metrics("shop-1", web={"cpu": "1"}), pod_metrics("shop-2", web={"cpu": "2"})
+    given["metadata"]["labels"], bare["metadata"]["labels"] = {LABEL_APP: "mail"}, None
+    found = listed(msgspec.json.encode({"items": [given, bare]}))
+
+    assert list(of_listed(found, "shop", ["shop-1", "shop-2"]).cpu) == ["shop-2"]
+    assert list(of_listed(found, "mail", []).cpu) == ["shop-1"]

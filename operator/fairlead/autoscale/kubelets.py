@@ -19,10 +19,11 @@ _FORGOTTEN = 600.0  # seconds after which a node that nobody asked for is forgot
 
 @dataclass(slots=True)
 class _Kept:
-    """The last look at a node, and when it was (loop time)."""
+    """The last look at a node, when it began and when it was over (loop time)."""
 
     node: Node
-    at: float
+    began: float
+    over: float
 
 
 class Kubelets:
@@ -40,17 +41,20 @@ class Kubelets:
         return of_nodes(dict(zip(names, nodes, strict=True)), namespace, places)
 
     async def _node(self, name: str, client: Client, now: float) -> Node:
+        time = asyncio.get_running_loop().time
+        asked = time()
         async with self._locks[name]:
-            began = asyncio.get_running_loop().time()
-            kept = self._kept.get(name)
-            if kept is None or began >= kept.at + PERIOD:
-                kept = _Kept(await _look(kept.node if kept else Node(), name, client, now), began)
-                self._kept[name] = kept
+            began, kept = time(), self._kept.get(name)
+            # Whoever has waited for a look takes what it came to, although a slow one is not fresh any more: would each of them look
+            # anew in its turn, the second would be out of time, and its App without the other nodes' pods as well.
+            if kept is None or (asked > kept.over and began >= kept.began + PERIOD):
+                node = await _look(kept.node if kept else Node(), name, client, now)
+                kept = self._kept[name] = _Kept(node, began, time())
                 self._sweep(began)
             return kept.node
 
     def _sweep(self, now: float) -> None:
-        for name in [name for name, kept in self._kept.items() if kept.at + _FORGOTTEN < now]:
+        for name in [name for name, kept in self._kept.items() if kept.began + _FORGOTTEN < now]:
             del self._kept[name]
             if not self._locks[name].locked():
                 del self._locks[name]

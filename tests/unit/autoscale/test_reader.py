@@ -137,6 +137,34 @@ async def test_a_node_that_does_not_answer_leaves_its_pods_out_and_all_of_them_a
     assert alone.error == "the kubelet of node n2: ServiceUnavailable: dial tcp: connection refused"
 
 
+class Hung(FakeClient):
+    """One node's kubelet takes its time."""
+
+    hung = "/api/v1/nodes/n1/"
+    seconds = 60.0
+
+    async def fetch(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        answer = await super().fetch(path, query)
+        await asyncio.sleep(self.seconds if path.startswith(self.hung) else 0.0)
+        return answer
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("takes, known", [(60.0, ["web-2"]), (4.5, ["web-1", "web-2"])])
+async def test_all_who_wait_for_a_slow_node_go_on_with_what_it_came_to(takes: float, known: list[str]) -> None:
+    """None of them asks it anew in its turn: the second would be out of time, with its other nodes' pods as well."""
+    api, one = Api(), reader(KUBELETS)
+    client = Hung(api.cluster, "operator")
+    client.seconds = takes
+    api.serve("/api/v1/nodes/n1/", kubelet("web-1", 10, 1000))
+    api.serve("/api/v1/nodes/n2/", kubelet("web-2", 10, 1000))
+
+    told = await asyncio.gather(*(one.at(place(), client).read((MEMORY,)) for _ in range(3)))
+
+    assert [(sorted(memory.samples), memory.error) for (memory,) in told] == 3 * [(known, "")]
+    assert len(api.asked) == 2
+
+
 @pytest.mark.looptime
 async def test_a_way_that_is_not_there_gives_way_to_the_next_and_is_looked_for_again_later() -> None:
     api, one = Api(), reader(METRICS_API, KUBELETS)

@@ -157,9 +157,10 @@ def explained(app: JSON) -> bool:
 
 
 def waits_aloud(app: JSON) -> bool:
-    """Nothing is wrong, and it says what it waits for: the pods are there, or a person has to go on."""
+    """Nothing is wrong, and it says what it waits for: the pods are there (of none, all are), or a person has to go on."""
     said = condition(app, "Ready")
     there = app["status"].get("updatedReplicas", 0) > 0 or app["spec"]["rollout"].get("paused")
+    there = there or app["spec"]["replicas"] == 0
     return bool(there and said.get("reason") and said.get("message"))
 
 
@@ -343,9 +344,9 @@ class Subject:
 
 
 def unordered(value: Any, field: str = "") -> Any:
-    """With the lists sorted whose order means nothing: reordering them replaces no pod."""
+    """With the lists sorted whose order means nothing, and without empty affinity: such changes replace no pod."""
     if isinstance(value, dict):
-        return {key: unordered(inner, key) for key, inner in value.items()}
+        return {key: unordered(inner, key) for key, inner in value.items() if (key, inner) != ("affinity", {})}
     if isinstance(value, list):
         items = [unordered(item) for item in value]
         return sorted(items, key=json.dumps) if field in UNORDERED else items

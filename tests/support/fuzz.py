@@ -138,7 +138,10 @@ class Generator:
         if "enum" in schema:
             return pick(schema["enum"])
         if schema.get("x-kubernetes-int-or-string"):
-            return pick(_QUANTITIES) if "pattern" in schema else pick([0, 1, 2, "25%", "100%", "0%", "http", 8080])
+            if "pattern" in schema:
+                return pick(_QUANTITIES)
+            most = 12 if name == "minAvailable" else 8080  # autoscaling keeps that many: a size as well
+            return pick([0, 1, 2, "25%", "100%", "0%", "http", most])
         kind = schema.get("type")
         if kind == "boolean":
             return pick([True, False])

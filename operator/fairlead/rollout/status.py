@@ -19,6 +19,7 @@ from fairlead.rollout import problems as problem_texts
 from fairlead.rollout.fleet import Course, Fleet
 from fairlead.rollout.model import App, Observed, Progress, Rejected, Revision, progress_of
 from fairlead.rollout.problems import Problem
+from fairlead.rollout.revisions import revision_name
 from fairlead.rollout.routing import in_force, unreached
 
 DEADLINE = "ProgressDeadlineExceeded"
@@ -193,10 +194,14 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     >>> fleet = Fleet(Group("v2", 2, 2, make_pods(2, "v2", ready=False)), (), replicas=2, surge=1, unavailable=0)
     >>> awaited(make_app(replicas=2), fleet, Counts(2, 2, 0, 0, 0, 2), [Problem("ImagePullBackOff", "no such image", 2, "shop-v2-0")])
     '2 of 2 updated pods to become available: 2 × ImagePullBackOff (shop-v2-0: no such image)'
+
+    Old pods may be in trouble, too, which is why there are new ones; those are not what is waited for:
+    >>> awaited(make_app(replicas=2), fleet, Counts(2, 2, 0, 0, 0, 2), [Problem("CrashLoopBackOff", "", 2, "shop-v1-0", revision="shop-v1")])
+    '2 of 2 updated pods to become available'
     """
-    why = problem_texts.in_words(problems)
-    tail = f": {why}" if why else ""
     target, course = fleet.target, fleet.course
+    tail = _because(problems)
+    own = _because([one for one in problems if one.revision in ("", revision_name(app.name, target.id))])
     if course and course.held:
         pause = course.current.pause if course.current and not course.hindrance else None
         shown = app.spec.rollout.strategy == "BlueGreen" and pause
@@ -204,11 +209,11 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if fleet.lingering and target.size == 0 and app.replicas:
         return f"the pods of the old revision to end, {fleet.lingering} left{tail}"
     if counts.updated < target.size:
-        return f"{target.size - counts.updated} of {app.replicas} updated pods to be created{tail}"
+        return f"{target.size - counts.updated} of {app.replicas} updated pods to be created{own}"
     missing = target.size - target.available
     if missing > 0:
         held = " (ready, held by minReadySeconds)" if target.ready == target.size else ""
-        return f"{missing} of {app.replicas} updated pods to become available{held}{tail}"
+        return f"{missing} of {app.replicas} updated pods to become available{held}{own}"
     if behind := unreached(target):
         service = revision_service(app.name, target.id)
         return (
@@ -225,6 +230,11 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     if counts.available < app.replicas:
         return f"{app.replicas - counts.available} of {app.replicas} pods to become available{tail}"
     return f"the pods to settle{tail}"
+
+
+def _because(problems: Sequence[Problem]) -> str:
+    why = problem_texts.in_words(problems)
+    return f": {why}" if why else ""
 
 
 def _held(course: Course) -> str:

@@ -6,6 +6,7 @@ latency  from a pod event to the write that answers it, at 1000 events a second
 releases a canary 10/50/100 of 1000 pods beside a plain roll; from a promotion to the last label of the switch
 secrets  4000 EncryptedSecrets: from the start of the process until all are open, the way back after a restart, one value's cost
 autoscale  from a step of the load to the pods it takes, beside HorizontalPodAutoscalers; 2000 Apps decided in each period
+zero     from a request to an App at zero to its answer, beside a client that makes the same pod at once
 
 Each contender gets a fresh lab (etcd, kube-apiserver, kube-controller-manager, kube-scheduler, 50 KWOK nodes). They take
 turns, in another order each round; figures are medians. Compare within one run only: walls depend on the machine and on
@@ -41,6 +42,7 @@ from bench import (
     sealed,
     unsealed,
     writes,
+    zero,
 )
 from bench.contenders import Contender
 from bench.crowd import Crowd, Restart
@@ -58,8 +60,9 @@ from substrate.lab import State
 from substrate.progress import Failure, Progress, seconds
 
 PAGE = paths.REPOSITORY / "docs" / "benchmarks.md"
-_AGAINST = ("crowd", "releases", "autoscale")  # in which upstream takes part as well
-PARTS = ("cases", "crowd", "latency", "releases", "secrets", "autoscale")
+PARTS = ("cases", "crowd", "latency", "releases", "secrets", "autoscale", "zero")
+# Who takes part as well; in the cases everybody does.
+_AGAINST = {"crowd": UNTHROTTLED, "releases": UNTHROTTLED, "autoscale": UNTHROTTLED, "zero": FLOOR}
 
 Lines = tuple[bytes, ...]
 Opening = Callable[[HttpClient, process.Operator, int], Awaitable[dict[str, float]]]
@@ -93,6 +96,8 @@ class Wish:
     sealed: int
     """EncryptedSecrets."""
     autoscaled: followers.Size
+    starts: int
+    """Requests at zero."""
     rounds: int
     only: tuple[str, ...]
     cores: int
@@ -103,10 +108,19 @@ class Wish:
 _AUTOSCALED = followers.Size(steps=12, spread=60.0, apps=2000, seconds=60.0, look=kubelets.LOOK, api=True)
 _AUTOSCALED_QUICK = followers.Size(steps=2, spread=1.0, apps=20, seconds=5.0, look=1.0, api=False)
 FULL = Wish(
-    PARTS, 1000, 10_000, 1000, 10.0, 60.0, 4000, _AUTOSCALED, _ROUNDS, _USUAL, 2, (), paths.REPOSITORY / "build"
+    PARTS, 1000, 10_000, 1000, 10.0, 60.0, 4000, _AUTOSCALED, 40, _ROUNDS, _USUAL, 2, (), paths.REPOSITORY / "build"
 )
 QUICK = replace(
-    FULL, pods=200, crowd=500, rate=200, seconds=1.0, idle=1.0, sealed=50, autoscaled=_AUTOSCALED_QUICK, rounds=1
+    FULL,
+    pods=200,
+    crowd=500,
+    rate=200,
+    seconds=1.0,
+    idle=1.0,
+    sealed=50,
+    autoscaled=_AUTOSCALED_QUICK,
+    starts=2,
+    rounds=1,
 )
 
 
@@ -208,9 +222,10 @@ def _turns(wish: Wish) -> Iterator[Turn]:
         ("secrets", "secrets", _sealed),
         ("secrets", "secrets", _unsealed),
         ("autoscale", "autoscaling", _autoscaled),
+        ("zero", "from zero", _zero),
     ):
-        for name in (OURS, UNTHROTTLED):
-            if part in wish.parts and name in wish.only and (name == OURS or part in _AGAINST):
+        for name in (OURS, _AGAINST.get(part)):
+            if part in wish.parts and name in wish.only:
                 yield _said(say, measure(name, wish))
 
 
@@ -339,6 +354,30 @@ def _autoscaled(name: str, wish: Wish) -> Turn:
             return uvloop.run(_on(state, name, wish, {"fairlead": pid}, ours))[0]
 
 
+def _zero(name: str, wish: Wish) -> Turn:
+    """One contender's cold starts in a lab of its own."""
+
+    def turn(figures: dict[str, float]) -> Turn:
+        return Turn(name, wish.pods, (), figures)
+
+    with _lab(name) as state:
+        if name != OURS:
+
+            async def bare(course: Course, client: HttpClient, _: Contender) -> Turn:
+                return turn(await zero.bare(course.referee, client, wish.starts))
+
+            return uvloop.run(_on(state, name, wish, {}, bare))[0]
+        with (
+            process.installed(state, wish.folder / "bench-zero.log", values=zero.VALUES) as operator,
+            process.prepared(state, wish.folder / "bench-activator.log", "activator") as activator,
+        ):
+
+            async def ours(course: Course, client: HttpClient, _: Contender) -> Turn:
+                return turn(await zero.ours(course.referee, client, operator, activator, wish.starts))
+
+            return uvloop.run(_on(state, name, wish, {}, ours))[0]
+
+
 def _kcm(state: State) -> Restart:
     def start() -> int:
         process = lab.start(stopped[-1], "kube-controller-manager").components["kube-controller-manager"].process
@@ -413,6 +452,7 @@ def _about(wish: Wish, turns: Sequence[Turn], took: float) -> dict[str, object]:
         "sealed": wish.sealed,
         "steps": wish.autoscaled.steps,
         "apps": wish.autoscaled.apps,
+        "starts": wish.starts,
         "idle": round(wish.idle),
         "rounds": wish.rounds,
         "seconds": round(took),

@@ -21,11 +21,11 @@ from typing import Self
 
 from aiohttp import web
 
+from bench import machine
 from bench.watching import Census
 from bench.workload import CONTAINER, NAMESPACE
 from fairlead.kube.client import Client
 from fairlead.kube.resources import NODES
-from substrate.progress import Failure
 
 LOOK = 10.0  # seconds between two looks at a container, up to twice as many (cAdvisor's housekeeping in a kubelet)
 _GLANCE = 0.25  # seconds between two looks at which pods are ready
@@ -131,7 +131,7 @@ class Kubelets:
         stack.push_async_callback(runner.cleanup)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*self._certificate)
-        address = _address()
+        address = machine.address()
         for number in range(self._nodes):
             listening = socket.create_server((address, 0))
             await web.SockSite(runner, listening, ssl_context=context).start()
@@ -153,14 +153,3 @@ class Kubelets:
         while True:
             self.counters.tick(self._census(), time.time())
             await asyncio.sleep(_GLANCE)
-
-
-def _address() -> str:
-    """One of this machine's own: the API server goes to no node whose address is a loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("198.51.100.1", 9))  # nothing is sent
-        except OSError:
-            raise Failure("autoscaling is measured with nodes that have an address: this machine has none") from None
-        address: str = probe.getsockname()[0]
-        return address

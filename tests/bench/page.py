@@ -36,6 +36,7 @@ measured in one run of `make bench` on {date}. Smaller is better everywhere. Tim
 - **many**: {parents} Apps of {each} pods beside {parents} Deployments of {each}.
 - **the crowd**: {crowd} pods of Apps beside {crowd} pods of Deployments.
 - **autoscaling**: {steps} Apps, and Deployments with a HorizontalPodAutoscaler, whose load rises; {apps} whose size is decided over and over.
+- **from zero**: {starts} requests, one after the other, to an App that has no pod.
 - **EncryptedSecrets**: {sealed} of them, one value each; and as many SealedSecrets of sealed-secrets, sealed to one RSA key of 4096 bits.
 """
 
@@ -45,6 +46,7 @@ _SECTIONS = {
     "From a pod event to the write that answers it": ("event_to_write_p50", "event_to_write_p99", "event_rate"),
     "Releases by steps": ("canary", "promotion"),
     "Autoscaling": ("react_", "decide_", "memory_pairs"),
+    "From zero": ("zero_",),
     "EncryptedSecrets": ("secrets_", "seal_rate", "open_rate", "unsealed_"),
     "What it costs everybody else": ("writes_", "server_cpu_", "scheduler_cpu_", "kcm_cpu_"),
 }
@@ -86,6 +88,10 @@ _METHOD = """\
   kube-controller-manager each 15 s and read metrics-server, which looks at kubelets each 15 s: both as they are shipped. Apps are looked at each 5 s. Fairlead runs once with cpu from the
   kubelets, once from the same metrics-server; upstream is the same beside both. In place of kubelets a program tells of containers as theirs do: by counters
   that are brought up to date each 10 to 20 s. **decided over and over**: {apps} Apps of two pods at their aim, the API server's share included.
+- **from zero**: one activator, with the chart's rights. KWOK makes the pod Ready at once, so what is left is what an App adds to its pod's own start. A node
+  is named, so that no scheduler is waited for, and the pod is on the node's network, where the benchmark answers in its place; requests are sent where the App's
+  EndpointSlice says, as kube-proxy would, each at a moment of its own between two looks at the metric. Bare pods: the benchmark makes the same pod when it would send the request, and sends it when
+  its watch says Ready: nobody is in between, and no EndpointSlice is waited for. **the activators' way out**: when our slice has no address any more, so that the next request goes to the pod.
 - CPU is user and system time of the process, until it is quiet again after the case; memory is what is resident.
 - The machine was quiet where "others" below is small: CPU time grows, too, when others use the machine.
 """

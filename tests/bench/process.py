@@ -21,7 +21,8 @@ from substrate.command import run
 from substrate.lab import State
 from substrate.progress import Failure
 
-_NAMESPACE = "fairlead-system"
+HOME = "fairlead-system"
+"""Fairlead's own namespace."""
 _CHART = paths.REPOSITORY / "charts" / "fairlead"
 _TEMPLATES = ("serviceaccount", "rbac", "flowschema")
 _READY_WITHIN = 120.0  # seconds: a busy machine takes its time to start a Python
@@ -31,7 +32,7 @@ class Operator:
     """One operator process after another, each started with what a kubeconfig lets it do."""
 
     def __init__(self, kubeconfig: Path, log: Path, process: str = "workloads") -> None:
-        """`process`: what `fairlead run` is told, workloads or secrets."""
+        """`process`: what `fairlead run` is told: workloads, secrets or activator."""
         self._kubeconfig = kubeconfig
         self._log = log
         self._name = process
@@ -46,7 +47,7 @@ class Operator:
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
             "POD_NAME": "bench",
-            "POD_NAMESPACE": _NAMESPACE,
+            "POD_NAMESPACE": HOME,
             "FAIRLEAD_LEASE_NAME": _account(self._name),
             "FAIRLEAD_HEALTH_ADDRESS": f"127.0.0.1:{self._port}",
             "FAIRLEAD_METRICS_ADDRESS": f"127.0.0.1:{self._metrics}",
@@ -86,6 +87,13 @@ def installed(state: State, log: Path, process: str = "workloads", values: Seque
     """Fairlead's kinds and rights in a lab, and an operator that is yet to be started; it ends with the context. `values`: what
     the chart is told besides."""
     _install(state, values)
+    with prepared(state, log, process) as operator:
+        yield operator
+
+
+@contextmanager
+def prepared(state: State, log: Path, process: str) -> Iterator[Operator]:
+    """One of its processes where Fairlead is installed, likewise."""
     log.write_bytes(b"")
     operator = Operator(_kubeconfig(state, process), log, process)
     try:
@@ -126,10 +134,10 @@ def _account(process: str) -> str:
 
 def _install(state: State, values: Sequence[str]) -> None:
     _kubectl(state, "apply", "-f", str(paths.REPOSITORY / "crds"))
-    _kubectl(state, "create", "namespace", _NAMESPACE)
+    _kubectl(state, "create", "namespace", HOME)
     shown = [part for name in _TEMPLATES for part in ("--show-only", f"templates/{name}.yaml")]
     manifest = run(
-        tools.TOOLS["helm"].link, "template", "fairlead", _CHART, "--namespace", _NAMESPACE,
+        tools.TOOLS["helm"].link, "template", "fairlead", _CHART, "--namespace", HOME,
         "--set", ",".join(("secrets.enabled=true", "secrets.sealedSecrets.enabled=true", *values)), "--api-versions", "flowcontrol.apiserver.k8s.io/v1", *shown,
     )  # fmt: skip
     tools.kubectl("--kubeconfig", state.kubeconfig, "apply", "-f", "-", text=manifest)
@@ -149,7 +157,7 @@ def _wait_served(state: State) -> None:
 
 def _kubeconfig(state: State, process: str) -> Path:
     """A kubeconfig of the service account: the operator is held to its roles and waits in its own queues."""
-    token = _kubectl(state, "create", "token", _account(process), "-n", _NAMESPACE).strip()
+    token = _kubectl(state, "create", "token", _account(process), "-n", HOME).strip()
     config = json.loads(Path(state.kubeconfig).read_text())
     config["users"] = [{"name": "admin", "user": {"token": token}}]
     file = Path(state.directory) / f"{process}.kubeconfig"

@@ -58,6 +58,15 @@ _AUTOSCALING = {
     ("decide", "memory"): ("MB", "controller memory meanwhile, cpu from {way}"),
 }
 
+# In ms; told twice: of half of them, and of 99 of 100.
+_ZERO = {
+    "wake": "a request at zero to the pod there",
+    "pass": "the pod's Ready to the request in it",
+    "whole": "a request at zero to its answer",
+    "named": "the pod's Ready to upstream's EndpointSlice of it",
+    "aside": "the pod's Ready to the activators' way out",
+}
+
 # Figures that are no seconds of a case: their unit and what they are called.
 SINGLES = {
     "event_cpu": ("µs per event", "a pod event, to the queue"),
@@ -82,6 +91,11 @@ SINGLES = {
         f"{name}_{way}_{figure}": (unit, title.format(way=says))
         for way, says in {"kubelets": "kubelets", "api": "metrics-server"}.items()
         for (name, figure), (unit, title) in _AUTOSCALING.items()
+    },
+    **{
+        f"zero_{name}_{figure}": ("ms", f"{says}, {share}")
+        for name, says in _ZERO.items()
+        for figure, share in {"p50": "half of them", "p99": "99 of 100"}.items()
     },
     "memory_pairs": ("MB", "controller memory with as many Apps that are not autoscaled"),
 }

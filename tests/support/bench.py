@@ -3,17 +3,18 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from support.commands import REPOSITORY, environment
 
 
-def measured(folder: Path, *parts: str) -> dict[str, Any]:
-    """The rows that Fairlead alone gives to these parts."""
-    command = [sys.executable, "hack/bench", "--quick", "--pods", "10", "--crowd", "30", "--only", "ours"]
+def measured(folder: Path, *parts: str, only: Sequence[str] = ("ours",)) -> dict[str, Any]:
+    """The rows that Fairlead alone, or others too, give to these parts."""
+    command = [sys.executable, "hack/bench", "--quick", "--pods", "10", "--crowd", "30"]
     done = subprocess.run(
-        [*command, "--parts", *parts, "--folder", str(folder)],
+        [*command, "--only", *only, "--parts", *parts, "--folder", str(folder)],
         cwd=REPOSITORY,
         env=environment({}),
         capture_output=True,

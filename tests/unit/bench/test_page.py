@@ -16,6 +16,7 @@ RUN: dict[str, Any] = {
     "sealed": 4000,
     "steps": 12,
     "apps": 2000,
+    "starts": 40,
     "rate": 1000,
     "idle": 60,
     "rounds": 3,

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench import page
 from bench.measuring import Sample
-from bench.reporting import OURS, UNTHROTTLED, Turn, figures
+from bench.reporting import FLOOR, OURS, UNTHROTTLED, Turn, figures
 
 RUN: dict[str, Any] = {
     "date": "2026-11-21",
@@ -56,6 +56,12 @@ def test_a_goal_that_was_not_measured_says_so() -> None:
 
 def test_only_contenders_with_a_figure_have_a_column() -> None:
     assert "bare pods" not in rendered(6.0, 8.0).partition("## How it is measured")[0]
+
+
+def test_what_a_request_at_zero_takes_stands_beside_bare_pods() -> None:
+    turns = [Turn(name, 1000, (), {"zero_whole_p50": took}) for name, took in ((OURS, 60.0), (FLOOR, 20.0))]
+    text = page.render(figures(turns), RUN | {"contenders": [OURS, FLOOR], "turns": []})
+    assert line(text, "| a request at zero to its answer, half").endswith("(ms) | 60 | 20 | 3.00 |")
 
 
 def test_a_noisy_run_is_told_to_be_one() -> None:

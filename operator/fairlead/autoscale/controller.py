@@ -10,7 +10,18 @@ from fairlead.autoscale.applying import applies
 from fairlead.autoscale.model import Standby
 from fairlead.autoscale.plan import decide
 from fairlead.autoscale.reader import Glance, Place, Reader
-from fairlead.autoscale.report import AutoscaleObserved, Course, Look, base, noted, plan, seen, still_good, tells
+from fairlead.autoscale.report import (
+    AutoscaleObserved,
+    Course,
+    Look,
+    base,
+    called,
+    noted,
+    plan,
+    seen,
+    still_good,
+    tells,
+)
 from fairlead.autoscale.rightsizing import advised, due
 from fairlead.autoscale.vertical.advice import Advice
 from fairlead.core.actions import Failure, Plan
@@ -40,11 +51,17 @@ class Memory:
     def of(self, app: App) -> Course | None:
         return self._courses.get(app.uid)
 
-    def note(self, app: App, course: Course) -> None:
+    def note(self, app: App, before: Course | None, course: Course) -> bool:
+        """Whether it counts: `before` is what it began from. A look that nothing is read for may begin and end beside one that still
+        reads, and what that one decides then is about an App that was."""
+        known = self._courses.get(app.uid)
+        if known is not None and known is not before:
+            return False
         if len(self._courses) >= self._sweep_at:
             self._courses = {uid: one for uid, one in self._courses.items() if one.at > course.at - _FORGOTTEN}
             self._sweep_at = max(_SWEPT, 2 * len(self._courses))
         self._courses[app.uid] = course
+        return True
 
 
 class AutoscalePart:
@@ -81,7 +98,8 @@ class Autoscaler:
         self._memory = memory
 
     async def run(self, task: Look, client: Client) -> Course | None:
-        """What was noted, where something follows from it that has to be written; else None."""
+        """What was found, where something follows from it that has to be written, or another look was noted meanwhile: the App is
+        planned anew. Else None."""
         observed, now = task.observed, task.at
         app, spec = observed.app, observed.app.spec.autoscale
         if spec is None:
@@ -93,17 +111,19 @@ class Autoscaler:
         decision = decide(spec, base(observed, now), msgspec.structs.replace(seen(observed), readings=readings), now)
         advice = await _advised(observed, glance, now)
         course = msgspec.structs.replace(noted(observed, readings, decision, now), advice=advice)
-        self._memory.note(app, course)
-        return course if tells(observed, course) else None
+        counts = self._memory.note(app, observed.course, course)
+        return None if counts and not tells(observed, course) else course
 
     def said(self, task: Look, status: JSON, answer: Course, now: float) -> JSON | None:
         return None  # the plan writes the App's status, by what is remembered
 
 
 async def _advised(observed: AutoscaleObserved, glance: Glance, now: float) -> Advice | None:
-    """What its containers should request, anew where it is time for that; as before where what they use cannot be told."""
-    before = observed.course.advice if observed.course else None
-    if not due(observed, now):
+    """What its containers should request, anew where it is time for that; as before where what they use cannot be told, or a
+    request waits for the first pod."""
+    course = observed.course
+    before = course.advice if course else None
+    if not due(observed, now) or (course is not None and called(observed, course)):
         return before
     used = await glance.used()
     return before if used.error else advised(observed, used, now)

@@ -31,6 +31,7 @@ from fairlead.rollout.model import App
 PERIOD = 5.0  # seconds between two looks
 REFRESH = 60.0  # seconds after which new numbers in the same words are worth a write
 WARM_UP = 30.0  # seconds in which an operator that begins says nothing of metrics that it cannot tell yet
+KNOWN = "autoscale known"  # looks that nothing is read for
 KEPT = 5  # changes of the size that the status tells
 
 _FOLLOWING = ("Followed", "Limited", "OutOfBounds", "Held", "NoActivator")
@@ -155,10 +156,13 @@ def called(observed: AutoscaleObserved, course: Course) -> bool:
 
 
 def _errand(observed: AutoscaleObserved, spec: Autoscale, now: float) -> Errand:
-    """So many are done at a time of each kind: Apps whose sources do not answer hold up no others."""
+    """So many are done at a time of each kind: Apps whose sources do not answer hold up no others. Nor do they hold up a look at the
+    App itself that needs nothing read: it begins beside the one that still reads."""
     app = observed.app
-    kind = " ".join(["autoscale", *sorted({named(metric)[0] for metric in spec.metrics})])
-    return Errand(kind, app.namespace, "", app.uid, (app.uid, "autoscale"), Look(observed, now))
+    kind, slot = " ".join(["autoscale", *sorted({named(metric)[0] for metric in spec.metrics})]), (app.uid, "autoscale")
+    if still_good(observed) is not None:
+        kind, slot = KNOWN, (app.uid, KNOWN)
+    return Errand(kind, app.namespace, "", app.uid, slot, Look(observed, now))
 
 
 def still_good(observed: AutoscaleObserved) -> tuple[Reading, ...] | None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import struct
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -140,20 +141,23 @@ class Proxy:
         request = Request()
         try:
             _keep_alive(client.writer)
+            await self._answered(key, port, request, client)
+            await self._closed(client.writer)
+        except OSError:
+            pass  # one of the two is gone, and with it the connection
+        finally:
+            _cut(client.writer)  # where it has not come to its end
+
+    async def _answered(self, key: Key, port: str, request: Request, client: Stream) -> None:
+        try:
             pod = await self._admitted(key, port, request, client.reader)
-            self._metrics.activator_requests.labels("passed").inc()
-            await self._copy(request, client, pod)
         except Refused as refused:
             self._metrics.activator_requests.labels("refused").inc()
             self._metrics.activator_refused.labels(refused.cause).inc()
             await self._part(request, refused.cause, client)
-        except OSError:
-            pass  # one of the two is gone, and with it the connection
-        except asyncio.CancelledError:
-            client.writer.transport.abort()
-            raise
-        finally:
-            client.writer.close()
+        else:
+            self._metrics.activator_requests.labels("passed").inc()
+            await self._copy(request, client, pod)
 
     # ------------------------------------------------------------ until a pod has it
 
@@ -207,9 +211,7 @@ class Proxy:
             hold = self._board.door(key).hold_seconds
             done, _ = await asyncio.wait(tasks, timeout=hold, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(*tasks)
         if not looking.cancelled():
             return looking.result()
         if leaving in done:
@@ -259,26 +261,40 @@ class Proxy:
     # ------------------------------------------------------------ from then on
 
     async def _copy(self, request: Request, client: Stream, pod: Stream) -> None:
-        """Both ways until both have ended. Each side may end alone; what the other still says arrives."""
-        _keep_alive(pod.writer)
-        pod.writer.write(request.first_bytes())
-        request.data = bytearray()
-        sending = asyncio.create_task(_pump(client.reader, pod.writer))
+        """Both ways until both have ended. Each side may end alone; what the other still says arrives. ConnectionResetError where the
+        pod was cut off: so is its client then, for whom an answer of unsaid length would seem whole if it merely ended."""
+        sending = asyncio.create_task(_pump(client.reader, pod.writer, request.first_bytes()))
         answering = asyncio.create_task(_pump(pod.reader, client.writer))
+        request.data = bytearray()
         try:
-            await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
-            if not answering.done():
-                # A server that answers early closes before it has read all: the answer is on its way.
-                await asyncio.wait((answering,), timeout=self._limits.parting if sending.exception() else None)
-            elif not answering.exception() and not sending.done():
-                await asyncio.wait((sending,), timeout=self._limits.half_closed)
-            if answering.done() and not answering.exception() and sending.done() and sending.exception():
-                await self._hears_out(client.reader)
+            _keep_alive(pod.writer)
+            await self._both(sending, answering)
+            if _whole(sending) and _whole(answering):
+                with contextlib.suppress(OSError):
+                    await self._closed(pod.writer)
         finally:
-            for task in (sending, answering):
-                task.cancel()
-            await asyncio.gather(sending, answering, return_exceptions=True)
-            pod.writer.transport.abort()
+            await _end(sending, answering)
+            _cut(pod.writer)
+        if not _whole(sending):
+            await self._hears_out(client.reader)
+        if not _whole(answering):
+            raise ConnectionResetError("the pod's answer did not come to its end")
+
+    async def _both(self, sending: asyncio.Task[None], answering: asyncio.Task[None]) -> None:
+        """Until what is said each way has ended, or will not."""
+        await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            # A server that answers early closes before it has read all: the answer is on its way.
+            await asyncio.wait((answering,), timeout=None if _whole(sending) else self._limits.parting)
+        elif _whole(answering) and not sending.done():
+            await asyncio.wait((sending,), timeout=self._limits.half_closed)
+
+    async def _closed(self, writer: asyncio.StreamWriter) -> None:
+        """Close it, and return when what was said last is out of our hands: whoever stops in between would take it along. TimeoutError
+        where nobody takes it."""
+        async with asyncio.timeout(self._limits.half_closed):
+            writer.close()
+            await writer.wait_closed()
 
     async def _part(self, request: Request, cause: Cause, client: Stream) -> None:
         """Say why, in HTTP."""
@@ -287,9 +303,9 @@ class Proxy:
         status, why = _WHY[cause]
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(self._limits.parting):
-                client.writer.write(head.refusal(status, why, _RETRY_AFTER))
+                _alive(client.writer).write(head.refusal(status, why, _RETRY_AFTER))
                 await client.writer.drain()
-                client.writer.write_eof()
+                _alive(client.writer).write_eof()
         await self._hears_out(client.reader)
 
     async def _hears_out(self, reader: asyncio.StreamReader) -> None:
@@ -300,13 +316,43 @@ class Proxy:
                     pass
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes = b"") -> None:
     """Copy until the end, no faster than it is taken; then say that it was the end."""
-    while data := await reader.read(CHUNK):
-        writer.write(data)
+    data = first or await reader.read(CHUNK)
+    while data:
+        _alive(writer).write(data)
         await writer.drain()
+        data = await reader.read(CHUNK)
     if writer.can_write_eof():
-        writer.write_eof()
+        _alive(writer).write_eof()
+
+
+def _alive(writer: asyncio.StreamWriter) -> asyncio.StreamWriter:
+    """The same. ConnectionResetError where its peer has gone in the meantime: asyncio would drop what is written then, and uvloop calls
+    it a mistake of ours."""
+    if writer.is_closing():
+        raise ConnectionResetError("the connection is closed")
+    return writer
+
+
+def _whole(copying: asyncio.Task[None]) -> bool:
+    """It has come to the end of what was to be said."""
+    return copying.done() and not copying.cancelled() and copying.exception() is None
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _cut(writer: asyncio.StreamWriter) -> None:
+    """Drop a connection by a reset, which its peer cannot take for an end. One that is closed already stays as it is."""
+    found = writer.get_extra_info("socket")
+    if found is not None:
+        with contextlib.suppress(OSError):
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fairlead.activation.model import Endpoint, Slice, SlicePort
 from fairlead.activator.board import Board
 from fairlead.activator.hall import Hall
-from fairlead.activator.proxy import BUFFER, Limits, Proxy, Stream
+from fairlead.activator.proxy import BUFFER, CHUNK, Limits, Proxy, Stream
 from fairlead.core.meta import Key
 from fairlead.metrics.collect import Metrics
 
 SHOP = Key("default", "shop")
 QUICK = Limits(again=0.02)
 IMPATIENT = Limits(first_bytes=0.3)
+BRISK = Limits(parting=0.1)
 
 Serve = Callable[[Stream], Awaitable[None]]
 
@@ -47,6 +48,11 @@ class Scene:
         )
         self.address = ("127.0.0.1", 0)
         self.clients: list[Stream] = []
+        self.accepted: list[Stream] = []  # of them, as the activator has them
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted.append(Stream(reader, writer))
+        self.proxy.accept(SHOP, "http", reader, writer)
 
     def pods(self, *ports: int) -> None:
         """The App's pods are at these ports of loopback."""
@@ -66,8 +72,14 @@ class Scene:
         for each in slices:
             self.board.changed(None, each)
 
-    async def connect(self) -> Stream:
-        self.clients.append(Stream(*await asyncio.open_connection(*self.address)))
+    async def connect(self, taking: int = 0) -> Stream:
+        """taking: bytes that its kernel keeps for it, at most; as many as it likes where 0."""
+        raw = socket.socket()
+        raw.setblocking(False)
+        if taking:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, taking)
+        await asyncio.get_running_loop().sock_connect(raw, self.address)
+        self.clients.append(Stream(*await asyncio.open_connection(sock=raw, limit=taking or CHUNK)))
         return self.clients[-1]
 
     async def waits(self, count: int = 1) -> None:
@@ -92,7 +104,7 @@ async def scene(
     hold_seconds: int = 30, most: int = 1000, all: int = 1000, bytes: int = 1 << 20, limits: Limits = QUICK
 ) -> AsyncIterator[Scene]:
     made = Scene(hold_seconds, most, all, bytes, limits)
-    server = await asyncio.start_server(partial(made.proxy.accept, SHOP, "http"), "127.0.0.1", 0, limit=BUFFER)
+    server = await asyncio.start_server(made.accept, "127.0.0.1", 0, limit=BUFFER)
     made.address = server.sockets[0].getsockname()
     try:
         yield made

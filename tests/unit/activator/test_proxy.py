@@ -9,9 +9,16 @@ import struct
 import pytest
 
 from fairlead.activator.proxy import BUFFER
-from unit.activator.hold import IMPATIENT, SHOP, Stream, all_of, pod, says_hello, scene, until
+from unit.activator.hold import BRISK, IMPATIENT, SHOP, Stream, all_of, pod, says_hello, scene, until
 
 GET = b"GET /cart HTTP/1.1\r\nHost: shop\r\n\r\n"
+
+
+def cut(stream: Stream) -> None:
+    """A reset, and no goodbye."""
+    raw = stream.writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.writer.transport.abort()
 
 
 async def test_a_request_waits_for_a_pod_and_is_answered_by_it() -> None:
@@ -99,9 +106,7 @@ async def test_a_client_that_is_cut_off_is_forgotten() -> None:
         client = await app.connect()
         client.writer.write(GET)
         await app.waits()
-        raw = client.writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset and no goodbye
-        client.writer.transport.abort()
+        cut(client)
         await until(lambda: app.hall.held == 0)
         assert app.woken == [True, False]
 
@@ -338,3 +343,70 @@ async def test_at_its_end_it_finishes_what_it_copies_and_tells_who_waits() -> No
         assert (await all_of(served)).startswith(b"HTTP/1.1 200")
         served.writer.close()
         await finishing
+
+
+async def test_an_answer_that_is_cut_off_does_not_seem_to_be_whole() -> None:
+    """Of one without a length the connection's end is the answer's."""
+
+    async def breaks(stream: Stream) -> None:
+        await stream.reader.readuntil(b"\r\n\r\n")
+        stream.writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of it")
+        await asyncio.sleep(0.05)
+        cut(stream)
+
+    async with scene(limits=BRISK) as app, pod(breaks) as port:
+        app.pods(port)
+        client = await app.connect()
+        client.writer.write(GET)
+        assert (await client.reader.readuntil(b"half of it")).startswith(b"HTTP/1.1 200")
+        with pytest.raises(ConnectionResetError):
+            await all_of(client)
+
+
+async def test_a_client_that_is_cut_off_does_not_seem_to_have_ended() -> None:
+    heard: list[str] = []
+
+    async def listens(stream: Stream) -> None:
+        try:
+            await stream.reader.read()
+            heard.append("an end")
+        except ConnectionResetError:
+            heard.append("a reset")
+
+    async with scene(limits=BRISK) as app, pod(listens) as port:
+        app.pods(port)
+        client = await app.connect()
+        client.writer.write(RAW["TLS"])
+        await until(lambda: app.count("fairlead_activator_requests_total", result="passed") == 1)
+        cut(client)
+        await until(lambda: bool(heard))
+        assert heard == ["a reset"]
+
+
+async def test_at_its_end_what_a_slow_client_has_not_taken_yet_is_not_lost() -> None:
+    """That all is copied does not say that the kernel has taken all, and what it has not goes with the process."""
+    sent = 0
+
+    async with scene() as app:
+
+        async def fills_up(stream: Stream) -> None:
+            nonlocal sent
+            await stream.reader.readuntil(b"\r\n\r\n")
+            while not app.accepted[0].writer.transport.get_write_buffer_size():
+                stream.writer.write(bytes(16384))
+                await stream.writer.drain()
+                sent += 16384
+                await asyncio.sleep(0)
+
+        async with pod(fills_up) as port:
+            app.pods(port)
+            client = await app.connect(taking=4096)
+            client.writer.write(GET)
+            await until(lambda: sent > 0)
+            client.writer.write_eof()
+            await until(lambda: app.accepted[0].writer.is_closing())
+            finishing = asyncio.create_task(app.proxy.finish(5.0, 0.0))
+            await asyncio.sleep(0.05)
+            assert not finishing.done(), "the process would end, and the answer with it"
+            assert len(await all_of(client)) == sent
+            await finishing

@@ -174,7 +174,7 @@ class Proxy:
 
     async def _glance(self, request: Request, reader: asyncio.StreamReader) -> None:
         """So much of a request there is no room for as tells whether its client understands an answer."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(OSError):
             async with asyncio.timeout(self._limits.parting):
                 request.add(await reader.read(BUFFER))
 
@@ -197,7 +197,10 @@ class Proxy:
             raise Refused("gone")
 
     async def _more(self, request: Request, reader: asyncio.StreamReader) -> None:
-        data = await reader.read(BUFFER)
+        try:
+            data = await reader.read(BUFFER)
+        except OSError:
+            raise Refused("gone") from None
         self._hall.keep(len(data))
         request.add(data)
 
@@ -253,7 +256,7 @@ class Proxy:
         for at in range(len(pods)):
             host, port = pods[(first + at) % len(pods)]
             async with self._connects.setdefault(key, asyncio.Semaphore(self._limits.connects_at_once)):
-                with contextlib.suppress(OSError, TimeoutError):
+                with contextlib.suppress(OSError):
                     async with asyncio.timeout(self._limits.connect):
                         return Stream(*await asyncio.open_connection(host, port, limit=CHUNK))
         return None
@@ -301,7 +304,7 @@ class Proxy:
         if not request.http or request.ended or cause not in _WHY:
             return
         status, why = _WHY[cause]
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError):
             async with asyncio.timeout(self._limits.parting):
                 _alive(client.writer).write(head.refusal(status, why, _RETRY_AFTER))
                 await client.writer.drain()
@@ -310,7 +313,7 @@ class Proxy:
 
     async def _hears_out(self, reader: asyncio.StreamReader) -> None:
         """Closing with bytes unread takes away what was said last: so they are read, for a while."""
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError):
             async with asyncio.timeout(self._limits.parting):
                 while await reader.read(CHUNK):
                     pass
@@ -348,19 +351,20 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
 
 def _cut(writer: asyncio.StreamWriter) -> None:
     """Drop a connection by a reset, which its peer cannot take for an end. One that is closed already stays as it is."""
-    found = writer.get_extra_info("socket")
-    if found is not None:
-        with contextlib.suppress(OSError):
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _set(writer, socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:
     """A peer that vanished without a word is noticed within two minutes, however long the connection is silent."""
-    found = writer.get_extra_info("socket")
-    if found is None:
-        return
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    _set(writer, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
         if hasattr(socket, option):
-            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            _set(writer, socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _set(writer: asyncio.StreamWriter, level: int, option: int, value: int | bytes) -> None:
+    """Nothing where it is closed, which asyncio tells by an OSError, and uvloop by no socket or a ValueError."""
+    if (found := writer.get_extra_info("socket")) is not None:
+        with contextlib.suppress(OSError, ValueError):
+            found.setsockopt(level, option, value)

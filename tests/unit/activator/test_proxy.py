@@ -108,7 +108,7 @@ async def test_a_client_that_is_cut_off_is_forgotten() -> None:
         await app.waits()
         cut(client)
         await until(lambda: app.hall.held == 0)
-        assert app.woken == [True, False]
+        assert app.woken == [True, False] and app.refused("gone") == 1
 
 
 async def test_a_pod_that_refuses_is_passed_over_for_one_that_does_not() -> None:

@@ -12,6 +12,8 @@ from fairlead.activation.model import LISTENING, Slice
 from fairlead.core.meta import Key
 
 Address = tuple[str, int]
+# Not FQDN: whom a name leads to is not the API server's to judge, which keeps loopback and link-local addresses out of the others.
+_ADDRESSES = frozenset({"IPv4", "IPv6"})
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -37,7 +39,7 @@ def door(slices: Iterable[Slice]) -> Door:
     pods: defaultdict[str, list[Address]] = defaultdict(list)
     written: list[Slice] = []
     for each in sorted(slices, key=lambda one: (one.created, one.name)):
-        if each.service != each.app:
+        if each.service != each.app or each.address_type not in _ADDRESSES:
             continue
         if each.ours:
             written.append(each)

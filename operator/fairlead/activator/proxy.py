@@ -14,6 +14,7 @@ import socket
 import struct
 from collections.abc import Callable
 from typing import Literal, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -42,12 +43,13 @@ _RETRY_AFTER = 5  # seconds
 
 class Limits(msgspec.Struct, frozen=True):
     """Seconds, but for connects_at_once (of one App). first_bytes: until the head is there; connect: to one pod; again: between two
-    rounds over pods that do not answer; parting: for a client to read the last answer; half_closed: for a client that sends on after
+    rounds over pods that do not answer, twice as long after each until again_at_most; parting: for a client to read the last answer; half_closed: for a client that sends on after
     the server has ended."""
 
     first_bytes: float = 10.0
     connect: float = 2.0
     again: float = 0.1
+    again_at_most: float = 1.0
     parting: float = 2.0
     half_closed: float = 60.0
     connects_at_once: int = 64
@@ -110,7 +112,8 @@ class Proxy:
         self._metrics = metrics
         self._clock = clock
         self._limits = limits
-        self._connects: dict[Key, asyncio.Semaphore] = {}
+        # Of the Apps that connections are being made for now, and of no others: names come and go for as long as a process lives.
+        self._connects: WeakValueDictionary[Key, asyncio.Semaphore] = WeakValueDictionary()
         self._rounds = itertools.count()
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -233,7 +236,7 @@ class Proxy:
 
     async def _look(self, key: Key, port: str) -> Stream:
         """Try the App's pods, again whenever the slices say something new; while there is none, the request waits."""
-        began, waits = self._clock(), False
+        began, waits, pause = self._clock(), False, self._limits.again
         try:
             while True:
                 change = self._board.change(key)
@@ -245,7 +248,8 @@ class Proxy:
                 if not waits:
                     self._hall.wait(key)
                     waits = True
-                await asyncio.wait((change,), timeout=self._limits.again if pods else None)
+                await asyncio.wait((change,), timeout=pause if pods else None)
+                pause = self._limits.again if change.done() else min(2 * pause, self._limits.again_at_most)
         finally:
             if waits:
                 self._hall.served(key)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import Any
 
 import pytest
 
-from fairlead.activator.proxy import BUFFER
+from fairlead.activator.proxy import BUFFER, Limits
 from unit.activator.hold import BRISK, IMPATIENT, SHOP, Stream, all_of, pod, says_hello, scene, until
 
 GET = b"GET /cart HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -410,3 +411,24 @@ async def test_at_its_end_what_a_slow_client_has_not_taken_yet_is_not_lost() -> 
             assert not finishing.done(), "the process would end, and the answer with it"
             assert len(await all_of(client)) == sent
             await finishing
+
+
+async def test_pods_that_refuse_are_asked_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand requests for an App whose port nobody listens on would leave an activator no time for others."""
+    connect, asked = asyncio.open_connection, 0
+
+    async def counted(*address: Any, **others: Any) -> Any:
+        nonlocal asked
+        asked += address[1:] == (closed.getsockname()[1],)
+        return await connect(*address, **others)
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        async with scene(limits=Limits(again=0.01, again_at_most=0.16)) as app:
+            monkeypatch.setattr(asyncio, "open_connection", counted)
+            app.pods(closed.getsockname()[1])
+            client = await app.connect()
+            client.writer.write(GET)
+            await app.waits()
+            await asyncio.sleep(0.5)
+            assert 3 <= asked <= 8, "0.01 s, 0.02 s, 0.04 s and so on, and not fifty times"

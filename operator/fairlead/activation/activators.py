@@ -103,6 +103,7 @@ class Activators:
         key = Key(line.namespace, line.app)
         app = view.get("App", *key)
         if app is None:
+            self._gone(key, pod)
             return
         news = self._listens(key, pod, line.listens)
         if line.since is None:
@@ -133,6 +134,12 @@ class Activators:
             self._waiting[key].pop(pod, None)
             if not self._waiting[key]:
                 del self._waiting[key]
+
+    def _gone(self, key: Key, pod: str) -> None:
+        """The App is no more: what was known of it is not of whoever takes its name."""
+        self._waits_no_more(key, pod)
+        self._listens(key, pod, False)
+        self._deaf.pop(key, None)
 
     def _forget(self, pod: str, ask: Callable[[Key], None]) -> None:
         """It is not heard any more: what it said counts no more."""

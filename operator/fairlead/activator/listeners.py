@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -38,6 +38,8 @@ class Listeners:
         self._open: dict[int, Listener] = {}
         self._asked = asyncio.Event()
         self._keys: set[Key] = set()
+        self._said: set[Key] = set()  # the Apps that were last said to be listened for
+        self._again: dict[Key, asyncio.TimerHandle] = {}  # those whose ports are taken, one attempt ahead of each
         self._closed = False
         board.moved.append(self._moved)
 
@@ -69,18 +71,23 @@ class Listeners:
         self._asked.set()
 
     async def _follow(self, key: Key) -> None:
-        before = self.listens(key)
+        self._tell(key)
         wanted = {number: name for name, number in self._board.door(key).ports.items()}
         for number, listener in list(self._open.items()):
             if listener.key == key and wanted.get(number) != listener.port:
-                self._later(_LINGER, partial(self._let_go, number, listener))
+                asyncio.get_running_loop().call_later(_LINGER, self._let_go, number, listener)
         for number, name in wanted.items():
             if not self._closed and number not in self._open:
                 await self._listen(number, key, name)
-        if not all(number in self._open and self._open[number].key == key for number in wanted):
-            self._later(_AGAIN, partial(self._moved, key))
-        if before or self.listens(key):
-            self._tell((key,))
+        self._try_again(key, any(number not in self._open or self._open[number].key != key for number in wanted))
+        self._tell(key)
+
+    def _try_again(self, key: Key, taken: bool) -> None:
+        """Later, where a port of its is another's. An App's pods come and go meanwhile, and each time this is asked."""
+        if (before := self._again.pop(key, None)) is not None:
+            before.cancel()
+        if taken and not self._closed:
+            self._again[key] = asyncio.get_running_loop().call_later(_AGAIN, self._moved, key)
 
     async def _listen(self, number: int, key: Key, name: str) -> None:
         try:
@@ -102,10 +109,11 @@ class Listeners:
             if number in self._board.door(other).ports.values():
                 self._moved(other)
 
-    def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_later(seconds, call)
-
-    def _tell(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            for tell in self.told:
-                tell(key)
+    def _tell(self, key: Key) -> None:
+        """Where it is otherwise than was said last: also of an App whose slice is gone, or whoever takes its name would be said to be
+        listened for."""
+        if self.listens(key) == (key in self._said):
+            return
+        self._said ^= {key}
+        for tell in self.told:
+            tell(key)

@@ -114,6 +114,16 @@ async def test_what_is_said_of_an_app_that_is_not_there_is_forgotten() -> None:
 
 
 @pytest.mark.looptime
+async def test_an_app_that_takes_the_name_of_one_that_is_gone_is_not_listened_for_yet() -> None:
+    async with scene() as heard:
+        await heard.says("1", since=1.0)
+        heard.known = False
+        await heard.says("1", listens=False)  # its slice has gone with it
+        heard.known = True
+        assert heard.activators.listening(SHOP) == frozenset() and heard.activators.waiting(SHOP) is None
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("error", [OSError("reset"), TimeoutError(), ValueError("no JSON")], ids=str)
 async def test_a_stream_that_ends_counts_for_nothing_and_is_opened_again(error: Exception) -> None:
     async with scene() as heard:

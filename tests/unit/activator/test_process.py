@@ -6,9 +6,10 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import aiohttp
+import pytest
 
 from fairlead.activation.model import ACTIVATOR, LABEL_ACTIVATED, MANAGED_BY, SERVICE_NAME
 from fairlead.activator.process import Activator, Terms
@@ -104,6 +105,33 @@ async def test_the_operator_hears_who_waits_at_once_and_first_of_all_what_is() -
                 assert (await anext(again))["since"] == 1000.0, "who comes late hears it too"
             client.writer.close()
             assert await anext(heard) == {"namespace": "default", "app": "shop", "listens": True}
+
+
+async def test_the_operator_hears_that_an_app_whose_slice_is_gone_is_not_listened_for() -> None:
+    async with running() as scene:
+        scene.slice("shop-activator", True, scene.number)
+        await scene.listens()
+        async with lines(scene.activator.control_port) as heard, asyncio.timeout(5):
+            assert (await anext(heard))["listens"]
+            scene.cluster.delete(ENDPOINT_SLICES, "default", "shop-activator", origin=WRITER)
+            assert await anext(heard) == {"namespace": "default", "app": "shop"}
+
+
+async def test_a_port_that_is_taken_is_tried_one_attempt_at_a_time_however_often_pods_come_and_go(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fairlead.activator.listeners._AGAIN", 0.1)
+    async with running() as scene:
+        with closing(await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", scene.number)):
+            scene.slice("shop-activator", True, scene.number)
+            for pod_of_it in range(20):
+                scene.slice(f"shop-{pod_of_it}", False, 8080, f"10.0.0.{pod_of_it}")
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.15)
+            caplog.clear()
+            await asyncio.sleep(0.35)
+            assert 2 <= caplog.text.count("cannot be listened on") <= 4
+        await scene.listens()
 
 
 async def test_a_port_that_another_has_taken_is_said_to_be_not_listened_on() -> None:

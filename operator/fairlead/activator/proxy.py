@@ -13,7 +13,7 @@ import itertools
 import socket
 import struct
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -347,7 +347,7 @@ def _whole(copying: asyncio.Task[None]) -> bool:
     return copying.done() and not copying.cancelled() and copying.exception() is None
 
 
-async def _end(*tasks: asyncio.Task[None]) -> None:
+async def _end(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

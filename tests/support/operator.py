@@ -90,10 +90,17 @@ class Operator:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of that metric's series with these labels."""
+        return sum(self._series(name, labels))
+
+    def count(self, name: str, **labels: str) -> int:
+        """How many series of that metric have these labels."""
+        return len(self._series(name, labels))
+
+    def _series(self, name: str, labels: dict[str, str]) -> list[float]:
         with urllib.request.urlopen(self.metrics, timeout=5) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         samples = [sample for family in families for sample in family.samples if sample.name == name]
-        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+        return [sample.value for sample in samples if labels.items() <= sample.labels.items()]
 
     def ends(self, within: float) -> int:
         """Its exit status, once it has ended by itself."""

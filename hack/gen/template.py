@@ -1,6 +1,7 @@
 """A PodTemplateSpec as an API server publishes it (OpenAPI v3), turned into the structural schema a CRD may embed.
 
-Kept: types, formats, required fields, enums, list and map kinds with their keys, the first sentence of each description.
+Kept: types, formats, required fields, enums, list and map kinds with their keys, the first sentence of each description, unless it
+repeats that of its list.
 Left out: what a structural schema may not say ($ref, allOf, patch strategies, unions) and defaults, except for the keys of
 list maps (a port's protocol), without which the API server could not tell two items apart. The API server gives pods their
 defaults when they are created; here they would only make every revision depend on the version that filled them in.
@@ -108,6 +109,9 @@ def _node(node: Schema, definitions: Mapping[str, Schema], rules: Mapping[str, S
 def _item(node: Schema, definitions: Mapping[str, Schema], rules: Mapping[str, Schema]) -> Schema:
     """The schema of a list's items, with defaults for the keys of a list map: they must be there or have one."""
     item = _bare(_node(node["items"], definitions, rules))
+    kind = next(iter(_references(node["items"])), "").rpartition(".")[2]
+    if kind and node.get("description") and names_itself(kind, item.get("description", "")):
+        item = {key: value for key, value in item.items() if key != "description"}
     for key in node.get("x-kubernetes-list-map-keys", ()):
         if key in item.get("required", ()):
             continue
@@ -120,6 +124,18 @@ def _item(node: Schema, definitions: Mapping[str, Schema], rules: Mapping[str, S
 def _bare(node: Schema) -> Schema:
     """Without the description of an item or value that has no fields of its own: it repeats what the list says."""
     return node if "properties" in node else {key: value for key, value in node.items() if key != "description"}
+
+
+def names_itself(kind: str, description: str) -> bool:
+    """Whether a description says what its kind is, as the list of such has said already; others tell what is done with an item.
+
+    >>> names_itself("HTTPHeader", "HTTPHeader describes a custom header to be used in HTTP probes")
+    True
+    >>> names_itself("NodeSelectorTerm", "A null or empty node selector term matches no objects.")
+    False
+    """
+    words = re.sub(r"^an? ", "", description.lower()).replace(" ", "")
+    return words.startswith(kind.lower())
 
 
 def _describe(node: Schema) -> Schema:

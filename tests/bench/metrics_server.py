@@ -11,6 +11,7 @@ from substrate import ports, tools
 from substrate.api import Api
 from substrate.lab import State
 from substrate.progress import Failure
+from support.apiservice import api_service
 
 PROGRAM = "metrics-server"
 RESOLUTION = 15  # seconds between two looks at the kubelets, as its manifests have it
@@ -71,19 +72,7 @@ def _objects(port: int) -> dict[str, object]:
         "metadata": {"name": PROGRAM, "namespace": _NAMESPACE},
         "spec": {"type": "ExternalName", "externalName": "localhost"},
     }
-    api = {
-        "apiVersion": "apiregistration.k8s.io/v1",
-        "kind": "APIService",
-        "metadata": {"name": f"v1beta1.{_GROUP}"},
-        "spec": {
-            "group": _GROUP,
-            "version": "v1beta1",
-            "service": {"name": PROGRAM, "namespace": _NAMESPACE, "port": port},
-            "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-        },
-    }
+    api = api_service(f"v1beta1.{_GROUP}", PROGRAM, _NAMESPACE, port)
     return {"apiVersion": "v1", "kind": "List", "items": [service, api]}
 
 

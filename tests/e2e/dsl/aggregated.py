@@ -5,6 +5,7 @@ from typing import Any
 
 from e2e.dsl import programs
 from e2e.dsl.cluster import Cluster
+from support.apiservice import api_service
 
 JSON = dict[str, Any]
 
@@ -53,7 +54,7 @@ class ApiServer:
             rbac | self._binding("RoleBinding", "Role", "extension-apiserver-authentication-reader"),
             core | {"kind": "Service", "spec": {"selector": {"app": self.name}, "ports": [served, *ports]}},
             core | {"kind": "Pod", "spec": self._pod()},
-            *(self._api_service(api) for api in self.apis),
+            *(api_service(api, self.name, NAMESPACE) for api in self.apis),
         ]
 
     def _binding(self, kind: str, role_kind: str, role: str) -> JSON:
@@ -75,20 +76,3 @@ class ApiServer:
         }
         volumes = [{"name": "tmp", "emptyDir": {}}]
         return {"serviceAccountName": self.name, "containers": [container], "volumes": volumes}
-
-    def _api_service(self, api: str) -> JSON:
-        version, _, group = api.partition(".")
-        spec = {
-            "group": group,
-            "version": version,
-            "service": {"name": self.name, "namespace": NAMESPACE},
-            "insecureSkipTLSVerify": True,
-            "groupPriorityMinimum": 100,
-            "versionPriority": 100,
-        }
-        return {
-            "apiVersion": "apiregistration.k8s.io/v1",
-            "kind": "APIService",
-            "metadata": {"name": api},
-            "spec": spec,
-        }

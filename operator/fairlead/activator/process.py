@@ -97,9 +97,8 @@ class Activator:
         return self._table.synced and not self._stopping.is_set()
 
     @property
-    def leads(self) -> bool:
-        """Each replica does its work."""
-        return self.ready
+    def doing(self) -> str:
+        return f"going, {self.hall.held} connections held" if self._stopping.is_set() else "holding requests"
 
     def problems(self) -> dict[str, str]:
         return {

@@ -137,6 +137,10 @@ class Engine:
         return self._running and (self.leader is None or self.leader.leads)
 
     @property
+    def doing(self) -> str:
+        return "leading" if self.leads else "standing by"
+
+    @property
     def idle(self) -> bool:
         """No key is ready or being worked on; keys that wait for a time do not count."""
         return all(reconciler.queue.idle for reconciler in self.reconcilers)

@@ -16,12 +16,12 @@ _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Engine(Protocol):
-    """As much of the engine as health is about."""
+    """As much of the engine, or of another process' work, as health is about. doing: in a word or two."""
 
     @property
     def ready(self) -> bool: ...
     @property
-    def leads(self) -> bool: ...
+    def doing(self) -> str: ...
     def problems(self) -> dict[str, str]: ...
     def unsynced(self) -> list[str]: ...
 
@@ -100,12 +100,13 @@ class Health:
         if self._engine.ready:
             return web.Response(text=self._text("ok"))
         waiting = ", ".join(self._engine.unsynced())
-        return web.Response(status=503, text=self._text(f"not ready: {waiting} not listed yet"))
+        why = f": {waiting} not listed yet" if waiting else ""  # else it goes, and the next line says so
+        return web.Response(status=503, text=self._text(f"not ready{why}"))
 
     async def _metrics_page(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.exposition(), headers={"Content-Type": _CONTENT_TYPE})
 
     def _text(self, first: str) -> str:
-        lines = [first, "leading" if self._engine.leads else "standing by"]
+        lines = [first, self._engine.doing]
         lines += [f"cannot list or watch {kind}: {problem}" for kind, problem in self._engine.problems().items()]
         return "\n".join(lines) + "\n"

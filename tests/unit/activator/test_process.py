@@ -166,8 +166,9 @@ async def test_told_to_stop_it_is_not_ready_but_takes_whoever_still_comes_and_fi
     async with running(drain=0.5) as scene, pod(says_hello) as port:
         scene.slice("shop-activator", True, scene.number, "10.0.0.1")
         await scene.listens()
+        assert scene.activator.doing == "holding requests"
         scene.activator.stop()
-        assert not scene.activator.ready
+        assert not scene.activator.ready and scene.activator.doing == "going, 0 connections held"
         client = await scene.connect()
         client.writer.write(GET)
         async with lines(scene.activator.control_port) as heard, asyncio.timeout(5):

@@ -14,14 +14,15 @@ from fairlead.metrics.series import TABLE
 
 class Engine:
     ready = False
-    leads = False
+    doing = "standing by"
+    waiting: tuple[str, ...] = ("pods",)
     wrong: dict[str, str] = {}
 
     def problems(self) -> dict[str, str]:
         return self.wrong
 
     def unsynced(self) -> list[str]:
-        return ["pods"]
+        return list(self.waiting)
 
 
 async def ask(port: int, path: str) -> tuple[int, str]:
@@ -38,10 +39,19 @@ async def test_alive_at_once_and_ready_when_synced_leading_or_not() -> None:
     assert await ask(port, "/readyz") == (503, "not ready: pods not listed yet\nstanding by\n")
     engine.ready = True
     assert await ask(port, "/readyz") == (200, "ok\nstanding by\n")
-    engine.leads = True
+    engine.doing = "leading"
     engine.wrong = {"pods": "Forbidden: no"}
     assert await ask(port, "/readyz") == (200, "ok\nleading\ncannot list or watch pods: Forbidden: no\n")
     assert (await ask(port, "/metrics"))[0] == 404, "metrics have an address of their own"
+    await health.stop()
+
+
+async def test_one_that_goes_says_so_and_not_that_it_waits_for_nothing() -> None:
+    engine = Engine()
+    engine.waiting, engine.doing = (), "going, 3 connections held"
+    health = Health(engine, Metrics())
+    await health.start("127.0.0.1:0", "")
+    assert await ask(health.ports[0], "/readyz") == (503, "not ready\ngoing, 3 connections held\n")
     await health.stop()
 
 

@@ -143,11 +143,11 @@ async def _activate(settings: ActivatorSettings, way: Login) -> int:
     )
     activator = Activator(client, terms, clock=time.time, namespaces=settings.namespaces, metrics=metrics)
     health = Health(activator, metrics)
-    await health.start(settings.health_address, settings.metrics_address)
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, activator.stop)
     log.info("fairlead %s activates by the word of %s", __version__, access.server)
     try:
+        await health.start(settings.health_address, settings.metrics_address)
         await activator.run()
     except Exception as error:
         log.error("the process failed: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))

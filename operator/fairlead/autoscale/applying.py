@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
 
 import msgspec
 
@@ -40,21 +39,9 @@ def applied_of(spec: Autoscale | None, autoscale: JSON | None) -> Applied:
     return stored_of(autoscale or {}).applied if applies(spec) else Applied()
 
 
-class Hindrance(msgspec.Struct, frozen=True):
-    """Why nothing can be applied to an App, and the way out."""
-
-    reason: Literal["FeedsBack", "PodLevelResources", "NoAmount"]
-    message: str
-
-    @property
-    def condition(self) -> Condition:
-        if self.reason in ("FeedsBack", "PodLevelResources", "NoAmount"):
-            return Condition(CONDITION, "False", self.reason, self.message)
-        raise ValueError(self.reason)
-
-
-def hindrance(spec: Autoscale, template: JSON) -> Hindrance | None:
-    """None too where nothing is to be applied. The API server refuses most of it before (a rule on spec.autoscale).
+def hindrance(spec: Autoscale, template: JSON) -> Condition | None:
+    """Why nothing can be applied to an App, and the way out; None too where nothing is to be. The API server refuses most of it before
+    (a rule on spec.autoscale).
 
     >>> from fairlead.autoscale.testing import autoscale, cpu
     >>> from fairlead.autoscale.vertical.model import Vertical
@@ -67,18 +54,24 @@ def hindrance(spec: Autoscale, template: JSON) -> Hindrance | None:
     if spec.resources is None or not applies(spec):
         return None
     if template.get("resources"):
-        return Hindrance("PodLevelResources", words.POD_LEVEL)
+        return _hindered("PodLevelResources", words.POD_LEVEL)
     try:
         names = requested(template).keys()
     except ValueError as error:
-        return Hindrance("NoAmount", f"spec.template: a container requests what is no amount: {error}")
+        return _hindered(
+            "NoAmount", f"spec.template: a container requests what is no amount; write 500m or 512Mi: {error}"
+        )
     if spec.min == spec.max and not spec.schedules:
         return None  # a size that does not move feeds nothing
     for resource in RESOURCES:
         controlled = {name for name in names if resource in spec.resources.policy(name).controlled_resources}
         if any(_is_share_of(metric, resource, controlled) for metric in spec.metrics):
-            return Hindrance("FeedsBack", words.feeds_back(resource))
+            return _hindered("FeedsBack", words.feeds_back(resource))
     return None
+
+
+def _hindered(reason: str, message: str) -> Condition:
+    return Condition(CONDITION, "False", reason, message)
 
 
 def _is_share_of(metric: Metric, resource: Resource, controlled: Collection[str]) -> bool:
@@ -137,7 +130,7 @@ def _wanted(standing: Standing, revision: str) -> Wanted | None:
 def told(standing: Standing, made: Turn | None) -> Condition:
     """The condition of an App whose pods are to request what is recommended."""
     if hindered := hindrance(standing.spec, template_of(standing.template)):
-        return hindered.condition
+        return hindered
     if made is None:
         return Condition(CONDITION, "True", "AsTemplate", words.AS_TEMPLATE)
     goal = f"{words.applied(standing.applied)} since {timestamp(standing.applied.at)}"

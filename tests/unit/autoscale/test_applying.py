@@ -76,7 +76,7 @@ def test_what_stands_against_it(spec: Autoscale, template: JSON, reason: str | N
     found = hindrance(spec, template)
     assert (found.reason if found else None) == reason
     if found:
-        assert found.condition.status == "False"
+        assert found.status == "False"
 
 
 def test_what_stands_against_it_is_said_and_nothing_else() -> None:

@@ -13,15 +13,17 @@ from substrate.progress import Progress
 def exclusive(name: str, progress: Progress | None = None) -> Iterator[None]:
     """Hold the lock of that name alone. It is let go with the process, however that ends."""
     with _file(name) as file:
-        _take(file, fcntl.LOCK_EX, name, progress)
+        with _in_turn(name, progress):
+            _take(file, fcntl.LOCK_EX, name, progress)
         yield
 
 
 @contextmanager
 def shared(name: str, progress: Progress | None = None) -> Iterator[None]:
-    """Hold the lock of that name beside others who share it."""
+    """Hold the lock of that name beside others who share it, and after those who wanted it alone before."""
     with _file(name) as file:
-        _take(file, fcntl.LOCK_SH, name, progress)
+        with _in_turn(name, progress):
+            _take(file, fcntl.LOCK_SH, name, progress)
         yield
 
 
@@ -50,6 +52,15 @@ def first_of(party: str, name: str) -> Iterator[bool]:
         yield first
         if first:
             _write(file, party)
+
+
+@contextmanager
+def _in_turn(name: str, progress: Progress | None) -> Iterator[None]:
+    """Who waits for the lock keeps those out who come later: else those who share it could hand it to one another for ever,
+    and who wants it alone would never have it."""
+    with _file(f"{name} queue") as file:
+        _take(file, fcntl.LOCK_EX, name, progress)
+        yield
 
 
 def _file(name: str) -> IO[str]:

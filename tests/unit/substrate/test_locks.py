@@ -14,6 +14,7 @@ import pytest
 
 from substrate import locks, paths
 from support.commands import REPOSITORY
+from support.waiting import eventually
 
 _HOLD = "import sys; from substrate import locks\nwith {how}: print('held', flush=True); sys.stdin.readline()"
 
@@ -56,9 +57,9 @@ def other(others: ExitStack, how: str) -> Other:
     return made
 
 
-def free(how: int = fcntl.LOCK_EX) -> bool:
+def free(how: int = fcntl.LOCK_EX, name: str = "kind") -> bool:
     """Whether somebody who comes now would get it."""
-    with (paths.cache() / "locks" / "kind").open() as file:
+    with (paths.cache() / "locks" / name).open() as file:
         try:
             fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,6 +80,20 @@ def test_those_who_share_keep_out_only_who_wants_it_alone(others: ExitStack) -> 
     other(others, "locks.shared('kind')").holds()
     with locks.shared("kind"):
         assert not free()
+
+
+def test_who_wants_it_alone_waits_for_nobody_who_came_later(others: ExitStack) -> None:
+    sharing = other(others, "locks.shared('kind')")
+    sharing.holds()
+    alone = other(others, "locks.exclusive('kind')")
+    eventually(lambda: not free(name="kind queue"))
+    late = other(others, "locks.shared('kind')")
+    assert not late.said_so_within(0.5)
+    sharing.lets_go()
+    alone.holds()
+    assert not late.said_so_within(0.3)
+    alone.lets_go()
+    late.holds()
 
 
 def test_a_party_is_inside_until_the_last_of_it_has_left(others: ExitStack) -> None:

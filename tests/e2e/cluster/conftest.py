@@ -8,7 +8,8 @@ from e2e.dsl import Operator
 from substrate.locks import exclusive
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _alone(operator: Operator) -> Iterator[None]:
+    """From the first to the last of them: between two files another process would begin one that takes minutes."""
     with exclusive(operator.cluster.calm):
         yield

@@ -1,8 +1,9 @@
 """A pytest plugin: which tests come first, and which stay together when several processes share the work.
 
 The longest chain decides how long a run takes. It is the end-to-end tests that have the cluster to themselves: so they
-begin, and whoever is free meanwhile takes what needs no cluster. Then come those that share it. Files that start a control
-plane stay whole, or each process would start it again.
+begin, and whoever is free meanwhile takes what needs no cluster. Then come those that share it, file by file, the slow ones
+first: a process that begins one when there is nothing else left makes all wait. Files that start a control plane stay whole,
+or each process would start it again.
 """
 
 from typing import Any
@@ -58,10 +59,10 @@ def chain(nodeid: str) -> str:
     return "/".join(nodeid.partition("::")[0].split("/")[:depth])
 
 
-def _place(item: pytest.Item) -> tuple[int, bool]:
+def _place(item: pytest.Item) -> tuple[int, bool, bool]:
     layer = _layer(item.nodeid)
     place = _FIRST.index(layer) if layer in _FIRST else len(_FIRST)
-    return place, item.get_closest_marker("runs_last") is not None
+    return place, item.get_closest_marker("runs_last") is not None, item.get_closest_marker("slow") is None
 
 
 def _layer(nodeid: str) -> str:

@@ -1,6 +1,10 @@
 """No request is lost: not in releases, evictions or scale-downs (drains: cluster/test_nodes.py)."""
 
+import pytest
+
 from e2e.dsl import Given, Scene, Then, When, apps
+
+pytestmark = pytest.mark.slow
 
 RELEASES = 10
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from e2e.dsl import Given, Scene, Then, When, apps
 from fairlead.core.quantity import milli
+
+pytestmark = pytest.mark.slow
 
 JSON = dict[str, Any]
 

@@ -1,23 +1,16 @@
 """An autoscaled App while its operator is killed, and with a real metrics-server."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from e2e.dsl import Given, Operator, Scene, Then, loads
 from e2e.dsl.metrics_server import METRICS_SERVER
 from e2e.dsl.operator import KUBELETS, METRICS_API
-from e2e.dsl.traffic import Traffic
+from e2e.dsl.scaling import CPU, loaded, scaling, size
 from fairlead.core.meta import API_VERSION
 
-CPU: dict[str, Any] = {"resource": {"name": "cpu", "averageUtilization": 50}}
-SCALING: dict[str, Any] = {
-    "min": 1,
-    "max": 3,
-    "metrics": [CPU],
-    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
-}
+SCALING = scaling(CPU, max=3)
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +19,10 @@ def _left_as_found(operator: Operator) -> None:
     operator.until_ready()
 
 
-def comes_to(then: Then, count: int) -> None:
-    then.status(lambda status: status.get("autoscale", {}).get("replicas") == count, 300)
-    then.pods_ready(count, 300)
-
-
 def test_a_killed_operator_keeps_the_size(operator: Operator, given: Given, then: Then, scene: Scene) -> None:
     given.a_ready_app(loads.working(scene.image, autoscale=SCALING))
-    traffic = Traffic(scene.cluster, scene.namespace, scene.image)
-    traffic.start(scene.url, rate=60)
-    comes_to(then, 3)
+    traffic = loaded(scene, rate=60)
+    size(then, 3)
 
     with then.history() as history:
         operator.kill()
@@ -47,7 +34,7 @@ def test_a_killed_operator_keeps_the_size(operator: Operator, given: Given, then
     assert history.fewest_ready == 3
     assert not history.new()
     assert report.lost == 0, report
-    comes_to(then, 1)
+    size(then, 1)
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +50,10 @@ def test_should_scale_from_1_pod_to_3_pods_by_what_metrics_server_serves(
     _by_metrics_server: None, given: Given, then: Then, scene: Scene
 ) -> None:
     given.a_ready_app(loads.working(scene.image, autoscale=SCALING))
-    traffic = Traffic(scene.cluster, scene.namespace, scene.image)
-    traffic.start(scene.url, rate=60)
-    comes_to(then, 3)
+    traffic = loaded(scene, rate=60)
+    size(then, 3)
     traffic.stop()
-    comes_to(then, 1)
+    size(then, 1)
 
 
 def test_custom_resource_definition_should_scale_with_a_crd_target_ref(
@@ -84,8 +70,7 @@ def test_custom_resource_definition_should_scale_with_a_crd_target_ref(
         "spec": {"scaleTargetRef": target, "maxReplicas": 3, "metrics": [{"type": "Resource", "resource": resource}]},
     }
     scene.cluster.apply(upstreams, namespace=scene.namespace)
-    traffic = Traffic(scene.cluster, scene.namespace, scene.image)
-    traffic.start(scene.url, rate=60)
+    traffic = loaded(scene, rate=60)
 
     then.pods_ready(3, 300)
     traffic.stop()

@@ -1,4 +1,5 @@
-"""Apps of one namespace each: beside one another, on nodes and with an operator that nobody stops meanwhile."""
+"""What keeps to a namespace of its own, or only looks: beside one another, on nodes and with an operator that nobody stops
+meanwhile."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,5 @@
-"""The operator itself: killed, replaced, two of it, and what it may do."""
+"""The operator itself: killed, replaced, two of it."""
 
-import json
 import time
 
 import pytest
@@ -82,30 +81,3 @@ def test_the_standby_takes_over_when_the_leader_is_killed(
     figures.tell(f"work went on {time.monotonic() - began:.1f} s after the leader was killed")
     assert operator.leader() != leader
     operator.until_ready()
-
-
-@pytest.mark.parametrize("verb", ["get", "list", "watch", "create", "update", "patch", "delete"])
-def test_it_has_no_rights_on_secrets(operator: Operator, verb: str) -> None:
-    assert not operator.may(verb, "secrets", "--all-namespaces")
-    assert not operator.may(verb, "secrets", "-n", NAMESPACE)
-
-
-def test_its_rights_hold_no_wildcard(operator: Operator) -> None:
-    assert not operator.may("*", "*", "--all-namespaces")
-    rules: list[apps.JSON] = []
-    for kind in ("clusterrole", "role"):
-        selector = ["-l", "app.kubernetes.io/instance=fairlead", "-A"]
-        for role in operator.cluster.get(kind, *selector)["items"]:
-            rules += role.get("rules") or []
-    assert rules
-    assert "*" not in json.dumps(rules)
-
-
-def test_it_may_do_what_it_does(operator: Operator) -> None:
-    for verb, resource in (
-        ("create", "pods"),
-        ("delete", "pods"),
-        ("patch", "apps.fairlead.dev/status"),
-        ("patch", "services"),
-    ):
-        assert operator.may(verb, resource, "-n", "default"), (verb, resource)

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from e2e.dsl import Given, Scene, Then, When, apps
+from e2e.dsl import Given, Operator, Scene, Then, When, apps
 from support.commands import REPOSITORY
 
 EXAMPLES = [
@@ -42,8 +42,8 @@ def test_kubectl_shows_an_app_in_one_line(given: Given, then: Then, scene: Scene
 @pytest.mark.parametrize(
     "field", ["maxSurge", "maxUnavailable", "progressDeadlineSeconds", "paused", "undoTo", "restartAt"]
 )
-def test_kubectl_explains_every_field_of_a_rollout(scene: Scene, field: str) -> None:
-    said = scene.kubectl("explain", f"app.spec.rollout.{field}", "--api-version=fairlead.dev/v1alpha1")
+def test_kubectl_explains_every_field_of_a_rollout(operator: Operator, field: str) -> None:
+    said = operator.cluster.kubectl("explain", f"app.spec.rollout.{field}", "--api-version=fairlead.dev/v1alpha1")
 
     description = re.sub(r"\s+", " ", said.partition("DESCRIPTION:")[2]).strip()
     assert len(description) > 60, said

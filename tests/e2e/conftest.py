@@ -15,6 +15,7 @@ import pytest
 from e2e.dsl import Cluster, Given, Operator, Scene, Then, When
 from e2e.dsl.cluster import chosen, hack
 from e2e.dsl.evidence import keep
+from e2e.dsl.zero import Dial
 from substrate.locks import first_of, held_by
 from substrate.progress import Progress
 
@@ -98,6 +99,12 @@ def when(scene: Scene) -> When:
 @pytest.fixture
 def then(scene: Scene) -> Then:
     return Then(scene)
+
+
+@pytest.fixture
+def dial(scene: Scene) -> Dial:
+    """For Apps of `e2e.dsl.zero`."""
+    return Dial(scene)
 
 
 def _name(test: str) -> str:

@@ -24,9 +24,9 @@ class Operator:
         self.cluster = cluster
         self.image = image
 
-    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API), activator: bool = False) -> None:
-        """As the README says, from what is in the tree. Returns when both replicas are ready. resource_metrics: where autoscaling
-        reads cpu and memory; a kind cluster has no metrics-server unless a test starts one. activator: whether requests are held."""
+    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API)) -> None:
+        """As the README says, from what is in the tree, with activators. Returns when all replicas are ready. resource_metrics: where
+        autoscaling reads cpu and memory; a kind cluster has no metrics-server unless a test starts one."""
         repository, _, tag = self.image.rpartition(":")
         build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
         values = {
@@ -39,7 +39,7 @@ class Operator:
                 # A node is stopped in these tests, and the replica on it is not to be missed for five minutes.
                 "tolerations": apps.leaving_lost_nodes(5),
             },
-            "activator": {"enabled": activator, "annotations": {"build": build}},
+            "activator": {"enabled": True, "annotations": {"build": build}},
         }
         chart = str(REPOSITORY / "charts" / "fairlead")
         where = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=180s"]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from e2e.dsl import apps, loads
-from e2e.dsl.scene import Scene
+from e2e.dsl.scene import Scene, Then
 
 JSON = dict[str, Any]
 
@@ -127,6 +127,13 @@ def sleeper(scene: Scene, *, after: int = 1, timeout: int = 60, **spec: Any) -> 
     )
     apps.container(made).update(image=scene.image, imagePullPolicy="Never", command=["python3", "-c", _SERVER], args=[])
     return made
+
+
+def at_zero(then: Then) -> None:
+    """No pod is left, not even one that is being ended, and the condition says what wakes it."""
+    said = then.condition("Autoscaling", "True", "Idle", within=180)
+    assert "wakes by the first request" in said["message"], said
+    then.gone()
 
 
 class Dial:

@@ -313,6 +313,7 @@ def as_pod(name: str, image: str, arguments: list[str]) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-u", "/client/client.py", *arguments],
         "volumeMounts": [{"name": "script", "mountPath": "/client"}],
+        "resources": {"requests": {"cpu": "100m"}},  # else whoever requests some lets it starve, and it measures that
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     spec = {

@@ -29,6 +29,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
     def log_message(self, *_):
         pass
+http.server.ThreadingHTTPServer.request_queue_size = 128
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
 _RATE = 'sum(rate(shop_wrong_total{revision="$(revision)"}[5s])) / sum(rate(shop_requests_total{revision="$(revision)"}[5s]))'

@@ -287,6 +287,7 @@ async def a_retry_is_one_more_try(world: World) -> None:
     await world.complete()
     world.image("shop:unready")
     await world.until(lambda: brought_back(world, "shop:1", 2, 2), "taken back", within=200)
+    await world.until(lambda: world.phases() == ["Failed", "Active"], "the Revisions told of")
     world.annotate({"fairlead.dev/retry": "again"})
     await world.until(lambda: len(world.pods(image="shop:unready")) > 0, "another try")
     await world.until(lambda: brought_back(world, "shop:1", 2, 4), "taken back again", within=200)
@@ -329,6 +330,7 @@ async def a_canary_is_aborted(world: World) -> None:
     await world.complete()
     world.image("shop:2")
     await world.until(lambda: world.condition("Progressing")["reason"] == "StepPaused", "paused")
+    await world.until(lambda: len(world.ready(image="shop:1")) == 2, "the stable share")
     world.annotate({"fairlead.dev/abort": "2"})
     await world.until(lambda: brought_back(world, "shop:1", 4, 2), "taken back", within=200)
 

@@ -92,10 +92,8 @@ class Failures:
         entries = self._held.get(key)
         if not entries:
             return
-        still, now = (
-            {intent.crowd for intent in wanted},
-            self._monotonic() + RESOLUTION,
-        )  # as `wait`, or nobody would come back for it
+        still = {intent.crowd for intent in wanted}
+        now = self._monotonic() + RESOLUTION  # as `wait`, or nobody would come back for it
         for slot, held in list(entries.items()):
             if slot.crowd not in still and (now >= held.until or held.generation != generation):
                 del entries[slot]

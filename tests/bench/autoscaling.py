@@ -29,7 +29,7 @@ _CPU = "100m"  # that a pod requests
 _CORES = 0.1  # the same
 _FIRST_STEP = 100  # the image of the first load that rises
 _WARM_UP = Load("warm-up", parents=1, each=20)
-_CALM = 30.0  # seconds until what the first looks led to is written
+_CALM = 75.0  # seconds until what the first looks led to is written: what nobody waits for is told within a minute
 _GLANCE = 1.0
 
 

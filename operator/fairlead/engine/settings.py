@@ -59,7 +59,7 @@ class EngineSettings:
     child_status_interval: float = 1.0
     """At most one status write per child (a Revision) in this time: what anybody waits for is told by the parent."""
     status_turns: tuple[float, float] = (10.0, 20.0)
-    """Status writes a second, of all parents, that nobody waits for; and after how many seconds one is written in any case."""
+    """Status writes a second, of all parents, that nobody waits for; and within how many seconds one is written in any case."""
     child_status_turns: tuple[float, float] = (4.0, 60.0)
     """The same for children."""
     slice: float = 3.0

@@ -93,18 +93,26 @@ class Turns:
     200 Apps that roll at the same time have 1000 pods become ready in a few seconds. Each App's counters written five
     times a second, as a single App's are, would cost the API server more than the pods do.
 
-    >>> turns = Turns(rate=2, longest=1)
-    >>> [turns.next(10.0), turns.next(10.0), turns.next(10.0), turns.next(10.0), turns.next(20.0)]
-    [10.0, 10.5, 11.0, 11.0, 20.0]
+    >>> turns = Turns(rate=2, longest=1, rng=random.Random(1))
+    >>> [turns.next(10.0), turns.next(10.0), turns.next(10.0)], turns.next(20.0)
+    ([10.0, 10.5, 11.0], 20.0)
+
+    Where more wait than there are turns, each gets a moment of its own, not much sooner than the last: thousands of Apps that were
+    applied together would else be written together, `longest` seconds later.
+    >>> [turns.next(20.0), turns.next(20.0)], [round(turns.next(20.0), 2) for _ in range(3)]
+    ([20.5, 21.0], [20.57, 20.92, 20.88])
     """
 
-    def __init__(self, rate: float, longest: float) -> None:
+    def __init__(self, rate: float, longest: float, rng: random.Random) -> None:
         self._step = 1 / rate
         self._longest = longest
+        self._rng = rng
         self._free = float("-inf")
 
     def next(self, now: float) -> float:
-        turn = min(max(now, self._free), now + self._longest)
+        turn = max(now, self._free)
+        if turn > now + self._longest:
+            return now + self._longest * self._rng.uniform(0.5, 1.0)
         self._free = turn + self._step
         return turn
 
@@ -121,8 +129,8 @@ class StatusWriter:
         self._own_writes = own_writes
         self._interval = settings.status_interval
         self._child_interval = settings.child_status_interval
-        self._turns = Turns(*settings.status_turns)
-        self._child_turns = Turns(*settings.child_status_turns)
+        self._turns = Turns(*settings.status_turns, rng)
+        self._child_turns = Turns(*settings.child_status_turns, rng)
         self._pause = settings.refusal_backoff
         self._rng = rng
         self._books: dict[Key, dict[Slot, _Book]] = {}

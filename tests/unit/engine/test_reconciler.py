@@ -417,6 +417,23 @@ async def test_the_counters_of_many_parents_are_written_in_turn() -> None:
         await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 15} for number in range(20)), within=6)
 
 
+async def test_what_many_parents_could_not_tell_in_turn_is_not_written_at_the_same_moment() -> None:
+    def decide(seen: Seen, now: float) -> Plan:
+        return Plan(status={"replicas": len(seen.pods)})
+
+    async with rig(decide, settings=EngineSettings(status_turns=(1.0, 4.0))) as r:
+        apps = [r.app(f"app-{number}", replicas=0) for number in range(100)]
+        await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 0} for number in range(100)))
+        for number, app in enumerate(apps):
+            r.cluster.create(PODS, NAMESPACE, _pod(app, f"app-{number}-0"))
+        written = []
+        for _ in range(10):  # of 0.5 s
+            before = len(r.writes("patch", APPS, "status"))
+            await asyncio.sleep(0.5)
+            written.append(len(r.writes("patch", APPS, "status")) - before)
+        assert sum(written) == 100 and max(written) < 40, written
+
+
 async def test_a_verdict_does_not_wait_for_other_parents_counters() -> None:
     def decide(seen: Seen, now: float) -> Plan:
         status: JSON = {"replicas": len(seen.pods)}

@@ -7,11 +7,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from urllib.parse import quote
 
-from fairlead.autoscale.kubelets import PERIOD
 from fairlead.autoscale.model import METRICS_API
+from fairlead.autoscale.shared import PERIOD, Shared
 from fairlead.autoscale.usage import Listed, Used, listed, of_listed, of_metrics_api
 from fairlead.core.meta import LABEL_APP
 from fairlead.kube.client import Client
@@ -24,23 +25,19 @@ _RECENT = 2 * PERIOD  # seconds after which an App that has not asked again coun
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a list said, or why it failed. When it was asked for, and when it was told (loop time)."""
+    """What a list said, or why it failed."""
 
     pods: Listed
-    failed: ApiError | ValueError | None
-    began: float
-    told: float
+    failed: ApiError | ValueError | None = None
 
 
 @dataclass(slots=True)
 class _Namespace:
-    """Who asks about it (by App, when it did last, the latest last), and the last list of all its pods."""
+    """Who asks about it (by App, when it did last, the latest last), and the list of all its pods. A failure is told to those who
+    wait for it and to nobody later."""
 
     asked: OrderedDict[str, float] = field(default_factory=OrderedDict)
-    answer: _Answer | None = None
-    # Whoever comes first reads, the others wait for it. The first may be cancelled while they wait, as its App is deleted or its
-    # own time is up: that ends its request and nobody else's look, since the next one in the line reads then.
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    listed: Shared[_Answer] = field(default_factory=lambda: Shared(lasts=lambda answer: answer.failed is None))
 
 
 class PodMetrics:
@@ -59,7 +56,10 @@ class PodMetrics:
         about.asked.move_to_end(app)
         path = f"/apis/{METRICS_API}/v1beta1/namespaces/{quote(namespace, safe='')}/pods"
         if whole(about.asked, now):
-            return of_listed(await _listed(about, path, client), app, names)
+            answer = await about.listed.of(partial(_look, path, client))
+            if answer.failed:
+                raise answer.failed.with_traceback(None)  # or it would grow by each of those who are told
+            return of_listed(answer.pods, app, names)
         return of_metrics_api(await client.fetch(path, {"labelSelector": f"{LABEL_APP}={app}"}))
 
     def _sweep(self, now: float) -> None:
@@ -70,10 +70,10 @@ class PodMetrics:
         for name, about in list(self._namespaces.items()):
             while about.asked and next(iter(about.asked.values())) <= now - _RECENT:
                 about.asked.popitem(last=False)
-            if about.answer and about.answer.told <= now - PERIOD:
-                about.answer = None
-            if not about.asked and not about.lock.locked():
-                del self._namespaces[name]
+            if about.listed.idle(now, PERIOD):
+                about.listed.let_go()
+                if not about.asked:
+                    del self._namespaces[name]
 
 
 def whole(asked: dict[str, float], now: float) -> bool:
@@ -88,36 +88,11 @@ def whole(asked: dict[str, float], now: float) -> bool:
     return any(at > now - _RECENT for at in islice(reversed(asked.values()), FEW, FEW + 1))
 
 
-def serves(answer: _Answer, asked: float, now: float) -> bool:
-    """Whether a list is an answer to who asked then: each, where it was under way; later only what is fresh and no failure.
-
-    >>> slow, failed = _Answer(Listed(), None, began=100, told=106), _Answer(Listed(), Unreachable(0, "", "cut"), began=100, told=101)
-    >>> serves(slow, asked=105, now=106), serves(slow, asked=107, now=107)
-    (True, False)
-    >>> serves(failed, asked=100.5, now=101), serves(failed, asked=102, now=102)
-    (True, False)
-    """
-    return asked <= answer.told or (answer.failed is None and now < answer.began + PERIOD)
-
-
-async def _listed(about: _Namespace, path: str, client: Client) -> Listed:
-    loop = asyncio.get_running_loop()
-    asked = loop.time()
-    async with about.lock:
-        answer, now = about.answer, loop.time()
-        if answer is None or not serves(answer, asked, now):
-            answer = about.answer = await _look(path, client, now)
-    if answer.failed:
-        raise answer.failed.with_traceback(None)  # or it would grow by each of those who are told
-    return answer.pods
-
-
-async def _look(path: str, client: Client, began: float) -> _Answer:
-    time = asyncio.get_running_loop().time
+async def _look(path: str, client: Client, _: _Answer | None) -> _Answer:
     try:
         async with asyncio.timeout(SECONDS):
-            return _Answer(listed(await client.fetch(path)), None, began, time())
+            return _Answer(listed(await client.fetch(path)))
     except TimeoutError:
-        return _Answer(Listed(), Unreachable(0, "Timeout", f"no answer within {SECONDS:g} s"), began, time())
+        return _Answer(Listed(), Unreachable(0, "Timeout", f"no answer within {SECONDS:g} s"))
     except (ApiError, ValueError) as error:
-        return _Answer(Listed(), error, began, time())
+        return _Answer(Listed(), error)

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from fairlead.autoscale import pod_metrics, reader
-from fairlead.autoscale.kubelets import PERIOD
 from fairlead.autoscale.pod_metrics import FEW, PodMetrics
+from fairlead.autoscale.shared import PERIOD
 from fairlead.autoscale.usage import Used
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.kube.errors import ApiError, Unavailable, Unreachable

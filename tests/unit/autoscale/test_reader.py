@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.autoscale.kubelets import PERIOD
 from fairlead.autoscale.model import (
     KUBELETS,
     METRICS_API,
@@ -27,6 +26,7 @@ from fairlead.autoscale.model import (
     ResourceMetric,
 )
 from fairlead.autoscale.reader import Place, Reader, seconds
+from fairlead.autoscale.shared import PERIOD
 from fairlead.autoscale.sources.model import Answer, Ask
 from fairlead.core.meta import API_VERSION, JSON
 from fairlead.gates.guard import Guard, parse

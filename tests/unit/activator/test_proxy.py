@@ -432,3 +432,30 @@ async def test_pods_that_refuse_are_asked_less_and_less_often(monkeypatch: pytes
             await app.waits()
             await asyncio.sleep(0.5)
             assert 3 <= asked <= 8, "0.01 s, 0.02 s, 0.04 s and so on, and not fifty times"
+
+
+async def test_an_apps_pods_are_not_connected_to_by_all_who_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first pod would be run over, and the other Apps' requests would stand behind thousands of attempts."""
+    connect, now, most = asyncio.open_connection, 0, 0
+
+    async def counted(*address: Any, **others: Any) -> Any:
+        nonlocal now, most
+        if address[1:] != (served,):
+            return await connect(*address, **others)
+        now += 1
+        most = max(most, now)
+        try:
+            await asyncio.sleep(0.01)
+            return await connect(*address, **others)
+        finally:
+            now -= 1
+
+    async with pod(says_hello) as served, scene(limits=Limits(connects_at_once=3)) as app:
+        monkeypatch.setattr(asyncio, "open_connection", counted)
+        clients = [await app.connect() for _ in range(20)]
+        for client in clients:
+            client.writer.write(GET)
+        await app.waits(20)
+        app.pods(served)
+        assert all([b"200" in await all_of(client) for client in clients])
+        assert most == 3

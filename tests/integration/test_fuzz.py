@@ -344,9 +344,10 @@ class Subject:
 
 
 def unordered(value: Any, field: str = "") -> Any:
-    """With the lists sorted whose order means nothing, and without empty affinity: such changes replace no pod."""
+    """With the lists sorted whose order means nothing, and without what means nothing when it is empty: such changes replace no pod."""
     if isinstance(value, dict):
-        return {key: unordered(inner, key) for key, inner in value.items() if (key, inner) != ("affinity", {})}
+        kept = {key: inner for key, inner in value.items() if inner or key not in ("affinity", "dnsConfig")}
+        return {key: unordered(inner, key) for key, inner in kept.items()}
     if isinstance(value, list):
         items = [unordered(item) for item in value]
         return sorted(items, key=json.dumps) if field in UNORDERED else items

@@ -16,12 +16,16 @@ class Contention:
     """Counts how often the same content was applied to the same object.
 
     Content that has to be applied again and again was changed back in between: a person does that once or twice,
-    another controller without end. A changed content starts the count anew.
+    another controller without end. A changed content starts the count anew. What the API server refuses counts as nothing:
+    it changed nothing that another could undo.
 
     >>> ticks = iter(range(100))
-    >>> fight = Contention(lambda: next(ticks))
-    >>> [fight.contested(("Service", "default", "shop"), b"same") for _ in range(7)]
-    [False, False, False, False, False, True, True]
+    >>> fight, slot = Contention(lambda: next(ticks)), ("Service", "default", "shop")
+    >>> for _ in range(TIMES):
+    ...     assert not fight.contested(slot, b"same")
+    ...     fight.count(slot, b"same")
+    >>> fight.contested(slot, b"same"), fight.contested(slot, b"other")
+    (True, False)
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -29,20 +33,23 @@ class Contention:
         self._applied: dict[Slot, tuple[bytes, deque[float]]] = {}
 
     def contested(self, slot: Slot, body: bytes) -> bool:
-        """Whether this apply would be one too many; if not, it is counted."""
+        """Whether this apply would be one too many."""
+        known, times = self._applied.get(slot, (b"", ()))
+        since = self._monotonic() - WINDOW
+        return known == body and sum(at > since for at in times) >= TIMES
+
+    def count(self, slot: Slot, body: bytes) -> None:
+        """It was applied."""
         now = self._monotonic()
-        known, times = self._applied.get(slot, (b"", deque[float]()))
         if len(self._applied) > TIDY_AT:
             self._tidy(now)
+        known, times = self._applied.get(slot, (b"", deque[float]()))
         if known != body:
-            known, times = body, deque[float]()
-        while times and times[0] <= now - WINDOW:
-            times.popleft()
-        if len(times) >= TIMES:
-            return True
+            times = deque[float]()
         times.append(now)
-        self._applied[slot] = (known, times)
-        return False
+        while times[0] <= now - WINDOW:
+            times.popleft()
+        self._applied[slot] = (body, times)
 
     def _tidy(self, now: float) -> None:
         """Objects that were left in peace for a while are forgotten, so that the books stay as small as the fights."""

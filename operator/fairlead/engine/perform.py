@@ -138,7 +138,8 @@ class Performer:
     async def _apply(self, job: Job, action: Apply) -> bool:
         if action.owner_uid:
             await self._check_owner(action)
-        if self._contention.contested((action.kind, action.namespace, action.name), action.body):
+        slot = (action.kind, action.namespace, action.name)
+        if self._contention.contested(slot, action.body):
             raise Refusal("Contested", await self._who_else(action))
         # Between the check and this request another may create the name. The API server refuses a second controller
         # reference, so only an unowned object made in these milliseconds could be taken over.
@@ -156,6 +157,7 @@ class Performer:
                 force=True,
             ),
         )
+        self._contention.count(slot, action.body)
         self._wrote(job.key, action.known_as or action.kind, answer)
         return True
 
@@ -202,8 +204,10 @@ class Performer:
         )
         self._wrote(job.key, action.kind, answer)
         slot = (action.kind, action.namespace, action.name)
-        if action.subresource == RESIZE and self._contention.contested(slot, action.body):
-            raise Refusal("Contested", await self._who_else(action))  # it did not last the last times either
+        if action.subresource == RESIZE:
+            if self._contention.contested(slot, action.body):
+                raise Refusal("Contested", await self._who_else(action))  # it did not last the last times either
+            self._contention.count(slot, action.body)
         return True
 
     async def _adopt(self, job: Job, action: Adopt) -> bool:

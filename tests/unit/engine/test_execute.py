@@ -415,6 +415,22 @@ async def test_a_service_is_applied_and_waited_for(bench: Bench) -> None:
     assert bench.cluster.get(SERVICES, NAMESPACE, "web").object["spec"]["ports"][0]["port"] == 81
 
 
+async def test_a_service_that_is_refused_again_and_again_is_told_with_the_servers_words(bench: Bench) -> None:
+    """And not that another keeps changing it, or deletes it as often as it is made: nothing of it has ever stood there."""
+    bad = Invalid(422, "Invalid", "loadBalancerSourceRanges[0]: must be a valid CIDR value")
+    bench.trouble.befores = lambda write: bad
+    for _ in range(8):
+        assert (await bench.run(service(bench))).refused
+        (failure,) = bench.failures.of(KEY)
+        assert (failure.reason, failure.message) == (
+            "Invalid",
+            "loadBalancerSourceRanges[0]: must be a valid CIDR value",
+        )
+        await asyncio.sleep(bench.failures.wait(KEY) or 0.0)
+    bench.trouble.befores = lambda write: None
+    assert (await bench.run(service(bench))).succeeded == 1
+
+
 @pytest.mark.parametrize("owner", ["nobody", "another"])
 @pytest.mark.parametrize("known", [True, False])
 async def test_somebody_elses_service_is_left_alone(bench: Bench, owner: str, known: bool) -> None:

@@ -285,6 +285,22 @@ def test_trust_25_a_fight_over_a_field_is_given_up_and_reported(team: Team) -> N
     assert int(team.get("service", "shop")["metadata"]["resourceVersion"]) == before
 
 
+def test_a_service_that_cannot_be_made_anew_stays_as_it_is(team: Team) -> None:
+    """Between headless and not it has to be deleted: not for one that the API server would refuse."""
+    port = {"port": 80, "nodePort": 30777}
+    team.kubectl("create", "service", "nodeport", "holder", "--tcp=80", "--node-port=30777")
+    team.run(replicas=1, expose={"type": "Headless", "ports": [{"port": 80}]})
+    before = team.get("service", "shop")["metadata"]["uid"]
+    team.patch({"expose": {"type": "NodePort", "ports": [port]}})
+    team.wait("condition=Stalled")
+    assert team.condition("Exposed")["reason"] == "ServiceRefused"
+    assert "provided port is already allocated" in team.condition("Exposed")["message"]
+    assert team.get("service", "shop")["metadata"]["uid"] == before
+    team.kubectl("delete", "service", "holder")
+    team.wait("condition=Ready", seconds=90)
+    assert team.get("service", "shop")["spec"]["type"] == "NodePort"
+
+
 def test_trust_26_a_quota_is_told_and_what_runs_goes_on(team: Team) -> None:
     team.kubectl("create", "quota", "small", "--hard=pods=2")
     team.wait("jsonpath={.status.hard.pods}=2", name="quota/small")

@@ -563,6 +563,14 @@ def test_trust_22_hostile_text_in_a_cause_comes_back_as_it_was_for_the_views_to_
             "expose.loadBalancerSourceRanges[] must be a CIDR",
         ),
         (
+            expose(type="LoadBalancer", loadBalancerSourceRanges=["300.0.0.0/8"]),
+            "expose.loadBalancerSourceRanges[] must be a CIDR",
+        ),
+        (
+            expose(type="LoadBalancer", loadBalancerSourceRanges=["10.0.0.0/33"]),
+            "expose.loadBalancerSourceRanges[] must be a CIDR",
+        ),
+        (
             expose(sessionAffinityTimeoutSeconds=60),
             "expose.sessionAffinityTimeoutSeconds needs expose.sessionAffinity ClientIP",
         ),

@@ -155,7 +155,7 @@ class Generator:
         return self._object(schema, depth)
 
     def _number(self, schema: JSON, name: str) -> int:
-        if name in ("replicas", "min"):  # min is autoscale's, a size as well
+        if name in ("replicas", "min", "minPerRevision", "previewReplicas"):  # sizes, for autoscaling keeps them all
             # Up and down; a thousand is rare, for the machine's sake.
             return 1000 if self._chance.random() < 0.003 else self._chance.choice([0, 1, 1, 2, 2, 3, 12])
         least, most = schema.get("minimum", -1), schema.get("maximum", 2**31 - 1)

@@ -56,7 +56,8 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`."""
+    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`. `successor`: what is to
+    take its place, without a name: it is kept where the API server would refuse that, so that nobody is left without either."""
 
     kind: str
     namespace: str
@@ -64,6 +65,7 @@ class Delete(msgspec.Struct, frozen=True):
     uid: str
     propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
     known_as: str = ""
+    successor: bytes = b""
 
 
 class Adopt(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from fairlead.engine.ownership import app_of, belongs, ownership
 from fairlead.engine.requests import Refusal, Requests
 from fairlead.engine.store import Table
 from fairlead.kube.client import Client, Envelope
-from fairlead.kube.errors import AlreadyExists, NotFound, Unavailable, Unreachable
+from fairlead.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable, Unreachable
 from fairlead.kube.resources import BY_KIND, Resource
 
 _envelope = msgspec.json.Decoder(Envelope)
@@ -112,6 +112,8 @@ class Performer:
         return True
 
     async def _delete(self, job: Job, action: Delete) -> bool:
+        if action.successor:
+            await self._try_out(action.kind, action.namespace, action.successor)
         table = self._tables.get(action.known_as or action.kind)
         if table is not None:
             self._expectations.expect_delete(job.key, table.kind, action.uid)
@@ -134,6 +136,20 @@ class Performer:
             raise
         self._expectations.answered_delete(action.uid)
         return True
+
+    async def _try_out(self, kind: str, namespace: str, body: bytes) -> None:
+        """Whether the API server would take it, though nothing is made. It says no to a quota that the deletion makes room in, and
+        where a webhook knows no dry run: neither says anything of the object."""
+        try:
+            await self._requests.send(
+                self._requests.lanes.others,
+                "create",
+                kind,
+                lambda: self._client.create(BY_KIND[kind], namespace, body, manager=MANAGER, dry_run=True),
+            )
+        except (Invalid, Forbidden) as error:
+            if error.code != 400 and "exceeded quota" not in error.message:
+                raise
 
     async def _apply(self, job: Job, action: Apply) -> bool:
         if action.owner_uid:

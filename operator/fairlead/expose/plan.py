@@ -6,7 +6,7 @@ import msgspec
 
 from fairlead.activation.model import LABEL_ACTIVATED
 from fairlead.core.actions import Action, Apply, Delete, Event, Plan
-from fairlead.core.children import child_manifest, must_apply, owned, refused
+from fairlead.core.children import Child, child_manifest, must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.expose.model import HEADLESS, Expose, ExposeObserved, Port
@@ -22,20 +22,35 @@ def plan(observed: ExposeObserved) -> Plan:
     mark = {LABEL_ACTIVATED: "true"} if observed.activated else {}
     manifest = service(observed.namespace, observed.app, observed.app_uid, observed.wanted, labels=mark)
     if live and must_recreate(observed.wanted, live.spec):
-        gone = Delete("Service", observed.namespace, observed.app, live.uid)
-        note = Event(
-            "Normal", "RecreatingService", f"Service {observed.app} is made anew: clusterIP cannot be changed in place"
-        )
-        return Plan(
-            actions=(gone,),
-            events=(note,),
-            status=_conditions(_waiting("Recreating", "the Service is being made anew")),
-        )
+        return _recreate(observed, live, manifest)
     actions: tuple[Action, ...] = ()
     if must_apply(manifest, live):
         body = msgspec.json.encode(manifest)
         actions = (Apply("Service", observed.namespace, observed.app, body, observed.app_uid),)
     return Plan(actions=actions, status=_conditions(condition(observed)))
+
+
+def _recreate(observed: ExposeObserved, live: Child, manifest: JSON) -> Plan:
+    """clusterIP cannot be changed in place. The Service goes only for one that will be taken, so until then it stays as it is."""
+    actions = (replacement(live, manifest),)
+    if observed.refused:
+        return Plan(actions=actions, status=_conditions(condition(observed)))
+    words = f"Service {observed.app} is made anew: clusterIP cannot be changed in place"
+    waiting = _waiting("Recreating", "the Service is being made anew")
+    return Plan(actions=actions, events=(Event("Normal", "RecreatingService", words),), status=_conditions(waiting))
+
+
+def replacement(live: Child, manifest: JSON) -> Delete:
+    """The deletion of a Service for one that will stand in its place.
+
+    >>> there = Child("default", "shop", "s1", 5, "u", "shop", "shop", {}, {"clusterIP": "10.0.0.7"}, {})
+    >>> gone = replacement(there, service("default", "shop", "u", Expose(type="Headless")))
+    >>> gone.uid, msgspec.json.decode(gone.successor)["metadata"]["generateName"]
+    ('s1', 'shop-')
+    """
+    metadata = {name: value for name, value in manifest["metadata"].items() if name != "name"}
+    body = msgspec.json.encode({**manifest, "metadata": {**metadata, "generateName": f"{live.name}-"}})
+    return Delete("Service", live.namespace, live.name, live.uid, successor=body)
 
 
 def _unexposed(observed: ExposeObserved) -> Plan:

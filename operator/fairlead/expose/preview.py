@@ -9,7 +9,7 @@ from fairlead.core.children import must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, truncate
 from fairlead.expose.model import HEADLESS, Expose, PreviewObserved
-from fairlead.expose.plan import must_recreate, service
+from fairlead.expose.plan import must_recreate, replacement, service
 
 SUFFIX = "-preview"
 
@@ -34,9 +34,9 @@ def _kept(observed: PreviewObserved, expose: Expose) -> tuple[Action, ...]:
     if not observed.revision:
         return ()
     live = owned(observed.live, observed.app_uid)
-    if live and must_recreate(expose, live.spec):
-        return (Delete("Service", live.namespace, live.name, live.uid),)
     made = manifest(observed, expose)
+    if live and must_recreate(expose, live.spec):
+        return (replacement(live, made),)
     if not must_apply(made, live):
         return ()
     return (Apply("Service", observed.namespace, observed.name, msgspec.json.encode(made), observed.app_uid),)

@@ -431,6 +431,37 @@ async def test_a_service_that_is_refused_again_and_again_is_told_with_the_server
     assert (await bench.run(service(bench))).succeeded == 1
 
 
+REFUSALS: dict[str, tuple[ApiError | None, bool]] = {
+    "it would be taken": (None, True),
+    "it is wrong": (Invalid(422, "Invalid", "spec.clusterIP: provided IP is already allocated"), False),
+    "a policy forbids it": (Forbidden(403, "Forbidden", "no Service of type LoadBalancer here"), False),
+    "its place is still taken": (Forbidden(403, "Forbidden", "exceeded quota: services"), True),
+    "a webhook knows no dry run": (Invalid(400, "BadRequest", "admission webhook does not support dry run"), True),
+    "the server is in trouble": (Unreachable(0, "Unreachable", "connection refused"), False),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_what_stands_is_deleted_only_for_a_successor_that_would_be_taken(
+    bench: Bench, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, (error, goes) = bench.client.create, REFUSALS[case]
+
+    async def judged(*place: Any, dry_run: bool = False, **more: Any) -> bytes:
+        if dry_run and error:
+            raise error
+        return await create(*place, dry_run=dry_run, **more)
+
+    monkeypatch.setattr(bench.client, "create", judged)
+    stands = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}})
+    successor = msgspec.json.encode({"metadata": {"generateName": "web-"}, "spec": {"clusterIP": "None"}})
+    outcome = await bench.run(Delete("Service", NAMESPACE, "web", stands.meta["uid"], successor=successor))
+    assert (outcome.succeeded, bench.cluster.find(SERVICES, NAMESPACE, "web") is None) == (goes, goes)
+    assert [one.meta["name"] for one in bench.cluster.all(SERVICES, NAMESPACE)] == ([] if goes else ["web"])
+    refused = isinstance(error, Invalid | Forbidden) and not goes
+    assert [failure.message for failure in bench.failures.of(KEY)] == ([error.message] if error and refused else [])
+
+
 @pytest.mark.parametrize("owner", ["nobody", "another"])
 @pytest.mark.parametrize("known", [True, False])
 async def test_somebody_elses_service_is_left_alone(bench: Bench, owner: str, known: bool) -> None:

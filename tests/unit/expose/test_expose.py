@@ -89,6 +89,14 @@ def test_between_headless_and_not_the_service_is_made_anew() -> None:
     assert service("default", "shop", "u", headless)["spec"]["clusterIP"] == "None"
 
 
+def test_a_service_whose_successor_is_refused_stays_and_says_why() -> None:
+    headless = live(msgspec.structs.replace(HTTP, type="Headless"), clusterIP="None")
+    made = decide(HTTP, headless, refused=("Invalid", "spec.ports[0].nodePort: provided port is already allocated"))
+    (action,) = made.actions
+    assert isinstance(action, Delete) and msgspec.json.decode(action.successor)["spec"]["type"] == "ClusterIP"
+    assert said(made).reason == "ServiceRefused" and "already allocated" in said(made).message and not made.events
+
+
 def test_a_foreign_service_of_that_name_is_named_with_the_way_out() -> None:
     condition = said(decide(HTTP, None, refused=("NotOwned", 'Service "shop" exists and has no controlling owner')))
     assert condition.reason == "NotOwned" and "rename the App" in condition.message

@@ -842,6 +842,28 @@ async def expose_and_disruption_come_change_and_go(world: World) -> None:
 
 
 @scenario()
+async def a_service_is_made_anew_when_a_policy_lets_its_successor_pass(world: World) -> None:
+    """Between headless and not it has to be deleted: not for one that is refused, or the App would have none."""
+    world.apply(replicas=2, expose={"type": "Headless", "ports": [{"port": 80}]})
+    await world.complete()
+    before = world.cluster.get(SERVICES, NAMESPACE, "shop").meta["uid"]
+    world.cluster.admission.append(no_node_ports)
+    world.patch({"expose": {"type": "NodePort"}})
+    await world.until(lambda: world.condition("Exposed").get("reason") == "ServiceRefused", "told")
+    assert world.condition("Ready").get("status") == "False"
+    assert world.cluster.get(SERVICES, NAMESPACE, "shop").meta["uid"] == before
+    world.cluster.admission.remove(no_node_ports)
+    await world.until(lambda: world.condition("Exposed").get("status") == "True", "made anew", within=400)
+    assert world.cluster.get(SERVICES, NAMESPACE, "shop").object["spec"]["type"] == "NodePort"
+    await world.complete()
+
+
+def no_node_ports(request: Admission) -> None:
+    if request.resource == SERVICES and request.object["spec"].get("type") == "NodePort":
+        raise Forbidden(403, "Forbidden", "policy.example.com: no node ports here")
+
+
+@scenario()
 async def a_person_edits_the_service(world: World) -> None:
     await exposed(world)
 

@@ -322,6 +322,21 @@ def test_trust_26_pod_security_is_told_and_the_old_revision_serves(team: Team) -
     assert team.condition("Available")["status"] == "True"
 
 
+def test_trust_26_a_recreate_that_pod_security_refuses_leaves_the_old_pods_running(team: Team) -> None:
+    team.run(replicas=2, rollout={"strategy": "Recreate"})
+    before = {pod["metadata"]["uid"] for pod in team.pods()}
+    enforce = "pod-security.kubernetes.io/enforce"
+    team.lab.kubectl("label", "namespace", team.name, f"{enforce}=restricted")
+    team.patch({"template": image("2")})
+    team.wait("condition=ReplicaFailure")
+    assert team.shop()["status"]["problems"][0]["reason"] == "PodSecurityViolation"
+    assert {pod["metadata"]["uid"] for pod in team.pods()} == before
+    assert team.condition("Available")["status"] == "True"
+    team.lab.kubectl("label", "namespace", team.name, f"{enforce}-")
+    team.wait("condition=Ready", seconds=90)
+    assert before.isdisjoint(pod["metadata"]["uid"] for pod in team.pods())
+
+
 def test_trust_26_a_limit_range_is_told(team: Team) -> None:
     limits = {
         "apiVersion": "v1",

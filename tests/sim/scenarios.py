@@ -714,6 +714,32 @@ async def a_policy_refuses_what_runs_and_the_next_template_goes_on(world: World)
     assert not world.condition("ReplicaFailure")
 
 
+@scenario()
+async def a_recreate_takes_no_pod_away_for_one_that_is_refused(world: World) -> None:
+    world.apply(replicas=3, rollout={"strategy": "Recreate"})
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    Refused(world, "shop:2")
+    world.image("shop:2")
+    await world.until(lambda: world.condition("ReplicaFailure").get("status") == "True", "told")
+    await asyncio.sleep(60)
+    assert {pod.meta["uid"] for pod in world.pods()} == before
+    world.image("shop:3")
+    await world.complete()
+    assert not world.condition("ReplicaFailure")
+
+
+@scenario(ends=lambda world: brought_back(world, "shop:1", 3, 2))
+async def a_recreate_that_is_refused_until_its_deadline_is_taken_back(world: World) -> None:
+    world.apply(replicas=3, rollout={"strategy": "Recreate", "progressDeadlineSeconds": 60})
+    await world.complete()
+    before = {pod.meta["uid"] for pod in world.pods()}
+    Refused(world, "shop:2")
+    world.image("shop:2")
+    await world.until(lambda: brought_back(world, "shop:1", 3, 2), "taken back", within=200)
+    assert {pod.meta["uid"] for pod in world.pods()} == before
+
+
 class Refused:
     """No pod with this image is taken from now on."""
 

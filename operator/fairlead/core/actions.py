@@ -56,8 +56,7 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`. `successor`: what is to
-    take its place, without a name: it is kept where the API server would refuse that, so that nobody is left without either."""
+    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`."""
 
     kind: str
     namespace: str
@@ -65,7 +64,18 @@ class Delete(msgspec.Struct, frozen=True):
     uid: str
     propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
     known_as: str = ""
-    successor: bytes = b""
+
+
+class Try(msgspec.Struct, frozen=True):
+    """Ask whether the API server would take an object; nothing is made (a dry run). Where it would not, nothing of that kind is deleted
+    either: what stands is not taken away for what cannot take its place. The refusal is kept as that of a create. `name`: of what
+    is to be made; the body has no name where that one is still taken. `alike`: as of a `Create`."""
+
+    kind: str
+    namespace: str
+    name: str
+    body: bytes
+    alike: str = ""
 
 
 class Adopt(msgspec.Struct, frozen=True):
@@ -90,7 +100,7 @@ class Release(msgspec.Struct, frozen=True):
     owner_uid: str
 
 
-Action = Create | Apply | Patch | Delete | Adopt | Release
+Action = Create | Apply | Patch | Delete | Try | Adopt | Release
 
 
 class Read(msgspec.Struct, frozen=True):

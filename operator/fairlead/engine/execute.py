@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from fairlead.core.actions import Action, Create, Delete
+from fairlead.core.actions import Action, Create, Delete, Try
 from fairlead.engine.burst import HEAD, Answer, Burst, Trust
 from fairlead.engine.failures import CROWDS, Failures
 from fairlead.engine.job import POD, Intent, Job, Outcome, intent_of, part_of
@@ -27,7 +27,7 @@ _TRUSTED = 5.0  # seconds after a burst of creates without a refusal in which th
 
 class Executor:
     """Order: creates, applies and patches of everything but pods, one after the other (a Revision before its pods; so are
-    single pods with a purpose of their own);
+    single pods with a purpose of their own), and what is only tried, for deletions depend on it;
     then pod creates, pod changes and all deletes, side by side, each in its own lane. Only the pods that a plan names
     after a pod's deletion wait: each takes the place of one that was deleted, or an operator that dies in between
     would leave more pods than the surge allows."""
@@ -41,12 +41,13 @@ class Executor:
     async def run(self, job: Job) -> Outcome:
         creates, replacements = _pod_creates(job.actions)
         deletes = [a for a in job.actions if isinstance(a, Delete)]
-        changes = [a for a in job.actions if a.kind == POD and not isinstance(a, Create | Delete)]
+        changes = [a for a in job.actions if a.kind == POD and not isinstance(a, Create | Delete | Try)]
         first = [a for a in job.actions if not isinstance(a, Delete) and (a.kind != POD or _apart(a))]
         for action in first:
             await self._one(job, action)
         if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
             creates, replacements, deletes = [], [], [a for a in deletes if a.kind != POD]
+        deletes = [a for a in deletes if a.kind not in job.kept]
         if creates or replacements or deletes or changes:
             await self._bursts(job, creates, replacements, deletes, changes)
         self._settle(job)
@@ -122,6 +123,8 @@ class Executor:
         answer = await self._answered(job, intent_of(action), action)
         if answer != "done" and isinstance(action, Create) and action.kind != POD:
             job.blocked = True
+        if answer != "done" and isinstance(action, Try):
+            job.kept.add(action.kind)
         return answer
 
     async def _answered(self, job: Job, intent: Intent, action: Action) -> Answer:
@@ -202,5 +205,5 @@ def _giving_way(actions: Sequence[Action]) -> frozenset[Delete]:
 
 
 def _apart(action: Action) -> bool:
-    """A create of something that is none of many alike."""
-    return isinstance(action, Create) and bool(action.purpose)
+    """A create of something that is none of many alike, or of nothing."""
+    return isinstance(action, Try) or (isinstance(action, Create) and bool(action.purpose))

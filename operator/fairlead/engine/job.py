@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from fairlead.core.actions import Action, Create, Delete, Patch
+from fairlead.core.actions import Action, Create, Delete, Patch, Try
 from fairlead.core.meta import Key
 from fairlead.kube.errors import ApiError
 
@@ -51,6 +51,9 @@ class Job:
     done: dict[Intent, None] = field(default_factory=dict)
     refusals: dict[Intent, ApiError] = field(default_factory=dict)
     blocked: bool = False  # a prerequisite (a Revision) could not be made: no pods of it
+    kept: set[str] = field(
+        default_factory=set
+    )  # kinds of which nothing is deleted: what is to take its place would not be taken
     parent_lives: bool | None = None  # as read live, before anything is adopted
 
 
@@ -64,7 +67,7 @@ def intent_of(action: Action) -> Intent:
 
 def alike_of(action: Action) -> str:
     """What may be refused together with it, of its verb and kind."""
-    return action.alike if isinstance(action, Create) else ""
+    return action.alike if isinstance(action, Create | Try) else ""
 
 
 def kind_of(action: Action) -> str:
@@ -93,7 +96,7 @@ def part_of(kind: str) -> str:
 def verb_of(action: Action) -> str:
     """The RBAC verb an action needs."""
     match action:
-        case Create():
+        case Create() | Try():
             return "create"
         case Delete():
             return "delete"

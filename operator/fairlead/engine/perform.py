@@ -8,7 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
+from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release, Try
 from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
 from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
@@ -50,6 +50,8 @@ class Performer:
                 return await self._create(job, action)
             case Delete():
                 return await self._delete(job, action)
+            case Try():
+                return await self._try(action)
             case Apply():
                 return await self._apply(job, action)
             case Patch():
@@ -112,8 +114,6 @@ class Performer:
         return True
 
     async def _delete(self, job: Job, action: Delete) -> bool:
-        if action.successor:
-            await self._try_out(action.kind, action.namespace, action.successor)
         table = self._tables.get(action.known_as or action.kind)
         if table is not None:
             self._expectations.expect_delete(job.key, table.kind, action.uid)
@@ -137,19 +137,22 @@ class Performer:
         self._expectations.answered_delete(action.uid)
         return True
 
-    async def _try_out(self, kind: str, namespace: str, body: bytes) -> None:
-        """Whether the API server would take it, though nothing is made. It says no to a quota that the deletion makes room in, and
-        where a webhook knows no dry run: neither says anything of the object."""
+    async def _try(self, action: Try) -> bool:
+        """The API server also says no where deletions would make room in a quota, and where a webhook knows no dry run: neither says
+        anything of the object."""
         try:
             await self._requests.send(
                 self._requests.lanes.others,
                 "create",
-                kind,
-                lambda: self._client.create(BY_KIND[kind], namespace, body, manager=MANAGER, dry_run=True),
+                action.kind,
+                lambda: self._client.create(
+                    BY_KIND[action.kind], action.namespace, action.body, manager=MANAGER, dry_run=True
+                ),
             )
         except (Invalid, Forbidden) as error:
             if error.code != 400 and "exceeded quota" not in error.message:
                 raise
+        return True
 
     async def _apply(self, job: Job, action: Apply) -> bool:
         if action.owner_uid:

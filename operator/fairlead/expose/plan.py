@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fairlead.activation.model import LABEL_ACTIVATED
-from fairlead.core.actions import Action, Apply, Delete, Event, Plan
+from fairlead.core.actions import Action, Apply, Delete, Event, Plan, Try
 from fairlead.core.children import Child, child_manifest, must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
@@ -32,7 +32,7 @@ def plan(observed: ExposeObserved) -> Plan:
 
 def _recreate(observed: ExposeObserved, live: Child, manifest: JSON) -> Plan:
     """clusterIP cannot be changed in place. The Service goes only for one that will be taken, so until then it stays as it is."""
-    actions = (replacement(live, manifest),)
+    actions = replacement(live, manifest)
     if observed.refused:
         return Plan(actions=actions, status=_conditions(condition(observed)))
     words = f"Service {observed.app} is made anew: clusterIP cannot be changed in place"
@@ -40,17 +40,18 @@ def _recreate(observed: ExposeObserved, live: Child, manifest: JSON) -> Plan:
     return Plan(actions=actions, events=(Event("Normal", "RecreatingService", words),), status=_conditions(waiting))
 
 
-def replacement(live: Child, manifest: JSON) -> Delete:
-    """The deletion of a Service for one that will stand in its place.
+def replacement(live: Child, manifest: JSON) -> tuple[Action, ...]:
+    """The deletion of a Service for one that is to stand in its place, and would be taken.
 
     >>> there = Child("default", "shop", "s1", 5, "u", "shop", "shop", {}, {"clusterIP": "10.0.0.7"}, {})
-    >>> gone = replacement(there, service("default", "shop", "u", Expose(type="Headless")))
-    >>> gone.uid, msgspec.json.decode(gone.successor)["metadata"]["generateName"]
+    >>> tried, gone = replacement(there, service("default", "shop", "u", Expose(type="Headless")))
+    >>> gone.uid, msgspec.json.decode(tried.body)["metadata"]["generateName"]
     ('s1', 'shop-')
     """
     metadata = {name: value for name, value in manifest["metadata"].items() if name != "name"}
     body = msgspec.json.encode({**manifest, "metadata": {**metadata, "generateName": f"{live.name}-"}})
-    return Delete("Service", live.namespace, live.name, live.uid, successor=body)
+    tried = Try("Service", live.namespace, live.name, body)
+    return tried, Delete("Service", live.namespace, live.name, live.uid)
 
 
 def _unexposed(observed: ExposeObserved) -> Plan:

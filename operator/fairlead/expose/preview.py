@@ -36,7 +36,7 @@ def _kept(observed: PreviewObserved, expose: Expose) -> tuple[Action, ...]:
     live = owned(observed.live, observed.app_uid)
     made = manifest(observed, expose)
     if live and must_recreate(expose, live.spec):
-        return (replacement(live, made),)
+        return replacement(live, made)
     if not must_apply(made, live):
         return ()
     return (Apply("Service", observed.namespace, observed.name, msgspec.json.encode(made), observed.app_uid),)

@@ -24,7 +24,6 @@ from fairlead.rollout import (
     report,
     revisions,
     rounds,
-    routing,
     status,
     traffic,
     turnover,
@@ -174,39 +173,32 @@ def _carry_out(
     shapers: Sequence[Shaper],
 ) -> Plan:
     app = observed.app
-    made, wait = turnover.fill(observed, target, fleet, now, shapers)
-    observed = msgspec.structs.replace(observed, failures=turnover.standing(observed.failures, made))
+    turn = turnover.turn(observed, target, fleet, now, shapers)
+    observed = msgspec.structs.replace(observed, failures=turnover.standing(observed.failures, turn.asked))
     counts = status.count(observed, before, now).until(fleet)
     complete = counts.complete(app.replicas) and not observed.failures
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
-    surplus_pods = turnover.surplus(observed, fleet, now)
-    gone = routing.may_go(fleet, surplus_pods, observed.pods)
-    into, out = turnover.relabelled(app, fleet, gone, now)
-    room = max(0, fleet.bound - counts.total)
-    # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
-    # So it is with pods that a route still gives traffic to.
-    waiting = made[room:] if counts.total <= fleet.bound and len(gone) == len(surplus_pods) else []
+    into, out = turnover.relabelled(app, fleet, turn.gone, now)
     finished, later = turnover.sweep(observed.pods, now)
     progress = report.remember(observed, target, fleet, counts, now)
     books = bookkeeping.keep_revisions(observed, target, fleet, complete)
     standing = report.Standing(observed, target, fleet, counts, found, progress, complete, now)
     joined = report.compose(standing)
-    moved = bool(made or gone or into or out)
+    moved = bool(turn.actions or into or out)
     return Plan(
-        # The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment.
-        actions=(*claims, *books, *made[:room], *gone, *waiting, *traffic.patches(into, out), *finished),
+        actions=(*claims, *books, *turn.actions, *traffic.patches(into, out), *finished),
         status=joined,
         statuses=bookkeeping.revision_statuses(observed, target, complete, now),
         events=tuple(events.happened(observed, target, fleet, counts, found, complete)),
         requeue_after=merge_requeue(
-            wait,
+            turn.later,
             later,
             report.next_change(standing),
             order.LOOK_AGAIN if target.waiting else None,
             rounds.look_again(observed, target, "round" in joined),
         ),
         confirm=turnover.must_confirm(
-            app, observed.pods, [*(delete.uid for delete in gone), *(pod.uid for pod in out)]
+            app, observed.pods, [*(delete.uid for delete in turn.gone), *(pod.uid for pod in out)]
         ),
         # A revision that is gone back to gets another number, and undoTo names the old one: which it meant is in the status.
         # Weights become a route's only once they are stored, and nobody shall wait for that.

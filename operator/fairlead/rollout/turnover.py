@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from fairlead.core.actions import Confirm, Create, Delete, Failure, merge_requeue
+from fairlead.core.actions import Action, Confirm, Create, Delete, Failure, Try, merge_requeue
 from fairlead.core.podstate import Pod, deletion_order
-from fairlead.rollout import traffic
+from fairlead.rollout import routing, traffic
 from fairlead.rollout.fleet import Fleet
 from fairlead.rollout.model import App, Observed
 from fairlead.rollout.pods import Shaper, creates
@@ -20,22 +20,66 @@ QUICK_SECONDS = 60.0  # a pod that fails sooner than this makes its replacement 
 SHARE_LIMIT = 0.5  # deleting more than this share of an App's pods in one pass needs a live read first
 
 
+class Turnover(msgspec.Struct, frozen=True):
+    """What comes and what goes. born: made at once; tried: what old pods go for, where that is not made yet; waiting: each of them
+    takes the place of one that goes; later: seconds until failed pods may be replaced."""
+
+    born: tuple[Create, ...] = ()
+    tried: tuple[Try, ...] = ()
+    gone: tuple[Delete, ...] = ()
+    waiting: tuple[Create, ...] = ()
+    later: float | None = None
+
+    @property
+    def asked(self) -> tuple[Create | Try, ...]:
+        """All that the API server may refuse."""
+        return (*self.born, *self.tried, *self.waiting)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment."""
+        return (*self.born, *self.tried, *self.gone, *self.waiting)
+
+
+def turn(observed: Observed, target: Target, fleet: Fleet, now: float, shapers: Sequence[Shaper]) -> Turnover:
+    """The pods that come and those that go, for the sizes that were decided.
+
+    A revision whose pods are all to go first is tried:
+    >>> from fairlead.rollout.fleet import Group
+    >>> from fairlead.rollout.testing import make_app, make_pods
+    >>> pods = tuple(make_pods(2))
+    >>> fleet = Fleet(Group("v2", 2, 0), (Group("v1", 1, 0, pods=pods),), replicas=2, surge=0, unavailable=2)
+    >>> made = turn(Observed(make_app(replicas=2, digest="v2"), (), pods), Target("v2", 2, None), fleet, 0, ())
+    >>> [type(action).__name__ for action in made.actions]
+    ['Try', 'Delete', 'Delete']
+    """
+    made, later = fill(observed, target, fleet, now, shapers)
+    surplus_pods = surplus(observed, fleet, now)
+    gone = routing.may_go(fleet, surplus_pods, observed.pods)
+    active = sum(pod.active for pod in observed.pods)
+    room = max(0, fleet.bound - active)
+    # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
+    # So it is with pods that a route still gives traffic to.
+    waiting = made[room:] if active <= fleet.bound and len(gone) == len(surplus_pods) else []
+    tried = (
+        []
+        if any(pod.alike == target.hash for pod in made[:room])
+        else trial(observed, target, fleet, gone, now, shapers)
+    )
+    return Turnover(tuple(made[:room]), tuple(tried), tuple(gone), tuple(waiting), later)
+
+
 def fill(
     observed: Observed, target: Target, fleet: Fleet, now: float, shapers: Sequence[Shaper]
 ) -> tuple[list[Create], float | None]:
     """The pods that are missing, the wanted revision's last: what keeps the App available comes first. The second
     value is when to look again, where pods that fail at once make their replacements wait."""
-    app = observed.app
     taken = {pod.name for pod in observed.pods}
-    templates = {revision.hash: revision.template for revision in observed.revisions}
-    templates.setdefault(target.hash, app.spec.template)
-    pins = {target.hash: observed.pins} | {revision.hash: revision.config for revision in observed.revisions}
     made: list[Create] = []
     wait = None
     for group in fleet.groups:
         missing = group.size - len(group.pods)
-        template = templates.get(group.id)
-        if missing <= 0 or template is None:
+        if missing <= 0:
             continue
         delay = replacement_delay([pod for pod in observed.pods if pod.revision == group.id], now)
         if delay > 0:
@@ -44,15 +88,46 @@ def fill(
         serving = traffic.born_serving(group, missing)
         for label, count in ((traffic.SERVING, serving), (traffic.APART, missing - serving)):
             if count:
-                born = creates(
-                    app, group.id, msgspec.json.decode(template), count, taken, now, shapers, pins[group.id], label
-                )
+                born = _born(observed, target, group.id, count, taken, now, shapers, label)
                 taken.update(create.name for create in born)
                 made += born
     return made, wait
 
 
-def standing(failures: Sequence[Failure], made: Sequence[Create]) -> tuple[Failure, ...]:
+def _born(
+    observed: Observed,
+    target: Target,
+    hash: str,
+    count: int,
+    taken: Collection[str],
+    now: float,
+    shapers: Sequence[Shaper],
+    label: str,
+) -> list[Create]:
+    """Pods of one revision; none of one whose template nobody keeps."""
+    templates = {revision.hash: revision.template for revision in observed.revisions}
+    templates.setdefault(target.hash, observed.app.spec.template)
+    pins = {target.hash: observed.pins} | {revision.hash: revision.config for revision in observed.revisions}
+    if (template := templates.get(hash)) is None:
+        return []
+    decoded = msgspec.json.decode(template)
+    return creates(observed.app, hash, decoded, count, taken, now, shapers, pins[hash], label)
+
+
+def trial(
+    observed: Observed, target: Target, fleet: Fleet, gone: Sequence[Delete], now: float, shapers: Sequence[Shaper]
+) -> list[Try]:
+    """Old pods that are to go before there is any of the wanted revision go only for one that would be taken (Recreate, and a roll
+    without surge): else a policy, or a mistake that only the API server sees, would leave an App without pods until its deadline."""
+    leaving = {delete.uid for delete in gone}
+    if not fleet.replicas or fleet.target.pods or not any(pod.uid in leaving for old in fleet.old for pod in old.pods):
+        return []
+    taken = {pod.name for pod in observed.pods}
+    one = _born(observed, target, target.hash, 1, taken, now, shapers, traffic.SERVING)
+    return [Try(pod.kind, pod.namespace, pod.name, pod.body, pod.alike) for pod in one]
+
+
+def standing(failures: Sequence[Failure], made: Sequence[Create | Try]) -> tuple[Failure, ...]:
     """The refusals that still matter. An App that was scaled back to what its quota allows asks for no pod any more, and
     says nothing of the one that it did not get; nor does one whose revision asks for none.
 

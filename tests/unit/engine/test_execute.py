@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release
+from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release, Try
 from fairlead.core.children import child_manifest
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, owner_reference
 from fairlead.core.podstate import project_pod
@@ -455,11 +455,37 @@ async def test_what_stands_is_deleted_only_for_a_successor_that_would_be_taken(
     monkeypatch.setattr(bench.client, "create", judged)
     stands = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}})
     successor = msgspec.json.encode({"metadata": {"generateName": "web-"}, "spec": {"clusterIP": "None"}})
-    outcome = await bench.run(Delete("Service", NAMESPACE, "web", stands.meta["uid"], successor=successor))
-    assert (outcome.succeeded, bench.cluster.find(SERVICES, NAMESPACE, "web") is None) == (goes, goes)
+    await bench.run(
+        Try("Service", NAMESPACE, "web", successor), Delete("Service", NAMESPACE, "web", stands.meta["uid"])
+    )
     assert [one.meta["name"] for one in bench.cluster.all(SERVICES, NAMESPACE)] == ([] if goes else ["web"])
     refused = isinstance(error, Invalid | Forbidden) and not goes
     assert [failure.message for failure in bench.failures.of(KEY)] == ([error.message] if error and refused else [])
+
+
+async def test_no_pod_goes_for_one_that_would_be_refused_and_pods_of_others_still_come(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, refuses = bench.client.create, True
+
+    async def judged(*place: Any, dry_run: bool = False, **more: Any) -> bytes:
+        if dry_run and refuses:
+            raise Forbidden(403, "Forbidden", "violates PodSecurity")
+        return await create(*place, dry_run=dry_run, **more)
+
+    monkeypatch.setattr(bench.client, "create", judged)
+    old, lost, new = leaving(bench.existing("old-0")), bench.create("old-1", "v1"), bench.create("new-0", "v2")
+    tried = Try("Pod", NAMESPACE, new.name, new.body, "v2")
+    assert (await bench.run(lost, tried, old, new)).refused
+    assert bench.pods() == ["old-0", "old-1"]
+    (failure,) = bench.failures.of(KEY)
+    assert (failure.verb, failure.kind, failure.alike) == ("create", "Pod", "v2")
+    assert not (await bench.run(tried, old, new)).refused, "it is not asked again before its pause is over"
+    assert bench.pods() == ["old-0", "old-1"]
+    refuses = False
+    await asyncio.sleep(bench.failures.wait(KEY) or 0.0)
+    await bench.run(tried, old, new)
+    assert bench.pods() == ["new-0", "old-1"] and not bench.failures.of(KEY)
 
 
 @pytest.mark.parametrize("owner", ["nobody", "another"])

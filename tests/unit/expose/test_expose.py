@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.core.actions import Apply, Delete, Plan
+from fairlead.core.actions import Apply, Delete, Plan, Try
 from fairlead.core.children import Child, project_child
 from fairlead.core.conditions import Condition
 from fairlead.expose.model import Expose, ExposeObserved, Port
@@ -85,15 +85,16 @@ def test_no_expose_any_more_takes_the_service_away_but_only_ours() -> None:
 
 def test_between_headless_and_not_the_service_is_made_anew() -> None:
     headless = msgspec.structs.replace(HTTP, type="Headless")
-    assert isinstance(decide(headless, live(HTTP)).actions[0], Delete)
+    tried, gone = decide(headless, live(HTTP)).actions
+    assert isinstance(tried, Try) and isinstance(gone, Delete)
     assert service("default", "shop", "u", headless)["spec"]["clusterIP"] == "None"
 
 
 def test_a_service_whose_successor_is_refused_stays_and_says_why() -> None:
     headless = live(msgspec.structs.replace(HTTP, type="Headless"), clusterIP="None")
     made = decide(HTTP, headless, refused=("Invalid", "spec.ports[0].nodePort: provided port is already allocated"))
-    (action,) = made.actions
-    assert isinstance(action, Delete) and msgspec.json.decode(action.successor)["spec"]["type"] == "ClusterIP"
+    tried, _ = made.actions
+    assert isinstance(tried, Try) and msgspec.json.decode(tried.body)["spec"]["type"] == "ClusterIP"
     assert said(made).reason == "ServiceRefused" and "already allocated" in said(made).message and not made.events
 
 

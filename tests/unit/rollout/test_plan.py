@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.core.actions import Adopt, Create, Delete, Failure, Patch, Plan, Release
+from fairlead.core.actions import Adopt, Create, Delete, Failure, Patch, Plan, Release, Try
 from fairlead.core.conditions import find
+from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.rollout.model import App, Observed, Revision
 from fairlead.rollout.plan import plan
@@ -178,6 +179,34 @@ def test_recreate_deletes_everything_then_waits_then_creates() -> None:
     leaving = make_pods(1, deleting=NOW)
     assert shown(decide(waiting, (V1, V2), leaving)) == {}
     assert shown(decide(waiting, (V1, V2))) == {"v2": 2}
+
+
+TRIED: dict[str, tuple[JSON, tuple[Pod, ...], bool]] = {
+    "everything goes first": ({"strategy": "Recreate"}, (), True),
+    "each new pod takes an old one's place": ({"max_surge": 0, "max_unavailable": 1}, (), True),
+    "a new pod is made beside the old ones": ({"max_surge": 1, "max_unavailable": 1}, (), False),
+    "there is a new pod already": ({"max_surge": 0, "max_unavailable": 1}, tuple(make_pods(1, "v2")), False),
+    "the app is scaled to nothing": ({"strategy": "Recreate", "replicas": 0}, (), False),
+}
+
+
+@pytest.mark.parametrize("case", TRIED)
+def test_old_pods_go_before_there_is_a_new_one_only_for_one_that_would_be_taken(case: str) -> None:
+    fields, new, tries = TRIED[case]
+    old = make_pods(2)
+    app = make_app(**({"replicas": 2 + len(new), "digest": "v2", "status": ran(2)} | fields))
+    made = decide(app, (V1, V2), (*old, *new))
+    tried = [action for action in made.actions if isinstance(action, Try)]
+    assert any(isinstance(action, Delete) for action in made.actions)
+    assert [one.alike for one in tried] == (["v2"] if tries else [])
+
+
+def test_a_revision_that_would_be_refused_is_told_before_anything_has_gone() -> None:
+    app = make_app(replicas=2, digest="v2", status=ran(2), strategy="Recreate")
+    no = Failure("create", "Pod", "shop-v2-bcdfg", 403, "Forbidden", "violates PodSecurity", NOW, alike="v2")
+    made = decide(app, (V1, V2), make_pods(2), failures=(no,))
+    told = condition(app, made, "ReplicaFailure")
+    assert told["status"] == "True" and "violates PodSecurity" in told["message"]
 
 
 def test_undo_goes_back_to_a_kept_revision_and_makes_it_the_newest() -> None:

@@ -136,16 +136,16 @@ def refusal(failure: Failure) -> str:
 
 
 def in_words(problems: Sequence[Problem]) -> str:
-    """The two worst problems as one line.
+    """The two worst problems as one line. How often something was refused says nothing of how many pods want for it.
 
-    >>> in_words([Problem("ImagePullBackOff", "not found", 2, "shop-v2-0")])
-    '2 × ImagePullBackOff (shop-v2-0: not found)'
+    >>> in_words([Problem("ImagePullBackOff", "not found", 2, "shop-v2-0"), Problem("QuotaExceeded", "create pods: exceeded quota", 7)])
+    '2 × ImagePullBackOff (shop-v2-0: not found); QuotaExceeded (create pods: exceeded quota)'
     """
     parts = []
     for problem in problems[:2]:
-        where = f"{problem.sample_pod}: " if problem.sample_pod else ""
+        count, where = (f"{problem.count} × ", f"{problem.sample_pod}: ") if problem.sample_pod else ("", "")
         what = problem.message.splitlines()[0][:200] if problem.message else ""
-        parts.append(f"{problem.count} × {problem.reason}" + (f" ({where}{what})" if where or what else ""))
+        parts.append(f"{count}{problem.reason}" + (f" ({where}{what})" if where or what else ""))
     return "; ".join(parts)
 
 

@@ -198,15 +198,23 @@ def awaited(app: App, fleet: Fleet, counts: Counts, problems: Sequence[Problem])
     Old pods may be in trouble, too, which is why there are new ones; those are not what is waited for:
     >>> awaited(make_app(replicas=2), fleet, Counts(2, 2, 0, 0, 0, 2), [Problem("CrashLoopBackOff", "", 2, "shop-v1-0", revision="shop-v1")])
     '2 of 2 updated pods to become available'
+
+    With Recreate the old pods go first, and only for new ones that are allowed:
+    >>> fleet = Fleet(Group("v2", 2, 0), (), replicas=2, surge=0, unavailable=2, lingering=2)
+    >>> awaited(make_app(replicas=2), fleet, Counts(2, 0, 2, 2, 0, 2), [Problem("PodSecurityViolation", "create pods: no", 3, revision="shop-v2")])
+    'a pod of revision 2 to be allowed, 2 of the old one stay until then: PodSecurityViolation (create pods: no)'
     """
     target, course = fleet.target, fleet.course
     tail = _because(problems)
-    own = _because([one for one in problems if one.revision in ("", revision_name(app.name, target.id))])
+    name = revision_name(app.name, target.id)
+    own = _because([one for one in problems if one.revision in ("", name)])
     if course and course.held:
         pause = course.current.pause if course.current and not course.hindrance else None
         shown = app.spec.rollout.strategy == "BlueGreen" and pause
         return blue_green.held(course, target) if shown else _held(course)
     if fleet.lingering and target.size == 0 and app.replicas:
+        if refused := _because([one for one in problems if one.revision == name and not one.sample_pod]):
+            return f"a pod of revision {target.number} to be allowed, {fleet.lingering} of the old one stay until then{refused}"
         return f"the pods of the old revision to end, {fleet.lingering} left{tail}"
     if counts.updated < target.size:
         return f"{target.size - counts.updated} of {app.replicas} updated pods to be created{own}"

@@ -13,6 +13,7 @@ import msgspec
 
 from fairlead.core.actions import Action, Adopt, Plan, Release, merge_requeue
 from fairlead.core.conditions import Condition
+from fairlead.core.meta import JSON
 from fairlead.rollout import (
     bookkeeping,
     events,
@@ -143,12 +144,27 @@ def taken_back(observed: Observed, target: Target, fleet: Fleet, now: float) -> 
     found = problems.find(observed.pods, observed.strangers, observed.failures, observed.revisions, app.status, now)
     run = fleet.course.hindrance if fleet.course else None
     failed = run is not None and reason == judging.GATE_FAILED
-    said = judging.failure(run) if run and failed else status.awaited(app, fleet, counts, found)
+    said = (
+        judging.failure(run)
+        if run and failed
+        else _awaited_last(app.status, found) or status.awaited(app, fleet, counts, found)
+    )
     # What failed is what was released: its ConfigMap may have been deleted since, or the spec changed under a pause.
     released = msgspec.structs.replace(app, digest=target.revision.digest) if target.revision else app
     rejected = rejection.reject(released, name, target.number, reason, said, now)
     back = revisions.way_back(rounds.at_its_beginning(app, observed.revisions), observed.revisions, rejected)
     return None if back and back.revision and back.revision.lost else back
+
+
+def _awaited_last(told: JSON, found: Sequence[problems.Problem]) -> str:
+    """What was waited for by the last status, where only that knows what was wrong: an operator that begins when the time is up has
+    tried nothing yet that could be refused.
+
+    >>> told = {"problems": [{"reason": "QuotaExceeded"}], "rollout": {"waitingFor": "2 of 2 pods: QuotaExceeded"}}
+    >>> _awaited_last(told, []), _awaited_last(told, [problems.Problem("ErrImagePull", "no such image", 1, "shop-v2-0")])
+    ('2 of 2 pods: QuotaExceeded', '')
+    """
+    return (told.get("rollout") or {}).get("waitingFor", "") if told.get("problems") and not found else ""
 
 
 def resize(app: App, fleet: Fleet, strategy: Strategy) -> Fleet:

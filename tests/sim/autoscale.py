@@ -103,11 +103,13 @@ async def a_scale_by_hand_holds_and_ends(world: World) -> None:
     await world.complete()
     world.usage.now(0.4)
     await asyncio.sleep(20)
+    # What was asked for before the first look is where it begins, and no hold.
+    await world.until(lambda: world.condition("Autoscaling").get("reason") == "Followed", "followed", within=60)
     world.scale_by_hand(6)
     await comes_to(world, 6, within=20)
+    await world.until(lambda: world.condition("Autoscaling")["reason"] == "Held", "told", within=20)
     held = world.condition("Autoscaling")
-    assert (held["status"], held["reason"]) == ("False", "Held")
-    assert "held at 6 by kubectl" in held["message"]
+    assert held["status"] == "False" and "held at 6 by kubectl" in held["message"]
     await comes_to(world, 1, within=300)
 
 

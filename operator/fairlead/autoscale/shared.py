@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-PERIOD = (
-    4.0  # seconds an answer is good for, from when it was asked for: a little less than the time between two decisions
-)
+PERIOD = 4.0  # seconds an answer is good for, from when it was asked for: a little less than between two decisions
 
 T = TypeVar("T")
 

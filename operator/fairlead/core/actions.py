@@ -172,6 +172,15 @@ def refused_with(failures: tuple[Failure, ...], kind: str, name: str = "") -> tu
     return next(((f.reason, f.message) for f in found), None)
 
 
+def out_of_quota(message: str) -> bool:
+    """Whether a refusal is a quota's (upstream: the ResourceQuota admission; a 403 like others, told by its words alone).
+
+    >>> out_of_quota('pods "x" is forbidden: exceeded quota: small, requested: pods=1')
+    True
+    """
+    return "exceeded quota" in message.lower()
+
+
 # What must be read live before the plan's deletions are carried out (engine rule 6):
 #   "owner"    the parent itself: same uid, same generation (a scale to zero needs no more);
 #   "children" the parent's pods too: the view they were ranked by may be stale.

@@ -42,7 +42,9 @@ class Executor:
         creates, replacements = _pod_creates(job.actions)
         deletes = [a for a in job.actions if isinstance(a, Delete)]
         changes = [a for a in job.actions if a.kind == POD and not isinstance(a, Create | Delete | Try)]
-        first = [a for a in job.actions if not isinstance(a, Delete) and (a.kind != POD or _apart(a))]
+        first = [
+            a for a in job.actions if not isinstance(a, Delete) and (a.kind != POD or _apart(a) or isinstance(a, Try))
+        ]
         for action in first:
             await self._one(job, action)
         if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
@@ -205,5 +207,5 @@ def _giving_way(actions: Sequence[Action]) -> frozenset[Delete]:
 
 
 def _apart(action: Action) -> bool:
-    """A create of something that is none of many alike, or of nothing."""
-    return isinstance(action, Try) or (isinstance(action, Create) and bool(action.purpose))
+    """A create of something that is none of many alike."""
+    return isinstance(action, Create) and bool(action.purpose)

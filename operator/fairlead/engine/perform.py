@@ -8,7 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release, Try
+from fairlead.core.actions import Action, Adopt, Apply, Create, Delete, Patch, Release, Try, out_of_quota
 from fairlead.core.meta import JSON, MANAGER, Key, owner_reference
 from fairlead.engine.contention import Contention
 from fairlead.engine.expectations import Expectations, OwnWrites
@@ -150,7 +150,7 @@ class Performer:
                 ),
             )
         except (Invalid, Forbidden) as error:
-            if error.code != 400 and "exceeded quota" not in error.message:
+            if error.code != 400 and not out_of_quota(error.message):
                 raise
         return True
 

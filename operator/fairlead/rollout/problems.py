@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from fairlead.core.actions import Failure
+from fairlead.core.actions import Failure, out_of_quota
 from fairlead.core.conditions import parse_time, timestamp
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod, by_age
@@ -113,9 +113,9 @@ def refusal(failure: Failure) -> str:
     >>> refusal(Failure("create", "Pod", "x", 403, "Forbidden", 'pods "x" is forbidden: exceeded quota: small', 0))
     'QuotaExceeded'
     """
-    message = failure.message.lower()
-    if "exceeded quota" in message:
+    if out_of_quota(failure.message):
         return "QuotaExceeded"
+    message = failure.message.lower()
     if "violates podsecurity" in message:
         return "PodSecurityViolation"
     if (

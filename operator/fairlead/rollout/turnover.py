@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
+from fairlead.config.model import Pin
 from fairlead.core.actions import Action, Confirm, Create, Delete, Failure, Try, merge_requeue
 from fairlead.core.podstate import Pod, deletion_order
 from fairlead.rollout import routing, traffic
@@ -41,6 +42,13 @@ class Turnover(msgspec.Struct, frozen=True):
         return (*self.born, *self.tried, *self.gone, *self.waiting)
 
 
+class _Draft(msgspec.Struct, frozen=True):
+    """What a revision's pods are made from."""
+
+    template: msgspec.Raw
+    pins: tuple[Pin, ...]
+
+
 def turn(observed: Observed, target: Target, fleet: Fleet, now: float, shapers: Sequence[Shaper]) -> Turnover:
     """The pods that come and those that go, for the sizes that were decided.
 
@@ -61,12 +69,10 @@ def turn(observed: Observed, target: Target, fleet: Fleet, now: float, shapers: 
     # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
     # So it is with pods that a route still gives traffic to.
     waiting = made[room:] if active <= fleet.bound and len(gone) == len(surplus_pods) else []
-    tried = (
-        []
-        if any(pod.alike == target.hash for pod in made[:room])
-        else trial(observed, target, fleet, gone, now, shapers)
-    )
-    return Turnover(tuple(made[:room]), tuple(tried), tuple(gone), tuple(waiting), later)
+    born = made[:room]
+    asked = any(pod.alike == target.hash for pod in born)
+    tried = [] if asked else trial(observed, target, fleet, gone, now, shapers)
+    return Turnover(tuple(born), tuple(tried), tuple(gone), tuple(waiting), later)
 
 
 def fill(
@@ -74,12 +80,14 @@ def fill(
 ) -> tuple[list[Create], float | None]:
     """The pods that are missing, the wanted revision's last: what keeps the App available comes first. The second
     value is when to look again, where pods that fail at once make their replacements wait."""
+    app, drafts = observed.app, _drafts(observed, target)
     taken = {pod.name for pod in observed.pods}
     made: list[Create] = []
     wait = None
     for group in fleet.groups:
         missing = group.size - len(group.pods)
-        if missing <= 0:
+        draft = drafts.get(group.id)
+        if missing <= 0 or draft is None:
             continue
         delay = replacement_delay([pod for pod in observed.pods if pod.revision == group.id], now)
         if delay > 0:
@@ -88,30 +96,17 @@ def fill(
         serving = traffic.born_serving(group, missing)
         for label, count in ((traffic.SERVING, serving), (traffic.APART, missing - serving)):
             if count:
-                born = _born(observed, target, group.id, count, taken, now, shapers, label)
+                template = msgspec.json.decode(draft.template)
+                born = creates(app, group.id, template, count, taken, now, shapers, draft.pins, label)
                 taken.update(create.name for create in born)
                 made += born
     return made, wait
 
 
-def _born(
-    observed: Observed,
-    target: Target,
-    hash: str,
-    count: int,
-    taken: Collection[str],
-    now: float,
-    shapers: Sequence[Shaper],
-    label: str,
-) -> list[Create]:
-    """Pods of one revision; none of one whose template nobody keeps."""
-    templates = {revision.hash: revision.template for revision in observed.revisions}
-    templates.setdefault(target.hash, observed.app.spec.template)
-    pins = {target.hash: observed.pins} | {revision.hash: revision.config for revision in observed.revisions}
-    if (template := templates.get(hash)) is None:
-        return []
-    decoded = msgspec.json.decode(template)
-    return creates(observed.app, hash, decoded, count, taken, now, shapers, pins[hash], label)
+def _drafts(observed: Observed, target: Target) -> dict[str, _Draft]:
+    """What pods are made from, by their revision's hash; the wanted revision's too, which may not be there yet."""
+    kept = {revision.hash: _Draft(revision.template, revision.config) for revision in observed.revisions}
+    return {target.hash: _Draft(observed.app.spec.template, observed.pins)} | kept
 
 
 def trial(
@@ -122,8 +117,9 @@ def trial(
     leaving = {delete.uid for delete in gone}
     if not fleet.replicas or fleet.target.pods or not any(pod.uid in leaving for old in fleet.old for pod in old.pods):
         return []
-    taken = {pod.name for pod in observed.pods}
-    one = _born(observed, target, target.hash, 1, taken, now, shapers, traffic.SERVING)
+    draft, taken = _drafts(observed, target)[target.hash], {pod.name for pod in observed.pods}
+    template = msgspec.json.decode(draft.template)
+    one = creates(observed.app, target.hash, template, 1, taken, now, shapers, draft.pins)
     return [Try(pod.kind, pod.namespace, pod.name, pod.body, pod.alike) for pod in one]
 
 

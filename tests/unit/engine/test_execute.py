@@ -441,18 +441,24 @@ REFUSALS: dict[str, tuple[ApiError | None, bool]] = {
 }
 
 
+def judge_dry_runs(bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Callable[[], ApiError | None]) -> None:
+    """What the API server says to a create that is only tried; the in-memory one lets no fault meet it, since it writes nothing."""
+    create = bench.client.create
+
+    async def judged(*place: Any, dry_run: bool = False, **more: Any) -> bytes:
+        if dry_run and (no := error()):
+            raise no
+        return await create(*place, dry_run=dry_run, **more)
+
+    monkeypatch.setattr(bench.client, "create", judged)
+
+
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_what_stands_is_deleted_only_for_a_successor_that_would_be_taken(
     bench: Bench, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create, (error, goes) = bench.client.create, REFUSALS[case]
-
-    async def judged(*place: Any, dry_run: bool = False, **more: Any) -> bytes:
-        if dry_run and error:
-            raise error
-        return await create(*place, dry_run=dry_run, **more)
-
-    monkeypatch.setattr(bench.client, "create", judged)
+    error, goes = REFUSALS[case]
+    judge_dry_runs(bench, monkeypatch, lambda: error)
     stands = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}})
     successor = msgspec.json.encode({"metadata": {"generateName": "web-"}, "spec": {"clusterIP": "None"}})
     await bench.run(
@@ -466,14 +472,8 @@ async def test_what_stands_is_deleted_only_for_a_successor_that_would_be_taken(
 async def test_no_pod_goes_for_one_that_would_be_refused_and_pods_of_others_still_come(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create, refuses = bench.client.create, True
-
-    async def judged(*place: Any, dry_run: bool = False, **more: Any) -> bytes:
-        if dry_run and refuses:
-            raise Forbidden(403, "Forbidden", "violates PodSecurity")
-        return await create(*place, dry_run=dry_run, **more)
-
-    monkeypatch.setattr(bench.client, "create", judged)
+    refuses = True
+    judge_dry_runs(bench, monkeypatch, lambda: Forbidden(403, "Forbidden", "violates PodSecurity") if refuses else None)
     old, lost, new = leaving(bench.existing("old-0")), bench.create("old-1", "v1"), bench.create("new-0", "v2")
     tried = Try("Pod", NAMESPACE, new.name, new.body, "v2")
     assert (await bench.run(lost, tried, old, new)).refused

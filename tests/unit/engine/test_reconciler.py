@@ -366,11 +366,19 @@ async def test_a_child_that_only_lost_its_label_is_not_taken_for_gone() -> None:
 # -------------------------------------------------------------------- status
 
 
-async def test_counters_are_written_at_most_once_in_the_interval() -> None:
-    def decide(seen: Seen, now: float) -> Plan:
-        return Plan(status={"replicas": len(seen.pods)})
+def counts_pods(seen: Seen, now: float) -> Plan:
+    return Plan(status={"replicas": len(seen.pods)})
 
-    async with rig(decide) as r:
+
+async def many_counted(r: Rig, count: int) -> list[JSON]:
+    """So many Apps that have told that they have no pods."""
+    apps = [r.app(f"app-{number}", replicas=0) for number in range(count)]
+    await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 0} for number in range(count)))
+    return apps
+
+
+async def test_counters_are_written_at_most_once_in_the_interval() -> None:
+    async with rig(counts_pods) as r:
         app = r.app(replicas=0)
         await r.until(lambda: r.status() == {"replicas": 0})
         began = asyncio.get_running_loop().time()
@@ -401,12 +409,8 @@ async def test_a_verdict_is_written_at_once() -> None:
 
 
 async def test_the_counters_of_many_parents_are_written_in_turn() -> None:
-    def decide(seen: Seen, now: float) -> Plan:
-        return Plan(status={"replicas": len(seen.pods)})
-
-    async with rig(decide, settings=EngineSettings(status_turns=(10.0, 5.0))) as r:
-        apps = [r.app(f"app-{number}", replicas=0) for number in range(20)]
-        await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 0} for number in range(20)))
+    async with rig(counts_pods, settings=EngineSettings(status_turns=(10.0, 5.0))) as r:
+        apps = await many_counted(r, 20)
         began, before = asyncio.get_running_loop().time(), len(r.writes("patch", APPS, "status"))
         for round in range(15):
             for number, app in enumerate(apps):
@@ -418,12 +422,8 @@ async def test_the_counters_of_many_parents_are_written_in_turn() -> None:
 
 
 async def test_what_many_parents_could_not_tell_in_turn_is_not_written_at_the_same_moment() -> None:
-    def decide(seen: Seen, now: float) -> Plan:
-        return Plan(status={"replicas": len(seen.pods)})
-
-    async with rig(decide, settings=EngineSettings(status_turns=(1.0, 4.0))) as r:
-        apps = [r.app(f"app-{number}", replicas=0) for number in range(100)]
-        await r.until(lambda: all(r.status(f"app-{number}") == {"replicas": 0} for number in range(100)))
+    async with rig(counts_pods, settings=EngineSettings(status_turns=(1.0, 4.0))) as r:
+        apps = await many_counted(r, 100)
         for number, app in enumerate(apps):
             r.cluster.create(PODS, NAMESPACE, _pod(app, f"app-{number}-0"))
         written = []

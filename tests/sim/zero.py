@@ -380,35 +380,25 @@ async def its_slice_is_refused_for_a_while(world: World, zero: Zero) -> None:
     """Its last pod stays until requests have another way, though the size 0 is decided and stored."""
     apply(world)
     await world.until(lambda: runs(world), "a pod")
-    refused = _refusing_slices(world)
-    await world.until(lambda: bool(refused), "refused", within=300)
+    policy = NoSlices(world)
+    await world.until(lambda: bool(policy.refused), "refused", within=300)
     for _ in range(40):
         zero.ask()
         await asyncio.sleep(0.5)
     assert len(world.ready()) == 1, "nobody else would answer"
-    _allowing_slices(world)
+    world.cluster.admission.remove(policy)
     await zero.answers(40)
     await rested(world)
     # Numbers in the words of a status are told anew once a minute.
     await world.until(lambda: "(2 activators" in world.condition("Autoscaling")["message"], "told of both", within=90)
 
 
-def _refusing_slices(world: World) -> list[str]:
-    """No operator may write an EndpointSlice from now on; what was refused."""
-    policy = _Policy()
-    world.cluster.admission.append(policy)
-    return policy.refused
+class NoSlices:
+    """No operator may write an EndpointSlice from now on; upstream's own are as they were."""
 
-
-def _allowing_slices(world: World) -> None:
-    world.cluster.admission[:] = [one for one in world.cluster.admission if not isinstance(one, _Policy)]
-
-
-class _Policy:
-    """Upstream's own slices are as they were."""
-
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
         self.refused: list[str] = []
+        world.cluster.admission.append(self)
 
     def __call__(self, request: Admission) -> None:
         if request.resource == ENDPOINT_SLICES and request.origin.identity != _WRITER.identity:

@@ -31,6 +31,8 @@ def annotate(team: Team, *annotations: str) -> None:
 def shown(team: Team) -> None:
     """Release 2, and wait until it is shown and nothing else has happened."""
     team.run(replicas=3, rollout=ROLLOUT, expose=PORTS)
+    # Ready says what the pods are. Their endpoints are upstream's, who may look away for seconds where its view was behind.
+    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3})
     team.patch({"template": image("2")})
     team.wait("jsonpath={.status.summary}=Preview 1/3: waiting")
     eventually(lambda: endpoints(team, "shop-preview") == {"shop:2": 1})

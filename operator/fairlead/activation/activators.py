@@ -49,7 +49,7 @@ class Activators:
         self._listening: defaultdict[Key, set[str]] = defaultdict(set)  # the pods, by uid
         self._waiting: defaultdict[Key, dict[str, float]] = defaultdict(dict)  # and since when they told of somebody
         self._deaf: dict[Key, float] = {}
-        self._streams: dict[str, asyncio.Task[None]] = {}
+        self._streams: dict[str, tuple[Address, asyncio.Task[None]]] = {}
 
     # ------------------------------------------------------------ what is known
 
@@ -73,18 +73,22 @@ class Activators:
         self._clock, self._began = clock, clock()
         try:
             while True:
-                there = dict(_addresses(self._there(view)))
-                for pod in self._streams.keys() - there.keys():
-                    self._streams.pop(pod).cancel()
+                there = _addresses(self._there(view))
+                # A node that starts again gives the pods that it still has new addresses.
+                await self._leave([pod for pod, (at, _) in self._streams.items() if at not in there.get(pod, ())])
                 for pod in there.keys() - self._streams.keys():
-                    self._streams[pod] = asyncio.create_task(self._follow(pod, there[pod], view, ask))
+                    address = there[pod][0]
+                    self._streams[pod] = address, asyncio.create_task(self._follow(pod, address, view, ask))
                 await asyncio.sleep(_AGAIN)
         finally:
-            streams = list(self._streams.values())
-            self._streams.clear()
-            for stream in streams:
-                stream.cancel()
-            await asyncio.gather(*streams, return_exceptions=True)
+            await self._leave(list(self._streams))
+
+    async def _leave(self, pods: Iterable[str]) -> None:
+        """Returns when their streams have ended: what one forgets at its end must not be what the next one has heard."""
+        streams = [self._streams.pop(pod)[1] for pod in pods]
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
 
     async def _follow(self, pod: str, address: Address, view: View, ask: Callable[[Key], None]) -> None:
         while True:
@@ -150,11 +154,13 @@ class Activators:
             ask(key)
 
 
-def _addresses(slices: Iterable[Slice]) -> Iterable[tuple[str, Address]]:
-    """One address for each activator, ready or not: one that goes may still hold somebody."""
+def _addresses(slices: Iterable[Slice]) -> dict[str, list[Address]]:
+    """Of each activator, ready or not: one that goes may still hold somebody. Where there are two families, one of each."""
+    found = defaultdict[str, list[Address]](list)
     for each in slices:
         control = next((port.port for port in each.ports if port.name == CONTROL), None)
         if control is None:
             continue
         for endpoint in each.endpoints:
-            yield endpoint.pod, (endpoint.address, control)
+            found[endpoint.pod].append((endpoint.address, control))
+    return found

@@ -18,8 +18,9 @@ from fairlead.core.meta import Key
 SHOP = Key("default", "shop")
 
 
-def there(*pods: str) -> list[Slice]:
-    endpoints = tuple(Endpoint(f"10.0.0.{pod}", pod=pod) for pod in pods)
+def there(*pods: str, **moved: str) -> list[Slice]:
+    """moved: pods that have another address than their own, by name."""
+    endpoints = tuple(Endpoint(f"10.0.0.{moved.get(f'pod{pod}', pod)}", pod=pod) for pod in pods)
     return [Slice("home", "a", "u", 1, "", "activator", ports=(SlicePort("control", 8082),), endpoints=endpoints)]
 
 
@@ -151,6 +152,30 @@ async def test_an_activator_that_is_gone_is_not_listened_to_any_more() -> None:
         heard.present = there("2")
         await asyncio.sleep(2)
         assert heard.activators.listening(SHOP) == {"2"}
+
+
+@pytest.mark.looptime
+async def test_an_activator_whose_node_started_again_is_heard_at_its_new_address() -> None:
+    """It is the same pod still, and nobody answers at the old one."""
+    async with scene() as heard:
+        await heard.says("1")
+        await heard.says("2")
+        heard.present = there("1", "2", pod1="7")
+        await asyncio.sleep(2)
+        assert heard.activators.listening(SHOP) == {"2"}
+        await heard.says("7")
+        assert heard.activators.listening(SHOP) == {"1", "2"}
+
+
+@pytest.mark.looptime
+async def test_an_activator_with_addresses_of_both_families_is_heard_at_one_of_them_all_the_while() -> None:
+    async with scene() as heard:
+        heard.present = there("1", "2") + there("1", "2", pod1="8", pod2="9")
+        await heard.says("1")
+        heard.present = list(reversed(heard.present))
+        await asyncio.sleep(2)
+        assert heard.activators.listening(SHOP) == {"1"}
+        assert set(heard.lines) == {"1", "2"}
 
 
 async def test_the_stream_of_a_real_server_is_read_line_by_line() -> None:

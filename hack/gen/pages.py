@@ -18,7 +18,7 @@ TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 
 # What a condition says, in the order a reader needs them. A type that is not here stops the generator.
 CONDITIONS = {
-    "Ready": "The newest spec runs as it was asked for: all pods are of the wanted revision and available. This is the one to wait for.",
+    "Ready": "The newest spec runs as it was asked for: all pods are of the wanted revision and available, and what belongs to them is taken by the API server. This is the one to wait for.",
     "Available": "Enough pods serve: at least replicas minus maxUnavailable. It does not ask of which revision they are.",
     "Progressing": "How the newest release stands: under way, complete, held, or without progress for too long.",
     "Gates": "There only with False: a Gate that the spec names is not there, or cannot be read. A release waits where it needs it.",

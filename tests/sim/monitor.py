@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections import Counter, deque
 
-from fairlead.core.conditions import parse_time
+from fairlead.core.conditions import find, parse_time
 from fairlead.core.meta import HEALTH_GATE, JSON, LABEL_APP, LABEL_REVISION, LABEL_SERVING, controller_of
 from fairlead.kube.fake import Commit, FakeCluster, Stored
-from fairlead.kube.resources import APPS, CONFIG_MAPS, NAMESPACES, PODS, REVISIONS
+from fairlead.kube.resources import APPS, BUDGETS, CONFIG_MAPS, NAMESPACES, PODS, REVISIONS, SERVICES, Resource
 from sim.machines import config_maps_of, is_ready
 
 LAG = 0.25
@@ -39,6 +39,7 @@ class Monitor:
         self._ready: dict[str, float] = {}  # the same for those that are ready
         self._lost: deque[tuple[float, str, Stored]] = deque(maxlen=64)  # (when, App uid, pod): taken from it by others
         self._released: dict[str, float] = {}  # pod uid -> since when nobody owns it
+        self._meddled: dict[tuple[str, str, str], float] = {}  # Services and budgets: when another last wrote it
         cluster.subscribers.append(self.committed)
 
     def committed(self, commit: Commit) -> None:
@@ -76,6 +77,8 @@ class Monitor:
             self._specs.setdefault(commit.new.meta["uid"], deque(maxlen=8)).append((now, wanted(commit.old.object)))
         if commit.resource == CONFIG_MAPS and commit.type == "DELETED":
             self.taken_away.add((commit.namespace, commit.name))
+        if commit.resource in (SERVICES, BUDGETS) and commit.origin.identity not in self.operators:
+            self._meddled[(commit.resource.kind, commit.namespace, commit.name)] = now
         if commit.resource != PODS:
             return
         if controller_of(commit.new.meta) is None:
@@ -119,6 +122,33 @@ class Monitor:
         types = {condition["type"] for condition in status.get("conditions") or ()}
         if "Ready" not in types:
             self.wrong(commit, "a status without a Ready condition")
+        if _runs_as_asked(commit.new) and not _runs_as_asked(commit.old):
+            self._check_children(commit)
+
+    def _check_children(self, commit: Commit) -> None:
+        """Who says for the first time that a spec runs as asked has its Service and its budget as it asks for them."""
+        spec = commit.new.object["spec"]
+        if ports := (spec.get("expose") or {}).get("ports"):
+            found = self._child(commit, SERVICES)
+            asked, there = ([port["port"] for port in side] for side in (ports, (found or {}).get("ports") or ()))
+            headless = spec["expose"].get("type") == "Headless"
+            if found is not None and (asked != there or headless != (found.get("clusterIP") == "None")):
+                self.wrong(commit, f"Ready, and the Service is {found}")
+        if disruption := spec.get("disruption"):
+            found = self._child(commit, BUDGETS)
+            fields = ("minAvailable", "maxUnavailable")
+            if found is not None and [disruption.get(field) for field in fields] != [found.get(f) for f in fields]:
+                self.wrong(commit, f"Ready, and the budget is {found}")
+
+    def _child(self, commit: Commit, resource: Resource) -> JSON | None:
+        """The spec of the App's own; {} where there is none, None where another has just written it."""
+        when = self._meddled.get((resource.kind, commit.namespace, commit.name))
+        if when is not None and when + self.lag >= self.loop.time():
+            return None
+        found = self.cluster.find(resource, commit.namespace, commit.name)
+        owner = controller_of(found.meta) if found else None
+        ours = found is not None and owner is not None and owner.uid == commit.new.meta["uid"]
+        return dict(found.object["spec"]) if found is not None and ours else {}
 
     # ------------------------------------------------------------ writes to pods
 
@@ -268,6 +298,13 @@ class Monitor:
         if ready and ready["status"] == "True":
             return not wait or (parse_time(ready["lastTransitionTime"]) or 0) + wait < self.cluster.clock() + self.lag
         return bool(ready) and self._unavailable.get(pod.meta["uid"], 0.0) + self.lag > self.loop.time()
+
+
+def _runs_as_asked(app: Stored) -> bool:
+    """Its status says so, of the spec as it is."""
+    status = app.object.get("status") or {}
+    ready = find(status.get("conditions") or (), "Ready") or {}
+    return status.get("observedGeneration") == app.meta["generation"] and ready.get("status") == "True"
 
 
 def wanted(app: JSON) -> JSON:

@@ -123,6 +123,8 @@ class Executor:
 
     async def _one(self, job: Job, action: Action) -> Answer:
         answer = await self._answered(job, intent_of(action), action)
+        if answer == "unknown" and action.kind != POD:
+            job.outcome.untaken = True
         if answer != "done" and isinstance(action, Create) and action.kind != POD:
             job.blocked = True
         if answer != "done" and isinstance(action, Try):

@@ -34,6 +34,7 @@ class Outcome:
     refused: bool = False  # a new refusal was recorded: plan again with it before anything is told
     conflict: bool = False  # the view was stale, or no answer came: try again, with backoff
     unfinished: bool = False  # interrupted: a newer spec, the end of the slice, a stop
+    untaken: bool = False  # an object other than a pod is not as the plan wants it, and nobody has said no
     succeeded: int = 0
 
 

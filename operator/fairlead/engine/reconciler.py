@@ -21,7 +21,7 @@ from fairlead.engine.queue import Queue, QueueStopped
 from fairlead.engine.recorder import Recorder, Subject
 from fairlead.engine.requests import Fenced
 from fairlead.engine.settings import EngineSettings
-from fairlead.engine.status import StatusWriter
+from fairlead.engine.status import StatusWriter, withheld
 from fairlead.engine.store import Store
 from fairlead.kube.errors import ApiError, Conflict
 from fairlead.metrics.collect import Metrics
@@ -93,6 +93,14 @@ def untold(before: Sequence[Event], now: Sequence[Event]) -> tuple[Event, ...]:
     """
     again = {event.reason for event in now}
     return (*(event for event in before if event.reason not in again), *now)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What became of a status: seconds until it may be written, where it waits; and whether it says all there is to say."""
+
+    wait: float | None = None
+    whole: bool = True
 
 
 @dataclass(slots=True)
@@ -328,9 +336,11 @@ class Reconciler:
             current = self._record(key)
             return current is None or current.uid != record.uid or self.controller.generation_of(current) != generation
 
+        first = None
         if decision.status_first:
-            # The actions follow from what this status says: an operator that dies in between must find it stored.
-            await self._tell_parent(key, record, decision, urgent=True)
+            # The actions follow from what this status says: an operator that dies in between must find it stored. That all is as
+            # asked, it cannot say yet.
+            first = await self._tell_parent(key, record, decision, taken=False, urgent=True)
         job = Job(key, self.controller.parent.kind, record.uid, generation, decision.actions, interrupted)
         outcome = await self.executor.run(job)
         if outcome.refused:
@@ -339,7 +349,7 @@ class Reconciler:
             return "refused"
         if self._stopping:
             return "stopped"
-        told = await self._tell(key, record, decision)
+        told = await self._tell(key, record, decision, first, taken=not (outcome.untaken or outcome.unfinished))
         # A refusal that the status was just told of may be over by now, and no event will say so.
         over = 0.0 if self.failures.of(key) != refusals else None
         wishes = [decision.requeue_after, told, self.failures.wait(key, began), over]
@@ -355,24 +365,27 @@ class Reconciler:
             self.queue.add_after(key, soonest)
         return "done"
 
-    async def _tell(self, key: Key, record: Any, decision: Decision) -> float | None:
+    async def _tell(self, key: Key, record: Any, decision: Decision, first: _Told | None, taken: bool) -> float | None:
         """Statuses, then events. Seconds until a status that waits for its interval may be written."""
         waits = [await self.statuses.child(key, child) for child in decision.statuses]
         events = untold(self._untold.pop(key, ()), decision.events)
-        wait = None if decision.status_first else await self._tell_parent(key, record, decision, urgent=False)
-        if wait is None:
+        told = first or await self._tell_parent(key, record, decision, taken, urgent=False)
+        if told.whole:
             for event in events:
                 self.recorder.record(self._subject(record), event)
         else:
             self._untold[key] = events
-        return merge_requeue(wait, *waits)
+        return merge_requeue(told.wait, *waits)
 
-    async def _tell_parent(self, key: Key, record: Any, decision: Decision, urgent: bool) -> float | None:
+    async def _tell_parent(self, key: Key, record: Any, decision: Decision, taken: bool, urgent: bool) -> _Told:
+        """taken: all that the plan asked for was taken; else the status does not say for the first time that it was."""
         if decision.status is None:
-            return None
+            return _Told()
         before = self.controller.status_of(record)
-        after = self.controller.summarise(record, decision.status, self.clock())
-        return await self.statuses.parent(key, self.controller.parent, record, before, after, urgent)
+        whole = self.controller.summarise(record, decision.status, self.clock())
+        after = whole if taken else withheld(before, whole)
+        wait = await self.statuses.parent(key, self.controller.parent, record, before, after, urgent)
+        return _Told(wait, whole=wait is None and after == whole)
 
     def _forget(self, key: Key) -> None:
         self.queue.drop(key)

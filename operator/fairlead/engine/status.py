@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _envelope = msgspec.json.Decoder(Envelope)
 
 Slot = tuple[str, str]  # (kind, name)
+_VERDICT = ("observedGeneration", "conditions", "summary")  # fields that say how the spec of a generation fares
 _REMEMBERED = 64  # objects per parent: itself and its latest children
 
 
@@ -74,6 +75,29 @@ def matters(before: JSON, after: JSON) -> bool:
 def _word(status: JSON) -> tuple[str, str]:
     said = {condition["type"]: condition["status"] for condition in status.get("conditions") or ()}
     return said.get("Ready", ""), said.get("Stalled", "")
+
+
+def withheld(before: JSON, after: JSON) -> JSON:
+    """The status where something that the spec asks for was not taken yet: all of it but the new word that the spec runs as asked. Until
+    that is so the last word stands, and with it the generation that it spoke of; a word that was given already is not taken back for it.
+
+    >>> ready, working = ({"type": "Ready", "status": status} for status in ("True", "False"))
+    >>> one, two = {"observedGeneration": 1, "conditions": [ready]}, {"observedGeneration": 2, "conditions": [ready], "replicas": 3}
+    >>> withheld(one, two)
+    {'replicas': 3, 'observedGeneration': 1, 'conditions': [{'type': 'Ready', 'status': 'True'}]}
+    >>> withheld(two, two) == two, withheld(one, two | {"conditions": [working]})["observedGeneration"]
+    (True, 2)
+
+    Without any status an App is done to many tools: the first one is told as it is.
+    >>> withheld({}, two) == two
+    True
+    """
+    generation = after.get("observedGeneration")
+    given = _word(before)[0] == "True" and before.get("observedGeneration") == generation
+    if not before or given or _word(after)[0] != "True":
+        return after
+    rest = {field: value for field, value in after.items() if field not in _VERDICT}
+    return rest | {field: before[field] for field in _VERDICT if field in before}
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ DeploymentTimedOut); kstatus of cli-utils for Ready, Reconciling and Stalled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -25,6 +25,7 @@ from fairlead.rollout.routing import in_force, unreached
 DEADLINE = "ProgressDeadlineExceeded"
 COMPLETE = "NewRevisionAvailable"
 ABORTED = "Aborted"
+UNMADE = ("Creating", "Recreating")  # reasons of the conditions of an App's other objects
 AWAITED = ("Config", "InOrder")  # conditions that are False while a release has not even begun
 
 
@@ -313,17 +314,23 @@ def _stalled(conditions: dict[str, Condition]) -> Condition | None:
     progressing = conditions.get("Progressing")
     if progressing and progressing.status == "False":
         return progressing
-    for type in ("Exposed", "PreviewExposed", "Routed", "Disruption"):
-        condition = conditions.get(type)
-        if condition and condition.reason in (
-            "NotOwned",
-            "Contested",
-            "ServiceRefused",
-            "RouteRefused",
-            "BudgetRefused",
-        ):
-            return condition
-    return None
+    return _because_of(conditions, ("NotOwned", "Contested", "ServiceRefused", "RouteRefused", "BudgetRefused"))
+
+
+def _unmade(conditions: Mapping[str, Condition]) -> Condition | None:
+    """What is not there yet of the objects beside the pods.
+
+    >>> _unmade({"Exposed": Condition("Exposed", "False", "Recreating", "the Service is being made anew")}).reason
+    'Recreating'
+    >>> _unmade({"Exposed": Condition("Exposed", "False", "LoadBalancerPending", "it waits for an address")})
+    """
+    return _because_of(conditions, UNMADE)
+
+
+def _because_of(conditions: Mapping[str, Condition], reasons: Collection[str]) -> Condition | None:
+    """The first of an App's other objects about which one of these reasons is given."""
+    found = (conditions.get(type) for type in ("Exposed", "PreviewExposed", "Routed", "Disruption"))
+    return next((one for one in found if one and one.status == "False" and one.reason in reasons), None)
 
 
 def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Condition | None) -> Condition:
@@ -341,6 +348,8 @@ def _ready(app: App, joined: JSON, conditions: dict[str, Condition], stalled: Co
             return Condition("Ready", "False", awaited.reason, awaited.message)
     progressing = conditions.get("Progressing")
     rolled = progressing is not None and progressing.reason in (COMPLETE, "Paused")
+    if rolled and (made := _unmade(conditions)):
+        return Condition("Ready", "False", made.reason, made.message)
     if rolled and joined.get("availableReplicas") == joined.get("replicas") == app.replicas:
         return Condition(
             "Ready",
@@ -372,7 +381,7 @@ def summary(app: App, joined: JSON, ready: Condition, stalled: bool) -> str:
     if stalled:
         return f"Stuck{tail or ': ' + ready.reason}"
     replicas = app.replicas
-    if any(c.type in AWAITED and c.status == "False" for c in joined.get("conditions") or ()):
+    if ready.reason in UNMADE or any(c.type in AWAITED and c.status == "False" for c in joined.get("conditions") or ()):
         return f"Waiting: {ready.reason}"
     if app.spec.rollout.paused:
         return f"Paused {joined.get('updatedReplicas', 0)}/{replicas}{tail}"

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
-from fairlead.core.actions import ChildStatus, Event, Patch, Plan
+from fairlead.core.actions import Apply, ChildStatus, Event, Patch, Plan
+from fairlead.core.children import child_manifest
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import API_VERSION, JSON, LABEL_APP, owner_reference
 from fairlead.engine.settings import EngineSettings
-from fairlead.kube.errors import Conflict, Forbidden
-from fairlead.kube.fake import FakeClient, FakeCluster, Faults, Write
-from fairlead.kube.resources import APPS, EVENTS, PODS, REVISIONS, Resource
+from fairlead.kube.errors import ApiError, Conflict, Forbidden, TooManyRequests, Unavailable, Unreachable
+from fairlead.kube.fake import Commit, FakeClient, FakeCluster, Faults, Write
+from fairlead.kube.resources import APPS, EVENTS, PODS, REVISIONS, SERVICES, Resource
 from support.rig import (
     KEY,
     NAMESPACE,
     REVISION_SOURCE,
+    SERVICE_SOURCE,
     Rig,
     Room,
     Seen,
@@ -612,6 +615,75 @@ async def test_events_are_told_with_the_status_they_belong_to() -> None:
             "to r1",
             1,
         )
+
+
+# -------------------------------------------------------------------- the word that a spec runs as asked
+
+
+def exposes(seen: Seen, stands: int, now: float) -> Plan:
+    """A Service with the port that spec asks for, and the word that all is as asked, unless it is refused."""
+    port, app = int(seen.app.spec["port"]), seen.app
+    body = child_manifest("v1", "Service", app.name, app.namespace, app.uid, {"ports": [{"port": port}]})
+    apply = Apply("Service", app.namespace, app.name, msgspec.json.encode(body), app.uid)
+    ready = {"type": "Ready", "status": "False" if seen.failures else "True"}
+    said = {"observedGeneration": app.generation, "conditions": [ready], "port": port}
+    news = app.status.get("observedGeneration") != app.generation
+    events = (Event("Normal", "Opened", f"port {port}"),) if news else ()
+    return Plan(actions=(apply,) if stands != port else (), status=said, events=events)
+
+
+class Untaken(Faults):
+    """The next writes of Services are not taken, or not answered."""
+
+    left = 0
+    error: ApiError = Conflict(409, "Conflict", "the object has been modified")
+
+    def before(self, write: Write) -> None:
+        if write.resource is SERVICES and self.left:
+            self.left -= 1
+            raise self.error
+
+
+LOST: dict[str, ApiError] = {
+    "a conflict": Conflict(409, "Conflict", "the object has been modified"),
+    "too many requests": TooManyRequests(429, "TooManyRequests", "slow down"),
+    "no answer": Unreachable(0, "Unreachable", "connection refused"),
+    "a server in trouble": Unavailable(500, "InternalError", "etcdserver: leader changed"),
+}
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["told at the end", "stored first"])
+@pytest.mark.parametrize("error", LOST)
+async def test_a_spec_runs_as_asked_only_when_all_that_it_asks_for_was_taken(error: str, first: bool) -> None:
+    def decide(seen: Seen, now: float) -> Plan:
+        stored_first = first and seen.app.status.get("port") != seen.app.spec["port"]
+        return msgspec.structs.replace(exposes(seen, stands(), now), status_first=stored_first)
+
+    def stands() -> int:
+        found = r.cluster.find(SERVICES, NAMESPACE, "web")
+        return int(found.object["spec"]["ports"][0]["port"]) if found else 0
+
+    def look(commit: Commit) -> None:
+        status = commit.new.object.get("status") or {}
+        ready = [one["status"] for one in status.get("conditions") or ()] == ["True"]
+        if commit.resource is APPS and ready and status["observedGeneration"] == commit.new.meta["generation"]:
+            words.append((commit.new.object["spec"]["port"], stands()))
+
+    words: list[tuple[int, int]] = []
+    untaken = Untaken()
+    untaken.error = LOST[error]
+    async with rig(decide, client=partial(FakeClient, faults=untaken), sources=(SERVICE_SOURCE,)) as r:
+        r.app(port=80)
+        await r.until(lambda: r.status().get("observedGeneration") == 1)
+        await r.settled()
+        r.cluster.subscribers.append(look)
+        untaken.left = 7
+        r.app(port=81)
+        await r.until(lambda: bool(words) and stands() == 81, within=120)
+        await r.settled()
+        assert {asked == stands for asked, stands in words} == {True}, words
+        told = {event.object["message"]: event.object["count"] for event in r.cluster.all(EVENTS, NAMESPACE)}
+        assert told == {"port 80": 1, "port 81": 1}, "what happened is told once"
 
 
 # -------------------------------------------------------------------- staleness

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from fairlead.core.actions import Adopt, Create, Delete, Failure, Patch, Plan, Release, Try
-from fairlead.core.conditions import find
+from fairlead.core.conditions import Condition, find
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
 from fairlead.rollout.model import App, Observed, Revision
@@ -99,6 +99,34 @@ def test_the_first_status_already_satisfies_kstatus() -> None:
 def test_ready_is_true_when_all_pods_run_the_wanted_revision() -> None:
     app = make_app(replicas=2, status=ran(2))
     assert condition(app, decide(app, (V1,), make_pods(2)), "Ready")["status"] == "True"
+
+
+NOT_THERE = {
+    "its Service is made anew": ("Exposed", "Recreating"),
+    "its preview is made anew": ("PreviewExposed", "Recreating"),
+    "its route is not made yet": ("Routed", "Creating"),
+    "its budget is not made yet": ("Disruption", "Creating"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_THERE)
+def test_ready_waits_for_what_is_made_beside_the_pods(case: str) -> None:
+    type, reason = NOT_THERE[case]
+    app = make_app(replicas=2, status=ran(2))
+    said = dict(decide(app, (V1,), make_pods(2)).status or {})
+    said["conditions"] = [*said["conditions"], Condition(type, "False", reason, "it is being made")]
+    status = summarise(app, said, NOW)
+    ready = find(status["conditions"], "Ready") or {}
+    assert (ready["status"], ready["reason"], ready["message"]) == ("False", reason, "it is being made")
+    assert status["summary"] == f"Waiting: {reason}"
+    assert find(status["conditions"], "Stalled") is None
+
+
+def test_ready_does_not_wait_for_the_address_of_a_load_balancer() -> None:
+    app = make_app(replicas=2, status=ran(2))
+    said = dict(decide(app, (V1,), make_pods(2)).status or {})
+    said["conditions"] = [*said["conditions"], Condition("Exposed", "False", "LoadBalancerPending", "no address yet")]
+    assert (find(summarise(app, said, NOW)["conditions"], "Ready") or {})["status"] == "True"
 
 
 def test_a_pod_beyond_the_bound_stands_behind_the_deletion_that_makes_room_for_it() -> None:

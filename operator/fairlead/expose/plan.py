@@ -35,9 +35,13 @@ def _recreate(observed: ExposeObserved, live: Child, manifest: JSON) -> Plan:
     actions = replacement(live, manifest)
     if observed.refused:
         return Plan(actions=actions, status=_conditions(condition(observed)))
-    words = f"Service {observed.app} is made anew: clusterIP cannot be changed in place"
     waiting = _waiting("Recreating", "the Service is being made anew")
-    return Plan(actions=actions, events=(Event("Normal", "RecreatingService", words),), status=_conditions(waiting))
+    return Plan(actions=actions, events=(recreating(observed.app),), status=_conditions(waiting))
+
+
+def recreating(name: str) -> Event:
+    """Why a Service goes that is wanted."""
+    return Event("Normal", "RecreatingService", f"Service {name} is made anew: clusterIP cannot be changed in place")
 
 
 def replacement(live: Child, manifest: JSON) -> tuple[Action, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from fairlead.core.actions import Action, Apply, Delete, Plan
-from fairlead.core.children import must_apply, owned, refused
+from fairlead.core.children import Child, must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, truncate
 from fairlead.expose.model import HEADLESS, Expose, PreviewObserved
-from fairlead.expose.plan import must_recreate, replacement, service
+from fairlead.expose.plan import must_recreate, recreating, replacement, service
 
 SUFFIX = "-preview"
 
@@ -27,19 +27,32 @@ def plan(observed: PreviewObserved) -> Plan:
     ]
     if wanted is None:
         return Plan(actions=tuple(gone))
-    return Plan(actions=(*gone, *_kept(observed, wanted)), status={"conditions": [condition(observed)]})
+    made = _kept(observed, wanted)
+    return msgspec.structs.replace(made, actions=(*gone, *made.actions))
 
 
-def _kept(observed: PreviewObserved, expose: Expose) -> tuple[Action, ...]:
+def _kept(observed: PreviewObserved, expose: Expose) -> Plan:
+    said = condition(observed)
     if not observed.revision:
-        return ()
+        return Plan(status=_conditions(said))
     live = owned(observed.live, observed.app_uid)
     made = manifest(observed, expose)
     if live and must_recreate(expose, live.spec):
-        return replacement(live, made)
-    if not must_apply(made, live):
-        return ()
-    return (Apply("Service", observed.namespace, observed.name, msgspec.json.encode(made), observed.app_uid),)
+        return _recreate(observed, live, made)
+    actions: tuple[Action, ...] = ()
+    if must_apply(made, live):
+        body = msgspec.json.encode(made)
+        actions = (Apply("Service", observed.namespace, observed.name, body, observed.app_uid),)
+    return Plan(actions=actions, status=_conditions(said))
+
+
+def _recreate(observed: PreviewObserved, live: Child, made: JSON) -> Plan:
+    """As the App's own Service: it goes only for one that will be taken, and until that is refused it is on its way."""
+    actions = replacement(live, made)
+    if observed.refused:
+        return Plan(actions=actions, status=_conditions(condition(observed)))
+    waiting = Condition("PreviewExposed", "False", "Recreating", f"Service {observed.name} is being made anew")
+    return Plan(actions=actions, events=(recreating(observed.name),), status=_conditions(waiting))
 
 
 def manifest(observed: PreviewObserved, expose: Expose) -> JSON:
@@ -71,6 +84,10 @@ def condition(observed: PreviewObserved) -> Condition:
         return Condition("PreviewExposed", "False", "Creating", f"Service {name} is being created")
     words = f"Service {name} selects the pods of the newest revision, also before they get traffic"
     return Condition("PreviewExposed", "True", "ServiceReady", words)
+
+
+def _conditions(said: Condition) -> JSON:
+    return {"conditions": [said]}
 
 
 def name_of(app: str, wanted: str) -> str:

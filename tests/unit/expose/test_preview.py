@@ -81,6 +81,15 @@ def test_a_refusal_is_told_in_the_servers_words(reason: str) -> None:
 
 
 def test_between_headless_and_not_it_is_made_anew() -> None:
-    headless = Expose(type="Headless")
-    tried, gone = decide(wanted=headless, live=LIVE).actions
+    made = decide(wanted=Expose(type="Headless"), live=LIVE)
+    tried, gone = made.actions
     assert isinstance(tried, Try) and isinstance(gone, Delete) and gone.uid == "s1"
+    assert (said(made).status, said(made).reason) == ("False", "Recreating")
+    (event,) = made.events
+    assert event.reason == "RecreatingService" and "Service shop-preview" in event.message
+
+
+def test_one_whose_successor_is_refused_stays_and_says_why() -> None:
+    made = decide(wanted=Expose(type="Headless"), live=LIVE, refused=("Invalid", "provided port is already allocated"))
+    assert [type(action) for action in made.actions] == [Try, Delete], "it is tried again"
+    assert said(made).reason == "ServiceRefused" and "already allocated" in said(made).message and not made.events

@@ -11,7 +11,7 @@ import yaml
 
 from fairlead.view.images import short_images
 from fairlead.view.inert import one_line
-from fairlead.view.model import App, Revision
+from fairlead.view.model import App, Revision, counts_of
 
 State = Literal["active", "stable", "undone", "failed", "kept"]
 
@@ -41,6 +41,7 @@ def history(app: App, revisions: Sequence[Revision]) -> list[Entry]:
 
 
 def _entry(app: App, revision: Revision) -> Entry:
+    counts = counts_of(app, revision)
     return Entry(
         number=revision.number,
         name=revision.name,
@@ -49,8 +50,8 @@ def _entry(app: App, revision: Revision) -> Entry:
         images=tuple(revision.images),
         cause=revision.spec.cause,
         who=revision.spec.created_by,
-        replicas=revision.status.replicas,
-        ready=revision.status.ready_replicas,
+        replicas=counts.replicas,
+        ready=counts.ready_replicas,
         created=revision.metadata.created,
     )
 

@@ -289,6 +289,31 @@ def _inert_pod(pod: Pod) -> Pod:
     return msgspec.structs.replace(pod, phase=inert(pod.phase), node=inert(pod.node), **words)
 
 
+def counts_of(app: App, revision: Revision) -> RevisionStatus:
+    """A revision's counts of pods. Revisions are told of a moment after their App, and busy operators take up to a minute: where the App says
+    that all its pods are of the active revision, its own counts are that one's, and no other has any but such as terminate.
+
+    >>> was, busy = RevisionStatus(replicas=1, ready_replicas=1, terminating_replicas=2), AppStatus(active_revision="shop-v2")
+    >>> done = msgspec.structs.replace(busy, replicas=6, updated_replicas=6, ready_replicas=6, terminating_replicas=2)
+    >>> left = Revision(Metadata(name="shop-v1"), status=was)
+    >>> counts_of(App(Metadata(), AppSpec(), done), left).replicas, counts_of(App(Metadata(), AppSpec(), done), left).terminating_replicas
+    (0, 2)
+    """
+    told, said = app.status, revision.status
+    if not told.replicas or told.replicas != told.updated_replicas:
+        return said
+    terminating = min(told.terminating_replicas, said.replicas + said.terminating_replicas)
+    if revision.name != told.active_revision:
+        return RevisionStatus(terminating_replicas=terminating, phase=said.phase, conditions=said.conditions)
+    return msgspec.structs.replace(
+        said,
+        replicas=told.replicas,
+        ready_replicas=told.ready_replicas,
+        available_replicas=told.available_replicas,
+        terminating_replicas=min(told.terminating_replicas, said.terminating_replicas),
+    )
+
+
 def read_revisions(raws: list[JSON], app: App) -> list[Revision]:
     """The App's Revisions, newest number first. One that only carries the label but belongs to a namesake is left out."""
     revisions = [read(raw, Revision) for raw in raws if _belongs(raw, app)]

@@ -13,7 +13,7 @@ from fairlead.core.hashing import template_hash
 from fairlead.core.meta import JSON
 from fairlead.view import gates
 from fairlead.view.inert import one_line
-from fairlead.view.model import App, Condition, GateStatus, Problem, Revision
+from fairlead.view.model import App, Condition, GateStatus, Problem, Revision, counts_of
 
 # Done and Failed end a rollout. Unseen: the operator has not looked at the newest spec. Degraded: the rollout was done, and
 # pods have failed since.
@@ -222,10 +222,9 @@ def _strategy(app: App) -> str:
 
 def _rows(app: App, revisions: Sequence[Revision], ruling: Verdict) -> tuple[Row, ...]:
     """The active revision first, then those that still have pods, newest first."""
+    counted = [msgspec.structs.replace(r, status=counts_of(app, r)) for r in revisions]
     shown = [
-        r
-        for r in revisions
-        if r.name == app.status.active_revision or r.status.replicas or r.status.terminating_replicas
+        r for r in counted if r.name == app.status.active_revision or r.status.replicas or r.status.terminating_replicas
     ]
     if not shown:
         return (_row_of_app(app, ruling),) if app.status.observed_generation else ()
@@ -246,8 +245,7 @@ def _row(app: App, revision: Revision, ruling: Verdict) -> Row:
         tone=tone,
         desired=app.replicas if active else 0,
         replicas=revision.status.replicas,
-        # Revisions are told of a moment after their App: what is done is not shown as 5 of 6.
-        ready=app.replicas if active and ruling == "Done" else revision.status.ready_replicas,
+        ready=revision.status.ready_replicas,
         available=revision.status.available_replicas,
         terminating=revision.status.terminating_replicas,
         created=revision.metadata.created,

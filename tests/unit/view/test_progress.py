@@ -12,6 +12,7 @@ from fairlead.core.conditions import timestamp
 from fairlead.core.hashing import template_hash
 from fairlead.core.meta import JSON
 from fairlead.view.bars import bar
+from fairlead.view.history import history
 from fairlead.view.inert import inert, inert_object, one_line
 from fairlead.view.model import App, Revision, read, read_revisions
 from fairlead.view.progress import Progress, overview, progress, verdict
@@ -222,8 +223,27 @@ def test_a_revision_whose_last_pods_are_ending_is_shown_until_they_are_gone() ->
         revision(1, "v1", terminatingReplicas=2),
         revision(2, "v2", replicas=4, readyReplicas=4, availableReplicas=4),
     ]
-    state = progress(app(counts(4, 4, 4, 4)), kept, NOW)
+    state = progress(app(counts(4, 4, 4, 4, terminatingReplicas=2)), kept, NOW)
     assert rows(state)[1] == (1, "2 terminating", "leaving")
+
+
+TOLD_LATER: dict[str, tuple[JSON, JSON, list[tuple[int, str]]]] = {
+    "its last pod terminates": (
+        {"terminatingReplicas": 2},
+        {"replicas": 1, "readyReplicas": 1, "terminatingReplicas": 1},
+        [(2, "4/4 ready"), (1, "2 terminating")],
+    ),
+    "its pods are gone": ({}, {"replicas": 1, "readyReplicas": 1, "terminatingReplicas": 1}, [(2, "4/4 ready")]),
+}
+
+
+@pytest.mark.parametrize("case", TOLD_LATER)
+def test_what_a_revision_said_a_moment_ago_is_not_shown_beside_what_its_app_says_now(case: str) -> None:
+    of_app, of_old, shown = TOLD_LATER[case]
+    kept = [revision(1, "v1", **of_old), revision(2, "v2", replicas=4, readyReplicas=3, availableReplicas=3)]
+    asked = app(counts(4, 4, 4, 4, **of_app) | said("Ready"))
+    assert [(number, counted) for number, counted, _ in rows(progress(asked, kept, NOW))] == shown
+    assert [(one.number, one.ready, one.replicas) for one in history(asked, kept)] == [(1, 0, 0), (2, 4, 4)]
 
 
 def test_without_revisions_the_apps_own_counts_make_the_row() -> None:

@@ -80,7 +80,7 @@ class Api:
             return False
         return True
 
-    async def eventually(self, holds: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
+    async def eventually(self, holds: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
         """Wait for something other programs do behind the API server."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not await holds():
@@ -98,7 +98,7 @@ class Api:
     ) -> list[JSON]:
         """Watch from `rv` until the events seen are enough; bookmarks are left out."""
         seen: list[JSON] = []
-        async with asyncio.timeout(20), aclosing(self._stream(resource, rv, **options)) as stream:
+        async with asyncio.timeout(90), aclosing(self._stream(resource, rv, **options)) as stream:
             async for event in stream:
                 if event["type"] != "BOOKMARK":
                     seen.append(event)

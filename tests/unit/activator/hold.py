@@ -13,6 +13,7 @@ from fairlead.activator.hall import Hall
 from fairlead.activator.proxy import BUFFER, CHUNK, Limits, Proxy, Stream
 from fairlead.core.meta import Key
 from fairlead.metrics.collect import Metrics
+from support.waiting import PATIENCE
 
 SHOP = Key("default", "shop")
 QUICK = Limits(again=0.02)
@@ -93,8 +94,8 @@ class Scene:
         return self.count("fairlead_activator_refused_total", cause=cause)
 
 
-async def until(true: Callable[[], bool], within: float = 5.0) -> None:
-    async with asyncio.timeout(within):
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
         while not true():
             await asyncio.sleep(0.002)
 
@@ -156,5 +157,5 @@ async def says_hello(stream: Stream) -> None:
 
 
 async def all_of(stream: Stream) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return await stream.reader.read()

@@ -5,27 +5,39 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
+from itertools import pairwise
 
 import aiohttp
 import pytest
 
-from fairlead.activation.model import ACTIVATOR, LABEL_ACTIVATED, MANAGED_BY, SERVICE_NAME
+from fairlead.activation.model import ACTIVATOR, LABEL_ACTIVATED, LISTENING, MANAGED_BY, SERVICE_NAME
 from fairlead.activator.process import Activator, Terms
 from fairlead.core.meta import JSON, LABEL_APP
 from fairlead.kube.fake import FakeClient, FakeCluster, Origin
 from fairlead.kube.resources import ENDPOINT_SLICES
+from support.waiting import PATIENCE
 from unit.activator.hold import QUICK, SHOP, Stream, all_of, pod, says_hello, until
 
 GET = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 WRITER = Origin("create", "test")
 
 
+def unused() -> int:
+    """A port that an activator may listen on, and nobody does."""
+    while True:
+        number = random.choice(LISTENING)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
+
+
 class Scene:
     def __init__(self, cluster: FakeCluster, activator: Activator) -> None:
         self.cluster, self.activator = cluster, activator
-        self.number = random.randrange(20000, 29000)
+        self.number = unused()
         self.clients: list[Stream] = []
 
     def slice(self, name: str, ours: bool, port: int, *addresses: str, app: str = "shop") -> None:
@@ -49,7 +61,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def running(drain: float = 0.05, grace: float = 5.0) -> AsyncIterator[Scene]:
+async def running(drain: float = 0.05, grace: float = PATIENCE) -> AsyncIterator[Scene]:
     loop = asyncio.get_running_loop()
     cluster = FakeCluster(loop.time)
     terms = Terms(control="127.0.0.1:0", drain=drain, grace=grace, host="127.0.0.1", limits=QUICK)
@@ -96,7 +108,7 @@ async def test_the_operator_hears_who_waits_at_once_and_first_of_all_what_is() -
     async with running() as scene:
         scene.slice("shop-activator", True, scene.number, "10.0.0.1")
         await scene.listens()
-        async with lines(scene.activator.control_port) as heard, asyncio.timeout(5):
+        async with lines(scene.activator.control_port) as heard, asyncio.timeout(PATIENCE):
             assert await anext(heard) == {"namespace": "default", "app": "shop", "listens": True}
             client = await scene.connect()
             client.writer.write(GET)
@@ -111,10 +123,15 @@ async def test_the_operator_hears_that_an_app_whose_slice_is_gone_is_not_listene
     async with running() as scene:
         scene.slice("shop-activator", True, scene.number)
         await scene.listens()
-        async with lines(scene.activator.control_port) as heard, asyncio.timeout(5):
+        async with lines(scene.activator.control_port) as heard, asyncio.timeout(PATIENCE):
             assert (await anext(heard))["listens"]
             scene.cluster.delete(ENDPOINT_SLICES, "default", "shop-activator", origin=WRITER)
             assert await anext(heard) == {"namespace": "default", "app": "shop"}
+
+
+def attempts(caplog: pytest.LogCaptureFixture) -> list[float]:
+    """When it was found that the port cannot be had."""
+    return [one.created for one in caplog.records if "cannot be listened on" in one.getMessage()]
 
 
 async def test_a_port_that_is_taken_is_tried_one_attempt_at_a_time_however_often_pods_come_and_go(
@@ -129,8 +146,9 @@ async def test_a_port_that_is_taken_is_tried_one_attempt_at_a_time_however_often
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.15)
             caplog.clear()
-            await asyncio.sleep(0.35)
-            assert 2 <= caplog.text.count("cannot be listened on") <= 4
+            await until(lambda: len(attempts(caplog)) >= 5)
+            tried = attempts(caplog)
+            assert min(later - earlier for earlier, later in pairwise(tried)) > 0.09, "each a pause after the last"
         await scene.listens()
 
 
@@ -171,7 +189,7 @@ async def test_told_to_stop_it_is_not_ready_but_takes_whoever_still_comes_and_fi
         assert not scene.activator.ready and scene.activator.doing == "going, 0 connections held"
         client = await scene.connect()
         client.writer.write(GET)
-        async with lines(scene.activator.control_port) as heard, asyncio.timeout(5):
+        async with lines(scene.activator.control_port) as heard, asyncio.timeout(PATIENCE):
             assert (await anext(heard))["listens"], "until it is gone it can wake"
         await until(lambda: scene.activator.hall.since(SHOP) is not None)
         scene.slice("shop-x", False, port, "127.0.0.1")

@@ -23,6 +23,7 @@ from fairlead.core.meta import JSON
 from fairlead.kube.errors import ApiError
 from fairlead.kube.fake import FakeClient, FakeCluster, Origin
 from fairlead.kube.resources import BY_KIND, Resource
+from support.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -61,12 +62,12 @@ class ServedCluster:
 
     def __enter__(self) -> ServedCluster:
         self._thread.start()
-        self.port = self._ready.result(timeout=10)
+        self.port = self._ready.result(timeout=PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=PATIENCE)
         assert not self._thread.is_alive()
         self._loop.close()
 
@@ -140,7 +141,7 @@ class ServedCluster:
         async def run() -> T:
             return work()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(timeout=PATIENCE)
 
     # ------------------------------------------------------------ on the server's thread
 

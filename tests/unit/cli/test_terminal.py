@@ -110,7 +110,7 @@ def test_a_terminal_gets_colours_and_no_color_is_honoured(shop: Shop) -> None:
 
 def test_a_dumb_terminal_gets_plain_lines_when_following(shop: Shop) -> None:
     text = on_terminal("status", "shop", "--watch", TERM="dumb")
-    assert "\x1b" not in text and "+0s  Ready" in text
+    assert "\x1b" not in text and re.search(r"^\+\d+s  Ready", text)
 
 
 def test_following_on_a_terminal_leaves_the_last_picture_and_the_cursor(shop: Shop) -> None:
@@ -137,7 +137,7 @@ def test_trust_75_ctrl_c_ends_quietly_with_130(rolling: Shop, interruptible: Non
     assert running.stdout is not None
     assert b"Rolling 1/3" in running.stdout.readline()
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=90)
     assert (running.returncode, out, err) == (130, b"", b"")
 
 
@@ -150,7 +150,7 @@ def test_a_reader_that_goes_away_is_no_error(shop: Shop) -> None:
     assert running.stderr is not None
     assert running.stderr.read() == b""
     running.stderr.close()
-    assert running.wait(timeout=20) == 141
+    assert running.wait(timeout=90) == 141
 
 
 # ---------------------------------------------------------------- start-up

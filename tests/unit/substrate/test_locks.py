@@ -14,7 +14,7 @@ import pytest
 
 from substrate import locks, paths
 from support.commands import REPOSITORY
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 _HOLD = "import sys; from substrate import locks\nwith {how}: print('held', flush=True); sys.stdin.readline()"
 
@@ -33,7 +33,7 @@ class Other:
 
     def holds(self) -> None:
         assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], 30)[0], "it waits for somebody"
+        assert select.select([self._process.stdout], [], [], PATIENCE)[0], "it waits for somebody"
         assert self._process.stdout.readline() == "held\n"
 
     def said_so_within(self, seconds: float) -> bool:
@@ -41,7 +41,7 @@ class Other:
 
     def lets_go(self) -> None:
         if self._process.poll() is None:
-            self._process.communicate("\n", timeout=30)
+            self._process.communicate("\n", timeout=PATIENCE)
 
 
 @pytest.fixture

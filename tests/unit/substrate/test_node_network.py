@@ -35,7 +35,7 @@ def run(folder: Path, node: str, nodes: str) -> list[str]:
     done = subprocess.run(
         ["sh", paths.FILES / "node-network.sh"],
         env={"PATH": f"{folder}:{os.environ['PATH']}", "CNI_FOLDER": str(folder), "POD_SUBNET": "10.244.0.0/16,fd00:10:244::/56"},
-        capture_output=True, text=True, timeout=20,
+        capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     assert done.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM), done.stderr
     return routes.read_text().splitlines()

@@ -9,8 +9,10 @@ import secrets
 import shlex
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ ADMISSION_OFF = "ServiceAccount,TaintNodesByCondition"
 UNTHROTTLED = ("--kube-api-qps=2000", "--kube-api-burst=2000")
 _STAGES = ("node/fast/node-initialize", "pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete")
 _READY_WITHIN = 60.0
+_KWOK_STARTS = 5
 
 
 @dataclass(frozen=True)
@@ -313,6 +316,32 @@ def _kubeconfig(state: State) -> dict[str, Any]:
 
 
 def _start(state: State, component: str) -> State:
+    return _start_kwok(state) if component == "kwok" else _spawn(state, component)
+
+
+def _start_kwok(state: State) -> State:
+    """Returns when it listens. Some of its starts end with "concurrent map writes": its server and whoever looks at the first node fill one
+    table of types, and nothing keeps them apart. So there are to be no nodes before it listens, and where there are some already it
+    is started anew."""
+    for _ in range(_KWOK_STARTS):
+        state = _spawn(state, "kwok")
+        if _listens(state.components["kwok"], state.ports["kwok"]):
+            return state
+    log = Path(state.components["kwok"].log)
+    raise Failure(f"kwok does not start:\n{tail(log.read_text(errors='replace'))}")
+
+
+def _listens(component: Component, port: int) -> bool:
+    """As soon as it does; False where it has ended instead, or takes too long."""
+    deadline = time.monotonic() + _READY_WITHIN
+    while component.state() != "dead" and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _spawn(state: State, component: str) -> State:
     found = state.components[component]
     process = spawn(found.argv, Path(found.log), environment(), Path(state.directory))
     return _with_process(state, component, process)

@@ -4,7 +4,8 @@ import random
 import socket
 from collections.abc import Iterable
 
-_RANGE = range(20000, 30000)  # below what Linux hands out for outgoing connections, which could take a port at any time
+# Below what Linux hands out for outgoing connections, which could take a port at any time, and below what activators listen on.
+_RANGE = range(10000, 20000)
 
 
 def free(count: int, taken: Iterable[int]) -> list[int]:

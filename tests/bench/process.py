@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fairlead.kube.resources import APPS
-from substrate import paths, tools
+from substrate import paths, ports, tools
 from substrate.api import Api
 from substrate.command import run
 from substrate.lab import State
@@ -42,7 +41,7 @@ class Operator:
 
     def start(self, settings: Mapping[str, str] = MappingProxyType({})) -> int:
         """Its pid, at once: `wait_ready` waits. `settings`: environment variables of its own."""
-        self._port, self._metrics = _free_port(), _free_port()
+        self._port, self._metrics = ports.free(2, ())
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
@@ -168,13 +167,6 @@ def _kubeconfig(state: State, process: str) -> Path:
 
 def _kubectl(state: State, *arguments: str) -> str:
     return tools.kubectl("--kubeconfig", state.kubeconfig, *arguments)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

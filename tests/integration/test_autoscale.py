@@ -76,8 +76,12 @@ def test_a_queue_brings_pods_and_its_end_takes_them(team: Team, backend: Backend
     assert app["spec"]["replicas"] == 1, "the spec is its author's"
     assert [change["to"] for change in app["status"]["autoscale"]["changes"]] == [1, 4]
     assert "4" in team.kubectl("get", "fapp", "shop", "-o", "jsonpath={.status.autoscale.changes[0].from}")
-    told = [event for event in team.get("events")["items"] if event["reason"] == "Autoscaled"]
-    assert "Scaled from 1 to 4 pods: jobs 38" in " ".join(event["message"] for event in told)
+
+    def told() -> str:
+        found = [event for event in team.get("events")["items"] if event["reason"] == "Autoscaled"]
+        return " ".join(event["message"] for event in found)
+
+    eventually(lambda: "Scaled from 1 to 4 pods: jobs 38" in told())
     scale = json.loads(
         team.kubectl("get", "--raw", f"/apis/fairlead.dev/v1alpha1/namespaces/{team.name}/apps/shop/scale")
     )
@@ -99,7 +103,7 @@ def test_trust_15_a_backend_that_dies_keeps_the_size_and_says_why(team: Team, ba
 
 
 def test_a_scale_by_hand_is_held_for_its_time(team: Team) -> None:
-    scaled(team, holdSeconds=15)
+    scaled(team, holdSeconds=600)
     condition(team, "Followed")
     team.kubectl("scale", "fapp/shop", "--replicas=4")
     held = condition(team, "Held")
@@ -107,6 +111,7 @@ def test_a_scale_by_hand_is_held_for_its_time(team: Team) -> None:
     assert held["message"].startswith("held at 4 by kubectl, which scaled the App at ")
     assert "; else it would be 1: jobs 5 of 10" in held["message"]
     comes_to(team, 4)
+    team.patch({"autoscale": {"holdSeconds": 1}})
     comes_to(team, 1)
 
 

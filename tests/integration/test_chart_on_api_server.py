@@ -6,7 +6,6 @@ No node is there, so no pod runs: that is for tests/e2e/cluster/test_install.py.
 import json
 import re
 import shutil
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 import yaml
 
 from chart import test_activator, test_rights, test_secrets
+from support.crds import PLURALS, nudged, served, undefine
 from support.helm import CHART, helm, render
 from support.lab import Lab, LabFactory
 from support.waiting import eventually
@@ -27,6 +27,7 @@ USER = f"system:serviceaccount:{NAMESPACE}:fairlead-workloads"
 OPENER = f"system:serviceaccount:{NAMESPACE}:fairlead-secrets"
 HOLDER = f"system:serviceaccount:{NAMESPACE}:fairlead-activator"
 LEASES = "leases.coordination.k8s.io"
+DEFINITIONS = tuple(f"{plural}.fairlead.dev" for plural in PLURALS)
 MEBIBYTE = 1 << 20
 _numbers = count(1)
 
@@ -93,7 +94,7 @@ def notes(cluster: Lab) -> str:
     """The chart installed with all its identities; what Helm says of it."""
     on = ["--set", "secrets.enabled=true", "--set", "activator.enabled=true"]
     said = helm("install", "fairlead", CHART, "--namespace", NAMESPACE, *on, kubeconfig=cluster.kubeconfig)
-    cluster.kubectl("wait", "--for=condition=Established", "crd/apps.fairlead.dev", "crd/revisions.fairlead.dev")
+    served(cluster, "apps.fairlead.dev", "revisions.fairlead.dev")
     return said.partition("NOTES:")[2]
 
 
@@ -407,12 +408,12 @@ def test_a_second_release_for_named_namespaces_reaches_no_others(installed: Lab,
     values = ["--set", "crds.enabled=false", "--set", f"namespaces={{{team}}}"]
     helm("install", "small", CHART, "--namespace", team, *values, kubeconfig=installed.kubeconfig)
 
-    assert can(installed, "create", "pods", team, user=other)
+    eventually(lambda: can(installed, "create", "pods", team, user=other))  # the authorizer hears of it a moment later
     assert not can(installed, "create", "pods", "default", user=other)
     assert not can(installed, "list", "pods", user=other)
 
     helm("uninstall", "small", "--namespace", team, kubeconfig=installed.kubeconfig)
-    assert not can(installed, "create", "pods", team, user=other)
+    eventually(lambda: not can(installed, "create", "pods", team, user=other))
 
 
 class TestLifecycle:
@@ -449,9 +450,9 @@ class TestLifecycle:
         )
         selector = ["-l", "app.kubernetes.io/instance=fairlead"]
         assert names(fresh, kinds, *selector) == set()
-        assert (
-            names(fresh, "all,roles,rolebindings,serviceaccounts,secrets,leases", "-n", NAMESPACE, *selector) == set()
-        )
+        kinds = "all,roles,rolebindings,serviceaccounts,secrets,leases"
+        # Pods and their ReplicaSet go after the Deployment: by the garbage collector.
+        eventually(lambda: names(fresh, kinds, "-n", NAMESPACE, *selector) == set())
 
         self.install(fresh, CHART)
 
@@ -463,7 +464,7 @@ class TestLifecycle:
         self.wait_until_the_garbage_collector_knows_apps(fresh)
         helm("uninstall", "fairlead", "--namespace", NAMESPACE, kubeconfig=fresh.kubeconfig)
 
-        fresh.kubectl("delete", "crd", "apps.fairlead.dev", "revisions.fairlead.dev", "--timeout=60s")
+        undefine(fresh, "apps.fairlead.dev", "revisions.fairlead.dev")
 
         eventually(lambda: "pod/web-1" not in names(fresh, "pods"))
 
@@ -472,20 +473,12 @@ class TestLifecycle:
 
         helm("uninstall", "fairlead", "--namespace", NAMESPACE, kubeconfig=fresh.kubeconfig)
 
-        eventually(lambda: not self.nudged_definitions(fresh))
-
-    def nudged_definitions(self, lab: Lab) -> set[str]:
-        """Those that are still going. On a busy machine the API server now and then misses that one can go, and then looks at
-        it again when it changes, or at its next round, which is after five minutes."""
-        left = {name for name in names(lab, "crd") if "fairlead" in name}
-        for name in left:
-            lab.kubectl("annotate", name, f"asked={time.monotonic()}", "--overwrite", check=False)
-        return left
+        eventually(lambda: not nudged(fresh, *DEFINITIONS))
 
     def install(self, lab: Lab, chart: Path, *options: str) -> None:
         argv = ["--namespace", NAMESPACE, "--create-namespace", *options]
         helm("upgrade", "--install", "fairlead", chart, *argv, kubeconfig=lab.kubeconfig)
-        lab.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        served(lab, *DEFINITIONS)
 
     def run_an_app(self, lab: Lab, name: str) -> None:
         """An App and a pod of it, as the operator would make it: no finalizers, a controlling owner."""

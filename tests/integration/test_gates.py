@@ -19,7 +19,12 @@ from support.waiting import eventually
 TOKEN = "t0ken-of-the-operators-own"
 STEPS = [{"weight": 25}, {"gate": "errors"}, {"weight": 50}]
 CANARY = {"strategy": "Canary", "maxSurge": 1, "maxUnavailable": 0, "steps": STEPS}
-QUERY = {"query": 'errors{app="$(app)",revision="$(revision)"}', "success": {"max": 0.01}, "failure": {"min": 0.05}}
+QUERY: JSON = {
+    "query": 'errors{app="$(app)",revision="$(revision)"}',
+    "success": {"max": 0.01},
+    "failure": {"min": 0.05},
+    "timeoutSeconds": 60,  # whoever answers waits for the machine too
+}
 ERRORS: JSON = {"intervalSeconds": 1, "count": 2, "errorLimit": 1, "checks": [{"pods": {}}, {"prometheus": QUERY}]}
 
 
@@ -278,7 +283,7 @@ def end(team: Team, code: int, message: str) -> None:
 
 
 def test_a_program_judges_a_release_in_a_restricted_namespace_when_the_quota_lets_it(team: Team) -> None:
-    team.lab.kubectl("label", "namespace", team.name, "pod-security.kubernetes.io/enforce=restricted")
+    team.restrict()
     gate(team, **SMOKE)
     team.run(replicas=3, template=restricted("1"), rollout=CANARY)
     team.kubectl("create", "quota", "small", "--hard=pods=4")

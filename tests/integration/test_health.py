@@ -13,7 +13,7 @@ from support.backend import Backend
 from support.crds import accept, app, app_with_pod, install, refusal
 from support.lab import Lab, whole_lab
 from support.operator import Operator
-from support.rights import as_the_chart_has_it
+from support.rights import as_the_chart_has_it, may_patch
 from support.team import JSON, Team
 from support.waiting import eventually
 
@@ -58,7 +58,9 @@ def test_each_pod_is_ready_when_what_is_measured_of_it_is_as_it_should_be(team: 
     (problem,) = team.shop()["status"]["problems"]
     assert not ready(team)
     assert "health gate warm: 70 is above 10" in problem["message"]
-    assert gate(team.pods()[0])["reason"] == "CheckFailed"
+    eventually(
+        lambda: [gate(pod).get("reason") for pod in team.pods()] == ["CheckFailed"] * 3
+    )  # asked one after the other
 
     backend.value = "3"
     team.wait("condition=Ready")
@@ -115,6 +117,7 @@ def test_without_the_right_to_write_pods_statuses_the_app_says_which_is_missing(
 
     give(rules)
     try:
+        eventually(lambda: not may_patch(team.lab, "pods", "status"))
         team.apply(app("shop", replicas=2, health=HEALTH))
         eventually(lambda: told(team) != "")
         assert team.condition("HealthGates")["reason"] == "HealthGateRefused"

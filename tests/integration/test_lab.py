@@ -17,7 +17,7 @@ def test_pods_run_on_fake_nodes_next_to_another_lab(lab: Lab, lab_factory: LabFa
     other = lab_factory(controllers=True, scheduler=True, kwok=True, nodes=3, qps="unthrottled")
 
     other.kubectl("create", "deployment", "web", "--image=web", "--replicas=6")
-    other.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    other.kubectl("rollout", "status", "deployment/web", "--timeout=90s", timeout=120)
 
     assert other.url != lab.url
     assert "No resources found" in lab.kubectl("get", "nodes", check=False)

@@ -16,6 +16,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fairlead.cli.main import run
+from fairlead.core.conditions import find
 from fairlead.core.meta import JSON
 from fairlead.secrets.envelope import Place, Scope
 from fairlead.secrets.keys import secret_name
@@ -23,6 +24,7 @@ from fairlead.secrets.sealing import seal
 from fairlead.secrets.suites import PublicKey
 from substrate import tools
 from substrate.progress import Progress
+from support.crds import served, undefine
 from support.helm import CHART, helm
 from support.kubeseal import DEFINITION, certificate, deployment, key_secret
 from support.lab import Lab
@@ -53,7 +55,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         ]
         helm("install", "fairlead", CHART, "--namespace", OPS, *values, kubeconfig=lab.kubeconfig)
         kinds = ("encryptedsecrets.fairlead.dev", "sealingkeys.fairlead.dev")
-        lab.kubectl("wait", "--for=condition=Established", *(f"crd/{kind}" for kind in kinds))
+        served(lab, *kinds)
         kubeconfig = as_the_chart_has_it(lab, tmp_path_factory.mktemp("secrets") / "kubeconfig")
         told = {"key_namespace": OPS, "lease_namespace": OPS, "sealed_secrets_namespace": OLD}
         with Opener(lab, "secrets", kubeconfig=kubeconfig, **told) as opener:
@@ -72,6 +74,16 @@ def as_the_chart_has_it(lab: Lab, path: Path) -> Path:
 def keys(lab: Lab) -> list[JSON]:
     """The SealingKeys, oldest first."""
     return sorted(lab.get("fkey")["items"], key=lambda key: str(key["spec"]["createdAt"]))
+
+
+def key_status(lab: Lab, kid: str) -> JSON:
+    status: JSON = lab.get("fkey", kid).get("status") or {}
+    return status
+
+
+def key_reason(lab: Lab, kid: str) -> str:
+    """Of its condition Ready."""
+    return str((find(key_status(lab, kid).get("conditions") or (), "Ready") or {}).get("reason"))
 
 
 def active(lab: Lab) -> PublicKey:
@@ -234,9 +246,9 @@ def test_from_the_command_line_a_value_is_sealed_renewed_and_backed_up(
     fairlead("keys", "import", str(backup), "--recovery-key", recovery)
     eventually(lambda: old.kid in [key["metadata"]["name"] for key in keys(plane)])
     eventually(lambda: f"{old.kid}   xw      DecryptOnly" in fairlead("keys", "list"))
-    eventually(lambda: plane.get("fkey", old.kid)["status"].get("objects") == 0)
+    eventually(lambda: key_status(plane, old.kid).get("objects") == 0)
     fairlead("keys", "retire", old.kid)
-    plane.kubectl("wait", "--for=jsonpath={.status.state}=Retired", f"fkey/{old.kid}")
+    eventually(lambda: key_status(plane, old.kid)["state"] == "Retired")
     assert content(team) == {"password": "one", "user": "shop"}
 
 
@@ -258,20 +270,16 @@ def test_trust_61_63_a_compromised_key_gets_a_successor_and_a_lost_one_is_told_a
     # With it what keys were minted by lately, or the operator would simply make it again.
     plane.kubectl("delete", "secret", "-n", OPS, "-l", "fairlead.dev/secret=sealing-key-next")
     plane.kubectl("delete", "secret", "-n", OPS, name)
-    plane.kubectl(
-        "wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=KeyRingIncomplete", f"fkey/{old.kid}"
-    )
+    eventually(lambda: key_reason(plane, old.kid) == "KeyRingIncomplete")
     assert content(team) == {"password": "one"}
     meta = {key: backup["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
     plane.kubectl("apply", "-f", "-", stdin=json.dumps({**backup, "metadata": meta}))
-    plane.kubectl(
-        "wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=Compromised", f"fkey/{old.kid}"
-    )
+    eventually(lambda: key_reason(plane, old.kid) == "Compromised")
     plane.kubectl("patch", "fkey", old.kid, "--type=merge", "-p", json.dumps({"spec": {"wish": "Retired"}}))
-    plane.kubectl("wait", "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=StillUsed", f"fkey/{old.kid}")
+    eventually(lambda: key_reason(plane, old.kid) == "StillUsed")
     apply(team, sealed(team, new, password="two"))
     holds(team, password="two")
-    plane.kubectl("wait", "--for=jsonpath={.status.state}=Retired", f"fkey/{old.kid}")
+    eventually(lambda: key_status(plane, old.kid)["state"] == "Retired")
 
 
 # ---------------------------------------------------------------- SealedSecrets, in place of their own controller
@@ -427,7 +435,7 @@ def test_the_definition_of_sealed_secrets_may_go_with_all_of_them_and_nothing_el
     """The last one here: it is half a minute until the operator looks for the definition again."""
     team.apply(kubeseal.secret(team, password="one"))
     eventually(lambda: content(team) == {"password": "one"})
-    plane.kubectl("delete", "crd", "sealedsecrets.bitnami.com")
+    undefine(plane, "sealedsecrets.bitnami.com")
     apply(team, sealed(team, active(plane), "mail", password="two"), "mail")
     holds(team, "mail", password="two")
     team.kubectl("delete", "secret", "mail")

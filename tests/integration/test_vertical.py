@@ -13,7 +13,7 @@ from fairlead.core.conditions import find
 from support.crds import app, install
 from support.lab import Lab, whole_lab
 from support.operator import Operator
-from support.rights import as_the_chart_has_it
+from support.rights import as_the_chart_has_it, may_patch
 from support.team import JSON, Team
 from support.waiting import eventually
 
@@ -30,8 +30,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             yield lab
 
 
-def applying(team: Team, resources: JSON | None, count: int = 4, **fields: Any) -> None:
-    """So many pods with these resources, and what an operator has settled for them: 300m."""
+def standing(team: Team, resources: JSON | None, count: int = 4, **fields: Any) -> None:
+    """So many pods with these resources, of kubelets that can resize them."""
     body = app("shop", replicas=count, **fields)
     body["spec"]["autoscale"] = {"min": count, "max": count, "resources": {"mode": "Apply"}}
     if resources:
@@ -39,6 +39,11 @@ def applying(team: Team, resources: JSON | None, count: int = 4, **fields: Any) 
     team.apply(body)
     team.wait("condition=Ready")
     can_resize(team)
+
+
+def applying(team: Team, resources: JSON, count: int = 4, **fields: Any) -> None:
+    """The same, and what an operator has settled for them: 300m."""
+    standing(team, resources, count, **fields)
     settle(team)
 
 
@@ -92,9 +97,10 @@ def test_a_pod_that_comes_later_has_it(team: Team) -> None:
 
 
 def test_a_pod_of_another_class_of_service_gives_way_to_another_one(team: Team) -> None:
-    applying(team, None, rollout={"maxSurge": 1, "maxUnavailable": 0})
+    standing(team, None, rollout={"maxSurge": 1, "maxUnavailable": 0})
     before = team.uids()
     with team.history() as history:
+        settle(team)
         eventually(lambda: reason(team) == "Applied" and len(team.pods()) == 4)
     assert not before & team.uids()
     assert [size["requests"] for size in sizes(team)] == [{"cpu": "300m"}] * 4
@@ -153,6 +159,7 @@ def test_without_the_right_to_resize_pods_new_ones_have_it_and_the_app_says_whic
 
     give(rules)
     try:
+        eventually(lambda: not may_patch(team.lab, "pods", "resize"))
         applying(team, LITTLE, 2)
         eventually(lambda: reason(team) == "ResizeRefused")
         assert 'cannot patch resource "pods/resize"' in team.condition("RequestsApplied")["message"]

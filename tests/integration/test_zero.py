@@ -109,6 +109,11 @@ def reason(team: Team) -> str:
     return (find(team.shop()["status"].get("conditions", ()), "Autoscaling") or {}).get("reason", "")
 
 
+def woken(team: Team) -> bool:
+    changes = team.shop()["status"]["autoscale"]["changes"]
+    return any(one["reason"] == "Woken" and (one["from"], one["to"]) == (0, 1) for one in changes)
+
+
 def sleepy(team: Team, **idle: Any) -> None:
     autoscale = {
         "min": 0,
@@ -149,11 +154,11 @@ def test_its_slice_stands_beside_upstreams_and_takes_its_place_at_zero(team: Tea
 
     with ThreadPoolExecutor() as clients:
         answer = clients.submit(ask, team)
+        eventually(lambda: woken(team))
+        backend.value = "5"  # or it is at zero again before anybody has looked
         eventually(lambda: len(ready_pods(team)) == 1)
         eventually(lambda: not ours(team).get("endpoints"))
         answer.result()
-    changes = team.shop()["status"]["autoscale"]["changes"]
-    assert any(one["reason"] == "Woken" and (one["from"], one["to"]) == (0, 1) for one in changes), changes
 
 
 def test_the_slice_goes_with_the_wish_for_it_and_comes_back_when_somebody_takes_it(

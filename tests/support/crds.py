@@ -4,7 +4,8 @@ import copy
 import json
 import urllib.error
 import urllib.request
-from typing import Any
+from itertools import count
+from typing import Any, Protocol
 
 from fairlead.cli.linting.check import Linter
 from fairlead.kube.resources import BY_KIND
@@ -16,14 +17,41 @@ CRDS = REPOSITORY / "crds"
 EXAMPLES = REPOSITORY / "examples"
 
 JSON = dict[str, Any]
+_turns = count(1)
 PLURALS = ("apps", "revisions", "gates", "encryptedsecrets", "sealingkeys")
+
+
+class Reached(Protocol):
+    """A lab, or another cluster."""
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str: ...
 
 
 def install(lab: Lab) -> None:
     """What a person does: client-side `kubectl apply`. Returns when the kinds are served."""
     lab.kubectl("apply", "-f", str(CRDS))
-    # Not `kubectl wait`: it fails on a definition so new that it has no conditions yet.
-    eventually(lambda: all(_established(lab, f"{plural}.fairlead.dev") for plural in PLURALS))
+    served(lab, *(f"{plural}.fairlead.dev" for plural in PLURALS))
+
+
+def served(lab: Lab, *names: str) -> None:
+    """Wait until these definitions are established. Not by `kubectl wait`, which fails on one so new that it has no conditions yet."""
+    eventually(lambda: all(_established(lab, name) for name in names))
+
+
+def undefine(cluster: Reached, *names: str) -> None:
+    """Delete these definitions, with all there is of them. Returns when they are gone."""
+    cluster.kubectl("delete", "crd", *names, "--wait=false")
+    eventually(lambda: not nudged(cluster, *names))
+
+
+def nudged(cluster: Reached, *names: str) -> set[str]:
+    """Those of these definitions that are still going. On a busy machine the API server now and then misses that one can go, and then
+    looks at it again when it changes, or at its next round, which is after five minutes."""
+    found = cluster.kubectl("get", "crd", "--output=jsonpath={.items[*].metadata.name}").split()
+    left = set(found) & set(names)
+    for name in left:
+        cluster.kubectl("annotate", "crd", name, f"asked={next(_turns)}", "--overwrite", check=False)
+    return left
 
 
 def app(name: str = "shop", **spec: Any) -> JSON:

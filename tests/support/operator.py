@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,11 +15,14 @@ from typing import Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from substrate import ports
 from support.commands import REPOSITORY, environment
 from support.lab import Lab
 from support.waiting import eventually
 
 LOGS = REPOSITORY / "build" / "operator-logs"
+_ANSWERS_WITHIN = 30.0  # seconds, of a process that has to wait for the machine
+_promised: set[int] = set()  # ports that this process has given out
 
 
 class Operator:
@@ -71,7 +73,7 @@ class Operator:
     def ready(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self.log.read_text()[-4000:]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=_ANSWERS_WITHIN) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
@@ -97,7 +99,7 @@ class Operator:
         return len(self._series(name, labels))
 
     def _series(self, name: str, labels: dict[str, str]) -> list[float]:
-        with urllib.request.urlopen(self.metrics, timeout=5) as answer:
+        with urllib.request.urlopen(self.metrics, timeout=_ANSWERS_WITHIN) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return [sample.value for sample in samples if labels.items() <= sample.labels.items()]
@@ -140,6 +142,7 @@ class Operator:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that no connection takes until it is listened on, and that is given out once."""
+    (port,) = ports.free(1, _promised)
+    _promised.add(port)
+    return port

@@ -23,3 +23,10 @@ def as_the_chart_has_it(lab: Lab) -> JSON:
     config: JSON = json.loads(lab.kubectl("config", "view", "--raw", "-o", "json"))
     config["users"][0]["user"] = {"token": lab.kubectl("create", "token", USER, "-n", SYSTEM).strip()}
     return config
+
+
+def may_patch(lab: Lab, resource: str, subresource: str) -> bool:
+    """Whether it may, as the authorizer has heard by now: of a role that was changed it hears a moment later."""
+    account = f"--as=system:serviceaccount:{SYSTEM}:{USER}"
+    asked = ("auth", "can-i", "patch", resource, f"--subresource={subresource}", "--all-namespaces", account)
+    return lab.kubectl(*asked, check=False).split()[0] == "yes"

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from support.crds import app
 from support.lab import Lab
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 from support.watch import PodHistory, Watch
 
 JSON = dict[str, Any]
@@ -19,6 +19,7 @@ JSON = dict[str, Any]
 # Of an App whose rolls take a while, so that a fault comes in the middle of one: a pod counts once it was ready for so long.
 UNHURRIED: JSON = {"replicas": 8, "rollout": {"minReadySeconds": 1, "maxSurge": 2, "maxUnavailable": 0}}
 
+ENFORCE = "pod-security.kubernetes.io/enforce"
 
 _numbers = count(1)
 
@@ -39,9 +40,9 @@ class Team:
     def patch(self, spec: JSON, name: str = "shop") -> None:
         self.kubectl("patch", "fapp", name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
-    def wait(self, condition: str, name: str = "fapp/shop", seconds: int = 60) -> None:
+    def wait(self, condition: str, name: str = "fapp/shop", seconds: float = PATIENCE) -> None:
         """`wait("condition=Ready")`, `wait("jsonpath={.status.summary}=Ready")`"""
-        self.kubectl("wait", f"--for={condition}", name, f"--timeout={seconds}s")
+        self.kubectl("wait", f"--for={condition}", name, f"--timeout={seconds:.0f}s", timeout=seconds + 30)
 
     def problem(self, reason: str) -> None:
         """Wait until it is told. Not by `kubectl wait`, which fails on an empty list instead of waiting."""
@@ -73,6 +74,13 @@ class Team:
         """Of shop's pods."""
         return {pod["metadata"]["uid"] for pod in self.pods()}
 
+    def restrict(self) -> None:
+        """Have the restricted Pod Security Standard enforced from now on. The admission hears of a label a moment after it is
+        stored."""
+        self.lab.kubectl("label", "namespace", self.name, f"{ENFORCE}=restricted")
+        tried = ("run", "probe", "--image=shop:1", "--dry-run=server")
+        eventually(lambda: "violates PodSecurity" in self.kubectl(*tried, check=False))
+
     def run(self, **spec: Any) -> None:
         """Apply shop and wait until it is ready."""
         self.apply(app("shop", **spec))
@@ -84,7 +92,7 @@ def gathered(lab: Lab) -> Iterator[Team]:
     """A team for one test, on a lab with controllers: its namespace is new, and goes when the test is over."""
     name = f"team-{next(_numbers)}"
     lab.kubectl("create", "namespace", name)
-    lab.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    lab.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=90s", timeout=100)
     yield Team(lab, name)
     lab.kubectl("delete", "namespace", name, "--wait=false")
 

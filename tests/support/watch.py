@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 from support.stream import Stream
+from support.waiting import PATIENCE
 
 JSON = dict[str, Any]
 Objects = list[JSON]
@@ -106,7 +107,7 @@ class PodHistory:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._begun.wait(30), "the watch on pods did not begin"
+        assert self._begun.wait(PATIENCE), "the watch on pods did not begin"
         self.before = set(self.made)
         return self
 

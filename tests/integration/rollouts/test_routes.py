@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from substrate import versions
 from substrate.golang import module_folder
+from support.crds import undefine
 from support.team import JSON, Team, image
 from support.waiting import eventually
 
@@ -61,8 +62,10 @@ def accepted(team: Team) -> None:
 def no_new_endpoints(team: Team) -> Iterator[None]:
     """As on a cluster whose controllers have too much to do: pods are ready before they are endpoints."""
     team.lab.pause("kcm")
-    yield
-    team.lab.resume("kcm")
+    try:
+        yield
+    finally:
+        team.lab.resume("kcm")
 
 
 def test_an_app_gets_its_route_when_gateway_api_comes_and_goes_on_when_it_is_taken_away(team: Team) -> None:
@@ -90,7 +93,7 @@ def test_an_app_gets_its_route_when_gateway_api_comes_and_goes_on_when_it_is_tak
         "a weight is a write, and another where a pod comes or goes late"
     )
 
-    team.lab.kubectl("delete", "crd", DEFINITION)
+    undefine(team.lab, DEFINITION)
     promote(team, 4)
     team.wait("condition=Ready", seconds=120)
     eventually(lambda: team.condition("Routed")["reason"] == "GatewayApiMissing")

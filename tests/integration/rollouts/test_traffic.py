@@ -52,8 +52,9 @@ def switched(team: Team) -> set[str]:
 
 def test_the_preview_has_endpoints_of_its_own_and_the_switch_moves_all_of_the_apps(team: Team) -> None:
     spec = (switched(team), team.shop()["spec"])[1]
+    # What nobody waits for is told a moment after the traffic has moved.
+    eventually(lambda: "the pods it came from are kept until" in team.condition("Progressing")["message"])
     assert team.condition("Progressing")["reason"] == "StepPaused"
-    assert "the pods it came from are kept until" in team.condition("Progressing")["message"]
     annotate(team, "fairlead.dev/promote=2/4")
     team.wait("condition=Ready")
     eventually(lambda: len(team.pods()) == 3)
@@ -63,7 +64,7 @@ def test_the_preview_has_endpoints_of_its_own_and_the_switch_moves_all_of_the_ap
 def test_an_abort_after_the_switch_goes_back_to_the_very_pods_that_served(team: Team) -> None:
     before = switched(team)
     annotate(team, "fairlead.dev/abort=2")
-    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3}, 10)
+    eventually(lambda: endpoints(team, "shop") == {"shop:1": 3})
     team.wait("condition=RolledBack")
     eventually(lambda: team.uids() == before)
     eventually(lambda: endpoints(team, "shop-preview") == {"shop:1": 3})

@@ -37,7 +37,7 @@ class Mirror:
             full = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._follow(resource, full)))
             filled.append(full.wait())
-        await asyncio.wait_for(asyncio.gather(*filled), 30)
+        await asyncio.wait_for(asyncio.gather(*filled), 90)
         return self
 
     async def __aexit__(self, *_: object) -> None:

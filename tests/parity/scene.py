@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,11 +21,13 @@ from support.lab import Lab
 JSON = dict[str, Any]
 T = TypeVar("T")
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 MISSING = "404"  # an image with this tag cannot be pulled (stages.yaml)
 UNREADY = "unready"  # an image with this tag runs and never becomes ready
 STARTS_IN = "parity.fairlead.dev/starts-in"
 ENDS_IN = "parity.fairlead.dev/ends-in"
+QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
+QUOTA = "condition-test"
 
 
 class Scene:
@@ -159,13 +162,26 @@ class Scene:
         return await self.mirror.until(self.namespace, holds, seconds, self._told)
 
     async def ready(self, name: str = "shop") -> JSON:
-        """Wait until what the spec asks for runs; its status."""
-        await self.until(
-            lambda: (
-                self.mirror.find(APPS, self.namespace, name) and self.condition("Ready", name).get("status") == "True"
-            )
-        )
+        """Wait until what the spec asks for runs, and is seen here; its status."""
+        await self.until(lambda: self._shows(name))
         return self.status(name)
+
+    def _shows(self, name: str) -> bool:
+        """It is ready, with the Revision and the pods that it is ready by: each kind has a watch of its own, and one that the machine
+        keeps waiting tells of them after the App."""
+        if not self.mirror.find(APPS, self.namespace, name) or self.condition("Ready", name).get("status") != "True":
+            return False
+        status = self.status(name)
+        revision = self.mirror.find(REVISIONS, self.namespace, status["activeRevision"])
+        running = [pod["metadata"]["labels"][LABEL_REVISION] for pod in self.pods(name)]
+        return revision is not None and running == [revision["metadata"]["labels"][LABEL_REVISION]] * status["replicas"]
+
+    async def quota(self, pods: int) -> None:
+        """A quota of pods, counted by the controller manager: before that it refuses everything."""
+        await self.create(QUOTAS, {"metadata": {"name": QUOTA}, "spec": {"hard": {"pods": str(pods)}}})
+        async with asyncio.timeout(PATIENCE):
+            while (await self.live(QUOTAS, QUOTA)).get("status", {}).get("hard", {}).get("pods") != str(pods):
+                await asyncio.sleep(0.05)
 
     async def gone(self, resource: Resource) -> None:
         """Wait until the namespace has none of that kind."""

@@ -60,7 +60,7 @@ async def test_rolling_update_deployment_should_delete_old_pods_and_create_new_o
     assert not before & scene.uids()
     old = [one for one in scene.revisions().values() if one["spec"]["number"] == number]
     assert [one["metadata"]["uid"] for one in old] == [orphan["metadata"]["uid"]]
-    assert scene.counted(number) == (0, 0)
+    await scene.until(lambda: scene.counted(number) == (0, 0))  # what Revisions count is told within a minute
 
 
 async def test_recreate_deployment_should_delete_old_pods_and_create_new_ones(scene: Scene) -> None:
@@ -103,7 +103,7 @@ async def test_deployment_should_support_rollover(scene: Scene) -> None:
     await scene.create(APPS, app("shop", replicas=1, rollout=rollout, template=template(MISSING)))
     await scene.until(lambda: scene.status().get("updatedReplicas") == 1)
     assert scene.status()["revision"] == 2
-    assert scene.sizes() == {1: 1, 2: 1}
+    await scene.until(lambda: scene.sizes() == {1: 1, 2: 1})
     await scene.until(lambda: scene.counted(1) == (1, 1) and scene.counted(2) == (1, 0))
     ledger = watched(scene, 1, 1, 0)
     await scene.spec(template=template("3"))
@@ -136,12 +136,13 @@ async def test_deployment_should_support_proportional_scaling(scene: Scene) -> N
     await scene.spec(template=template(MISSING))
     await scene.until(lambda: scene.sizes() == {1: 8, 2: 5})
     await scene.until(lambda: scene.counted(1) == (8, 8) and scene.counted(2) == (5, 0))
-    assert scene.status()["availableReplicas"] == 8
+    await scene.until(lambda: scene.status()["availableReplicas"] == 8)
     assert not ledger.breaches
     ledger.asked(limits(30, 3, 2))
     await scene.spec(replicas=30)
     await scene.until(lambda: scene.sizes() == {1: 20, 2: 13})
     await scene.until(lambda: scene.counted(1) == (20, 20) and scene.counted(2) == (13, 0))
+    await scene.until(lambda: ledger.active == 33)
     assert not ledger.breaches and ledger.most == 33
 
 
@@ -256,6 +257,7 @@ async def test_deployment_replica_set_orphaning_and_adoption_regarding_controlle
     await scene.run("other", replicas=1)
     await scene.run(replicas=1)
     assert scene.uids() == pods
+    await scene.until(lambda: all("ownerReferences" in one["metadata"] for one in scene.revisions().values()))
     (revision,) = scene.revisions().values()
     assert revision["metadata"]["uid"] == orphan["metadata"]["uid"]
     (owner,) = revision["metadata"]["ownerReferences"]

@@ -6,16 +6,12 @@ rc.go), restated for an App of one revision; docs/parity.md has the table.
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from fairlead.core.meta import LABEL_APP, LABEL_REVISION
-from fairlead.kube.resources import APPS, PODS, REVISIONS, Resource
-from parity.scene import JSON, Scene, image_of, labelled, template
+from fairlead.kube.resources import APPS, PODS, REVISIONS
+from parity.scene import QUOTA, Scene, image_of, labelled, template
 from support.crds import app
-
-QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 
 
 async def test_replica_set_should_adopt_matching_pods_on_creation_and_release_no_longer_matching_pods(
@@ -102,11 +98,8 @@ async def test_replica_set_should_validate_replicaset_status_endpoints(scene: Sc
     await scene.run(replicas=1)
     (revision,) = scene.revisions().values()
     name = revision["metadata"]["name"]
-    status = {}
-    async with asyncio.timeout(30):  # told of a second after the App's
-        while status.get("availableReplicas") != 1:
-            status = (await scene.live(REVISIONS, name, "status")).get("status") or {}
-            await asyncio.sleep(0.1)
+    await scene.until(lambda: scene.counted(1) == (1, 1))  # told within a minute
+    status = (await scene.live(REVISIONS, name, "status"))["status"]
     assert (status["replicas"], status["readyReplicas"], status["availableReplicas"]) == (1, 1, 1)
     patched = await scene.patch({"status": {"replicas": 7}}, REVISIONS, name, subresource="status")
     assert patched["status"]["replicas"] == 7
@@ -118,22 +111,10 @@ async def test_replica_set_should_validate_replicaset_status_endpoints(scene: Sc
 # ---------------------------------------------------------------- quota
 
 
-async def quota(scene: Scene, pods: int) -> None:
-    """A quota of pods, counted by the controller manager: before that it refuses everything."""
-    await scene.create(QUOTAS, {"metadata": {"name": "condition-test"}, "spec": {"hard": {"pods": str(pods)}}})
-
-    async def hard() -> JSON:
-        found: JSON = (await scene.live(QUOTAS, "condition-test")).get("status", {}).get("hard", {})
-        return found
-
-    while (await hard()).get("pods") != str(pods):
-        await scene.mirror.change(scene.namespace, 0.05)
-
-
 async def exceeded(scene: Scene) -> None:
     await scene.until(lambda: scene.condition("ReplicaFailure").get("status") == "True")
     failure = scene.condition("ReplicaFailure")
-    assert failure["reason"] == "QuotaExceeded" and "exceeded quota: condition-test" in failure["message"]
+    assert failure["reason"] == "QuotaExceeded" and f"exceeded quota: {QUOTA}" in failure["message"]
     await scene.until(lambda: len(scene.pods()) == 2)
 
 
@@ -143,7 +124,7 @@ async def test_replication_controller_should_surface_a_failure_condition_on_a_co
     """ReplicationController should surface a failure condition on a common issue like exceeded quota [Conformance]: two pods
     are allowed, three asked for; the condition is there, and gone when two are asked for. What differs: the reason names
     the quota where upstream says FailedCreate."""
-    await quota(scene, 2)
+    await scene.quota(2)
     await scene.create(APPS, app("shop", replicas=3))
     await exceeded(scene)
     await scene.spec(replicas=2)
@@ -156,7 +137,7 @@ async def test_replica_set_should_surface_a_failure_condition_on_a_common_issue_
 ) -> None:
     """ReplicaSet should surface a failure condition on a common issue like exceeded quota: the same for an App that runs
     already and is scaled past its quota, and back."""
-    await quota(scene, 2)
+    await scene.quota(2)
     await scene.run(replicas=1)
     await scene.spec(replicas=3)
     await exceeded(scene)

@@ -74,7 +74,7 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
     name = _name(request.node.name)
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", timeout=180)
     cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=30s")
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=90s", timeout=100)
     yield name
     if request.node.stash.get(_FAILED, False):
         print(f"kept: {keep(cluster, name, request.node.name)}")

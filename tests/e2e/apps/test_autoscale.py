@@ -58,7 +58,7 @@ def test_should_scale_from_1_pod_to_3_pods_by_memory(given: Given, then: Then, s
 
 
 def test_a_scale_by_hand_holds_whatever_the_load(given: Given, when: When, then: Then, scene: Scene) -> None:
-    given.a_ready_app(loads.working(scene.image, autoscale=scaling(CPU, holdSeconds=30)))
+    given.a_ready_app(loads.working(scene.image, autoscale=scaling(CPU, holdSeconds=600)))
     then.condition("Autoscaling", "True")
 
     when.scaled_to(3)
@@ -67,4 +67,5 @@ def test_a_scale_by_hand_holds_whatever_the_load(given: Given, when: When, then:
     size(then, 3)
     why = when.fairlead("why", "shop")
     assert "held at 3 by kubectl" in why.stdout
+    scene.kubectl("patch", "fapp", scene.name, "--type=merge", "-p", '{"spec": {"autoscale": {"holdSeconds": 1}}}')
     size(then, 1)

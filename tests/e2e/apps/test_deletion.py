@@ -65,6 +65,6 @@ def test_orphaned_children_stay_and_are_taken_back_by_the_same_app(
 def test_a_namespace_goes_with_all_that_is_in_it(given: Given, scene: Scene) -> None:
     given.a_ready_app(apps.idle(replicas=2, disruption={"maxUnavailable": 1}))
 
-    scene.cluster.kubectl("delete", "namespace", scene.namespace, "--timeout=90s", timeout=100)
+    scene.cluster.kubectl("delete", "namespace", scene.namespace, "--timeout=180s", timeout=190)
 
     assert "NotFound" in scene.cluster.kubectl("get", "namespace", scene.namespace, check=False)

@@ -73,7 +73,7 @@ def test_an_autoscaler_of_the_cluster_scales_an_app(given: Given, then: Then, sc
     scene.cluster.apply(_autoscaler(1, 2), namespace=scene.namespace)
     then.pods_ready(2)
 
-    status = scene.cluster.until("horizontalpodautoscalers", _measured, 60, namespace=scene.namespace)
+    status = scene.cluster.until("horizontalpodautoscalers", _measured, 120, namespace=scene.namespace)
     conditions = {one["type"]: one for one in status["conditions"]}
     assert conditions["AbleToScale"]["status"] == "True"
     # It got as far as asking for metrics of the selected pods: the selector was read and understood.

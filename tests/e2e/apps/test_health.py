@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from e2e.dsl import Given, Scene, Then, apps
-
-JSON = dict[str, Any]
 
 # Answers /hostname at once, and /warm when there is a file of that name.
 _SERVER = "mkdir /www && cd /www && hostname > hostname && exec httpd -f -p 8080"
-
-
-def served(slices: list[JSON]) -> set[str]:
-    """The pods that the Service sends requests to."""
-    return {
-        endpoint["targetRef"]["name"]
-        for one in slices
-        for endpoint in one.get("endpoints") or ()
-        if endpoint["conditions"].get("ready")
-    }
-
-
-def until_served(scene: Scene, *pods: str) -> None:
-    service = f"kubernetes.io/service-name={scene.name}"
-    scene.cluster.until(
-        "endpointslices", lambda found: served(found) == set(pods), 30, namespace=scene.namespace, labels=service
-    )
 
 
 def test_a_pod_is_in_the_service_when_its_own_answer_says_so_and_no_longer(
@@ -41,13 +20,13 @@ def test_a_pod_is_in_the_service_when_its_own_answer_says_so_and_no_longer(
     problem = then.problem("HealthGateNotPassed")
     assert problem["message"] == "health gate warm: /warm answered 404"
     one, other = (pod["metadata"]["name"] for pod in scene.pods())
-    until_served(scene)
+    then.served()
 
     scene.kubectl("exec", one, "--", "touch", "/www/warm")
-    until_served(scene, one)
+    then.served(one)
     scene.kubectl("exec", other, "--", "touch", "/www/warm")
     then.ready()
-    until_served(scene, one, other)
+    then.served(one, other)
 
     scene.kubectl("exec", one, "--", "rm", "/www/warm")
-    until_served(scene, other)
+    then.served(other)

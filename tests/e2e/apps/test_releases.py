@@ -9,6 +9,13 @@ from e2e.dsl import Given, Scene, Then, When, apps
 pytestmark = pytest.mark.slow
 
 
+def deadline(scene: Scene) -> None:
+    """For the release that is under way, of which the cause is known: one of seconds from the start may be over before a kubelet has
+    tried."""
+    patch = '{"spec": {"rollout": {"progressDeadlineSeconds": 8}}}'
+    scene.kubectl("patch", "fapp", scene.name, "--type=merge", "-p", patch)
+
+
 def test_a_release_replaces_all_pods_within_its_limits(given: Given, when: When, then: Then) -> None:
     given.a_ready_app(apps.idle(replicas=4, rollout={"maxSurge": 1, "maxUnavailable": 1}))
 
@@ -38,14 +45,15 @@ def test_a_release_that_is_overtaken_ends_with_the_newest(given: Given, when: Wh
 def test_an_image_that_cannot_be_pulled_is_named_while_the_old_pods_serve_and_undo_brings_back(
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    rollout = {"maxSurge": 1, "maxUnavailable": 0, "progressDeadlineSeconds": 8, "onFailure": "Pause"}
+    rollout = {"maxSurge": 1, "maxUnavailable": 0, "onFailure": "Pause"}
     given.a_ready_app(apps.web(replicas=3, rollout=rollout))
 
     with then.history() as history, when.requested(rate=20) as reports:
         when.image_is(apps.NOWHERE)
+        problem = then.problem("ErrImagePull", "ImagePullBackOff")
+        deadline(scene)
         # As in a pipeline: it ends by itself, when the release has failed.
         watched = when.fairlead("status", "shop", "--watch", "--timeout=90s")
-        problem = then.problem("ErrImagePull", "ImagePullBackOff")
         stalled = then.condition("Progressing", "False", "ProgressDeadlineExceeded")
         why = when.fairlead("why", "shop")
         when.undone_to(1)
@@ -147,12 +155,14 @@ def test_apps_of_a_group_go_back_together_and_say_with_whom(given: Given, when: 
     group = {"releaseGroup": "store", "maxSurge": 1, "maxUnavailable": 0}
     cart = apps.idle("cart", replicas=1, rollout=group)
     scene.cluster.apply(cart, namespace=scene.namespace)
-    given.a_ready_app(apps.idle(replicas=1, after=["cart"], rollout=group | {"progressDeadlineSeconds": 8}))
+    given.a_ready_app(apps.idle(replicas=1, after=["cart"], rollout=group))
 
     scene.cluster.apply(apps.version(cart, 2), namespace=scene.namespace)
     when.image_is(apps.NOWHERE)
+    then.problem("ErrImagePull", "ImagePullBackOff")
+    deadline(scene)
     then.condition("RolledBack", "True", "ReleaseFailed")
-    scene.kubectl("wait", "--for=condition=RolledBack", "fapp/cart", "--timeout=60s")
+    scene.kubectl("wait", "--for=condition=RolledBack", "fapp/cart", "--timeout=110s")
     back = scene.get("fapp", "cart")
     why = when.fairlead("why", "cart")
 

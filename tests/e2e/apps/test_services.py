@@ -37,7 +37,7 @@ def ask(scene: Scene, *names: str) -> dict[str, str | list[str]]:
     """From a pod: what URLs answer, and what addresses names have."""
     command = ["--command", "--", "python3", "-c", _ASK, *names]
     scene.kubectl("run", "ask", f"--image={scene.image}", "--restart=Never", *command)
-    scene.cluster.until("pods", _ended, 90, namespace=scene.namespace, name="ask")
+    scene.cluster.until("pods", _ended, 180, namespace=scene.namespace, name="ask")
     said = scene.kubectl("logs", "ask")
     assert scene.get("pod", "ask")["status"]["phase"] == "Succeeded", said
     answers: dict[str, str | list[str]] = json.loads(said.splitlines()[-1])
@@ -89,7 +89,9 @@ def test_the_name_of_a_headless_app_is_the_addresses_of_its_pods(
 ) -> None:
     given.a_ready_app(apps.web(replicas=3, expose={"type": "Headless", "ports": PORTS}))
 
-    addresses = {pod["status"]["podIP"] for pod in scene.pods()}
+    pods = scene.pods()
+    addresses = {pod["status"]["podIP"] for pod in pods}
+    then.served(*(pod["metadata"]["name"] for pod in pods))  # what the name stands for
 
     assert set(ask(scene, "shop")["shop"]) == addresses
 

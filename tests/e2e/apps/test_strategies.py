@@ -53,7 +53,7 @@ def test_a_canary_that_does_not_come_up_takes_itself_back_and_costs_no_request(
 def test_a_canary_is_promoted_and_another_is_aborted_by_the_command_line_while_requests_are_answered(
     given: Given, when: When, then: Then, scene: Scene
 ) -> None:
-    given.a_ready_app(apps.web(replicas=4, rollout=CANARY | {"progressDeadlineSeconds": 60}))
+    given.a_ready_app(apps.web(replicas=4, rollout=CANARY | {"progressDeadlineSeconds": 300}))
 
     with then.history() as history, when.requested(rate=20) as reports:
         when.released(2)
@@ -79,7 +79,7 @@ def test_a_canary_is_promoted_and_another_is_aborted_by_the_command_line_while_r
 BLUE_GREEN = {
     "strategy": "BlueGreen",
     "maxUnavailable": 0,
-    "progressDeadlineSeconds": 60,
+    "progressDeadlineSeconds": 300,
     "blueGreen": {"autoPromote": False, "scaleDownDelaySeconds": 600},
 }
 

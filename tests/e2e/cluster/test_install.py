@@ -77,7 +77,7 @@ def namespaces_that_are_leaving_are_gone(cluster: Cluster) -> None:
     found = json.loads(cluster.kubectl("get", "namespaces", "-o", "json"))["items"]
     leaving = [f"namespace/{n['metadata']['name']}" for n in found if n["status"]["phase"] == "Terminating"]
     if leaving:
-        cluster.kubectl("wait", "--for=delete", *leaving, "--timeout=120s", timeout=150)
+        cluster.kubectl("wait", "--for=delete", *leaving, "--timeout=240s", timeout=250)
 
 
 def refusals(operator: Operator) -> list[str]:

@@ -62,7 +62,7 @@ def test_the_standby_takes_over_within_seconds_when_the_leader_goes(
 
     figures.tell(f"the lead was handed over in {handed_over:.1f} s")
     assert follower == standby, "the one with warm caches"
-    assert handed_over < 10
+    assert handed_over < 13, "not because the Lease had run out: 15 seconds after it was renewed, as every two are"
     operator.until_ready()
 
 

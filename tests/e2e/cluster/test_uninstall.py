@@ -6,6 +6,7 @@ import pytest
 
 from e2e.dsl import Given, Operator, Scene, Then, When, apps
 from e2e.dsl.operator import CRDS
+from support.crds import undefine
 from support.watch import Objects
 
 pytestmark = pytest.mark.runs_last
@@ -27,11 +28,11 @@ def test_apps_serve_on_while_there_is_no_operator_and_go_with_their_kinds(
     assert reports[0].lost == 0, reports[0]
     assert len(then.pods_ready(2)) == 2
 
-    operator.cluster.kubectl("delete", "crd", *CRDS, "--timeout=60s", timeout=70)
+    undefine(operator.cluster, *CRDS)
 
     then.gone()
     for kind in ("services", "poddisruptionbudgets"):
-        scene.cluster.until(kind, _none_is_ours, 60, namespace=scene.namespace)
+        scene.cluster.until(kind, _none_is_ours, 120, namespace=scene.namespace)
 
 
 def _none_is_ours(found: Objects) -> bool:

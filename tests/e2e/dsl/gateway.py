@@ -36,7 +36,7 @@ def running(cluster: Cluster, namespace: str) -> Iterator[str]:
         cluster.apply(*_namespaced(namespace), namespace=namespace)
         for what in ("condition=Ready pod/traefik", f"condition=Programmed gateway/{NAME}"):
             condition, subject = what.split()
-            cluster.kubectl("wait", f"--for={condition}", subject, "-n", namespace, "--timeout=60s", timeout=70)
+            cluster.kubectl("wait", f"--for={condition}", subject, "-n", namespace, "--timeout=120s", timeout=130)
         yield f"http://traefik.{namespace}.svc"
     finally:
         cluster.kubectl("delete", "gatewayclass,clusterrole,clusterrolebinding", namespace)

@@ -31,7 +31,7 @@ _WRITE = """
 import sys, urllib.request
 url, value = sys.argv[1:]
 headers = {"Content-Type": "application/json"}
-urllib.request.urlopen(urllib.request.Request(url, f'"{value}"'.encode(), headers), timeout=10)
+urllib.request.urlopen(urllib.request.Request(url, f'"{value}"'.encode(), headers), timeout=50)
 """
 
 

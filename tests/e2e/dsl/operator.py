@@ -60,7 +60,7 @@ class Operator:
         """The name of the pod that leads."""
         return self.until_led()
 
-    def until_led(self, *, by_other_than: str = "", within: float = 60) -> str:
+    def until_led(self, *, by_other_than: str = "", within: float = 120) -> str:
         """The name of the pod that holds the Lease, once it is one of those there are."""
 
         def holder(leases: list[JSON]) -> str:
@@ -83,7 +83,7 @@ class Operator:
             node = pod["spec"]["nodeName"]
             self.cluster.on_node(node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)
 
-    def until_ready(self, within: float = 90) -> None:
+    def until_ready(self, within: float = 180) -> None:
         """Both replicas ready, and the Deployment content."""
         self.cluster.kubectl(
             "rollout", "status", "deployment/fairlead-workloads", "-n", NAMESPACE, f"--timeout={within:.0f}s",
@@ -96,7 +96,8 @@ class Operator:
         if replicas:
             self.until_ready()
         else:
-            self.cluster.kubectl("wait", "--for=delete", "pod", "-l", _SELECTOR, "-n", NAMESPACE, "--timeout=60s")
+            gone = ["wait", "--for=delete", "pod", "-l", _SELECTOR, "-n", NAMESPACE, "--timeout=120s"]
+            self.cluster.kubectl(*gone, timeout=130)
 
     def restart_activators(self) -> None:
         """`kubectl rollout restart`. Returns when the last of the old ones is not ready any more."""

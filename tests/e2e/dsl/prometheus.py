@@ -60,7 +60,7 @@ def start(cluster: Cluster, namespace: str) -> str:
         core | {"kind": "Pod", "spec": spec},
         namespace=namespace,
     )
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/prometheus", "-n", namespace, "--timeout=60s", timeout=70)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/prometheus", "-n", namespace, "--timeout=120s", timeout=130)
     return f"http://prometheus.{namespace}.svc:{PORT}"
 
 

@@ -213,6 +213,16 @@ class Then:
         """No pod of the App is left, being ended or not."""
         self._scene.until_pods(lambda pods: not pods, within)
 
+    def served(self, *pods: str, within: float = PATIENCE) -> None:
+        """The Service has these pods, and no others, as upstream's controller tells those who send requests."""
+
+        def hold(slices: Objects) -> bool:
+            endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or ()]
+            return {one["targetRef"]["name"] for one in endpoints if one["conditions"].get("ready")} == set(pods)
+
+        service = f"kubernetes.io/service-name={self._scene.name}"
+        self._scene.cluster.until("endpointslices", hold, within, namespace=self._scene.namespace, labels=service)
+
     def serves(self, requests: int) -> None:
         """So many requests through the Service, and each is answered."""
         traffic = Traffic(self._scene.cluster, self._scene.namespace, self._scene.image)

@@ -85,7 +85,7 @@ class Traffic:
             assert self._comes_up(), "the client's container does not start"
         self.until_answered(1)
 
-    def until_answered(self, count: int, within: float = 30) -> None:
+    def until_answered(self, count: int, within: float = 120) -> None:
         """Until this many more requests were answered: a while, measured in what users see."""
         follow = ["logs", "--follow", "--tail=1", self._name, "-n", self._namespace]
         first = None
@@ -97,7 +97,7 @@ class Traffic:
                     return
         raise AssertionError(f"no {count} answers in {within:.0f} s:\n{self._log(5)}")
 
-    def shared(self, wanted: Mapping[str, int], *, requests: int = 350, within: float = 45) -> None:
+    def shared(self, wanted: Mapping[str, int], *, requests: int = 350, within: float = 120) -> None:
         """The revisions answer in these per cents: awaited in one second's requests, since whoever shares them takes a moment to
         follow, and then counted in so many of those that come after, to three points. No other revision answers any."""
         counted: Counter[str] = Counter()
@@ -120,8 +120,8 @@ class Traffic:
         """Let the last requests come to their end, and count."""
         self._cluster.kubectl("exec", self._name, "-n", self._namespace, "--", "python3", "-c", _STOP)
         self._cluster.kubectl(
-            "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{self._name}", "-n", self._namespace, "--timeout=60s",
-            timeout=70,
+            "wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{self._name}", "-n", self._namespace, "--timeout=120s",
+            timeout=130,
         )  # fmt: skip
         said: JSON = json.loads(self._log(1))
         assert said.pop("summary"), said
@@ -154,7 +154,7 @@ class Traffic:
                 return ""
             return "ready" if is_ready(pods[0]) else "failed" if pods[0]["status"].get("phase") == "Failed" else ""
 
-        return self._cluster.until("pods", decided, 60, namespace=self._namespace, name=self._name) == "ready"
+        return self._cluster.until("pods", decided, 120, namespace=self._namespace, name=self._name) == "ready"
 
     def _log(self, lines: int) -> str:
         return self._cluster.kubectl("logs", self._name, "-n", self._namespace, f"--tail={lines}", check=False)

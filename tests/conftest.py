@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# Machines are busy: how long an example takes says nothing about what it shows.
-settings.register_profile("fairlead", deadline=None)
-settings.register_profile("brief", deadline=None, max_examples=10)  # --hypothesis-profile=brief
+# Machines are busy: how long an example takes, or making it, says nothing about what it shows.
+_unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fairlead", _unhurried)
+settings.register_profile("brief", _unhurried, max_examples=10)  # --hypothesis-profile=brief
 settings.load_profile("fairlead")
 
 pytest_plugins = ["support.figures", "support.order"]

@@ -33,7 +33,7 @@ CONTROLLERS = "*,-nodeipam,-nodelifecycle,-cloud-node-lifecycle,-service-lb-cont
 ADMISSION_OFF = "ServiceAccount,TaintNodesByCondition"
 UNTHROTTLED = ("--kube-api-qps=2000", "--kube-api-burst=2000")
 _STAGES = ("node/fast/node-initialize", "pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete")
-_READY_WITHIN = 60.0
+_READY_WITHIN = 120.0
 _KWOK_STARTS = 5
 
 

@@ -150,7 +150,7 @@ class Lab:
         """A token of a service account: to try what someone with its roles may do."""
         return self.kubectl("create", "token", name, "-n", namespace).strip()
 
-    def _run(self, verb: str, *arguments: str, timeout: float = 120) -> str:
+    def _run(self, verb: str, *arguments: str, timeout: float = 240) -> str:
         return execute([sys.executable, str(_COMMAND), verb, "--name", self.name, *arguments], timeout=timeout).stdout
 
 

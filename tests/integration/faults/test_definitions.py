@@ -7,7 +7,7 @@ import time
 
 from fairlead.core.hashing import template_hash
 from support import figures
-from support.crds import CRDS, app, install
+from support.crds import PLURALS, app, install, undefine
 from support.operator import Operator
 from support.team import Team, image
 from support.waiting import eventually
@@ -22,7 +22,7 @@ def test_trust_40_the_definition_of_revisions_may_go_and_come_back_and_no_pod_no
     crew.wait("condition=Ready")
     before = crew.uids()
     with crew.history() as history:
-        crew.lab.kubectl("delete", "crd", "revisions.fairlead.dev", "--timeout=60s")
+        undefine(crew.lab, "revisions.fairlead.dev")
         assert crew.uids() == before
         install(crew.lab)
         began = time.monotonic()
@@ -47,7 +47,7 @@ def test_trust_40_pods_outlive_the_definition_of_apps_where_apps_leave_them_behi
     with crew.history() as history:
         crew.kubectl("delete", "fapp", "--all", "--cascade=orphan")
         eventually(lambda: all(not pod["metadata"].get("ownerReferences") for pod in crew.pods()))
-        crew.lab.kubectl("delete", "crd", "apps.fairlead.dev", "revisions.fairlead.dev", "--timeout=60s")
+        undefine(crew.lab, "apps.fairlead.dev", "revisions.fairlead.dev")
         eventually(lambda: "cannot list or watch apps" in steward.probe(), 90)
         assert steward.healthy()
         install(crew.lab)
@@ -64,7 +64,7 @@ def test_trust_40_pods_outlive_the_definition_of_apps_where_apps_leave_them_behi
 
 def test_trust_40_deleted_definitions_take_their_apps_along_and_deadlock_nobody(crew: Team, steward: Operator) -> None:
     crew.run(replicas=3)
-    crew.lab.kubectl("delete", "-f", str(CRDS), "--timeout=60s")
+    undefine(crew.lab, *(f"{plural}.fairlead.dev" for plural in PLURALS))
     eventually(lambda: crew.kubectl("get", "pods", "-o", "name") == "")
     install(crew.lab)
     began = time.monotonic()

@@ -102,8 +102,10 @@ def test_an_upgrade_and_a_rollback_touch_no_pod_of_an_app_under_the_restricted_s
 
     with when.requested(rate=20) as reports:
         upgrade(operator, **{"workloads.log.level": "debug", "networkPolicy.enabled": True})
+        operator.until_ready()  # Helm does not wait for the last of the old pods to go
         upgraded = uids(operator.ready_pods())
         operator.cluster.helm("rollback", *RELEASE, "--wait", "--timeout=180s")
+        operator.until_ready()
 
     assert len(upgraded) == 2
     assert not upgraded & former

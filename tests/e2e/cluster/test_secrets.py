@@ -52,7 +52,7 @@ def opener(operator: Operator, laptop: Laptop) -> Iterator[Cluster]:
     yield cluster
     operator.install()
     gone = ["pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=secrets"]
-    cluster.kubectl("wait", "--for=delete", *gone, "--timeout=60s", timeout=90)
+    cluster.kubectl("wait", "--for=delete", *gone, "--timeout=120s", timeout=130)
     cluster.kubectl("delete", "lease", "fairlead-secrets", "-n", NAMESPACE, "--ignore-not-found")
     cluster.kubectl("delete", "fkey", "--all")
     cluster.kubectl("delete", "secrets", "-n", NAMESPACE, "-l", "fairlead.dev/secret")
@@ -137,7 +137,7 @@ def test_a_sealed_secret_is_rolled_out_and_back_and_its_keys_are_restored_after_
 
     # All private keys are lost, and the operator with them.
     before = {pod["metadata"]["uid"] for pod in then.pods_ready(1)}
-    opener.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s", timeout=130)
+    opener.kubectl("delete", "namespace", NAMESPACE, "--timeout=240s", timeout=250)
     operator.install()
     enable(opener, laptop)
     eventually(lambda: reasons(opener) == {"KeyRingIncomplete"})

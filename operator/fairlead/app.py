@@ -15,7 +15,6 @@ from fairlead.autoscale.reader import Reader
 from fairlead.autoscale.report import Look
 from fairlead.autoscale.vertical.render import with_requests
 from fairlead.config import controller as config
-from fairlead.config.model import Pin
 from fairlead.config.pins import add_config
 from fairlead.core.meta import JSON, Key
 from fairlead.disruption import controller as disruption
@@ -34,6 +33,7 @@ from fairlead.placement.plan import add_spread
 from fairlead.plugins import registry
 from fairlead.rollout import controller as rollout
 from fairlead.rollout.model import App
+from fairlead.rollout.pods import Draft
 from fairlead.rollout.status import selector, summarise
 
 
@@ -105,21 +105,21 @@ class Messengers:
         return self._by_task[type(task)].said(task, status, answer, now)
 
 
-def _configured(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
-    return add_config(pins, spec)
+def _configured(app: App, draft: Draft, spec: JSON) -> JSON:
+    return add_config(draft.pins, spec)
 
 
-def _drained(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
+def _drained(app: App, draft: Draft, spec: JSON) -> JSON:
     return add_drain(app.spec.expose, spec)
 
 
-def _spread(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
-    return add_spread(app.spec.placement, app.name, app.replicas, spec)
+def _spread(app: App, draft: Draft, spec: JSON) -> JSON:
+    return add_spread(app.spec.placement, app.name, draft.hash, app.replicas, spec)
 
 
-def _gated(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
+def _gated(app: App, draft: Draft, spec: JSON) -> JSON:
     return add_gates(app.spec.health, spec)
 
 
-def _sized(app: App, pins: Sequence[Pin], spec: JSON) -> JSON:
+def _sized(app: App, draft: Draft, spec: JSON) -> JSON:
     return with_requests(applied_of(app.spec.autoscale, app.status.get("autoscale")), spec)

@@ -75,7 +75,8 @@ def test_pods_are_rendered_with_what_a_bare_pod_would_lack(team: Team) -> None:
     (zones,) = pod["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert nodes["topologyKey"] == "kubernetes.io/hostname"
     assert zones["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
-    assert nodes["matchLabelKeys"] == zones["podAffinityTerm"]["matchLabelKeys"] == ["fairlead.dev/revision"]
+    alike = {name: pod["metadata"]["labels"][name] for name in ("fairlead.dev/app", "fairlead.dev/revision")}
+    assert nodes["labelSelector"] == zones["podAffinityTerm"]["labelSelector"] == {"matchLabels": alike}
     assert pod["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "fairlead"
     (owner,) = pod["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["controller"]) == ("App", True)

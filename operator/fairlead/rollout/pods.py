@@ -29,34 +29,38 @@ from fairlead.core.meta import (
 from fairlead.rollout.model import App
 from fairlead.rollout.revisions import revision_name
 
-# Another room's share in a pod: (app, what its revision pins, pod spec) -> pod spec. Configuration, drain hooks and
+
+class Draft(msgspec.Struct, frozen=True):
+    """What a revision's pods are made from: its hash, its template, and what it pins."""
+
+    hash: str
+    template: msgspec.Raw
+    pins: tuple[Pin, ...] = ()
+
+
+# Another room's share in a pod: (app, what its revision says, pod spec) -> pod spec. Configuration, drain hooks and
 # spreading come this way.
-Shaper = Callable[[App, Sequence[Pin], JSON], JSON]
+Shaper = Callable[[App, Draft, JSON], JSON]
 
 _NAME = "\x00name\x00"  # stands where each pod's name goes; no API name can hold it
 SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 _SPACE = len(SAFE_ALPHABET) ** 5
 
 
-def render(
-    app: App,
-    hash: str,
-    template: JSON,
-    shapers: Sequence[Shaper] = (),
-    pins: Sequence[Pin] = (),
-    serving: str = "true",
-) -> tuple[bytes, bytes]:
+def render(app: App, draft: Draft, shapers: Sequence[Shaper] = (), serving: str = "true") -> tuple[bytes, bytes]:
     """The encoded pod of a revision, cut in two where its name goes: rendered once, spliced a thousand times.
     `serving`: the label of that name.
 
-    >>> from fairlead.rollout.testing import TEMPLATE, make_app
-    >>> head, tail = render(make_app(), "v1", TEMPLATE)
+    >>> from fairlead.rollout.testing import make_app
+    >>> app = make_app()
+    >>> head, tail = render(app, Draft("v1", app.spec.template))
     >>> pod = msgspec.json.decode(head + b'"shop-v1-bcdfg"' + tail)
     >>> pod["metadata"]["name"], pod["metadata"]["labels"]["fairlead.dev/revision"]
     ('shop-v1-bcdfg', 'v1')
     >>> pod["spec"]["containers"][0]["terminationMessagePolicy"]
     'FallbackToLogsOnError'
     """
+    template: JSON = msgspec.json.decode(draft.template)
     spec: JSON = dict(template.get("spec") or {})
     for field in ("initContainers", "containers"):
         if spec.get(field):
@@ -65,14 +69,14 @@ def render(
                 {"terminationMessagePolicy": "FallbackToLogsOnError"} | container for container in spec[field]
             ]
     for shape in shapers:
-        spec = shape(app, pins, spec)
+        spec = shape(app, draft, spec)
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": _NAME,
             "namespace": app.namespace,
-            "labels": pod_labels(app, hash, template) | {LABEL_SERVING: serving},
+            "labels": pod_labels(app, draft.hash, template) | {LABEL_SERVING: serving},
             "annotations": pod_annotations(app, template),
             "ownerReferences": [owner_reference("App", app.name, app.uid)],
         },
@@ -131,21 +135,19 @@ def names(app: App, hash: str, taken: Collection[str], now: float) -> Iterator[s
 
 def creates(
     app: App,
-    hash: str,
-    template: JSON,
+    draft: Draft,
     count: int,
     taken: Collection[str],
     now: float,
     shapers: Sequence[Shaper],
-    pins: Sequence[Pin] = (),
     serving: str = "true",
 ) -> list[Create]:
     """`count` pods of one revision."""
-    head, tail = render(app, hash, template, shapers, pins, serving)
+    head, tail = render(app, draft, shapers, serving)
     made: list[Create] = []
-    for name in names(app, hash, taken, now):
+    for name in names(app, draft.hash, taken, now):
         if len(made) == count:
             break
         body = b'%b"%b"%b' % (head, name.encode(), tail)
-        made.append(Create("Pod", app.namespace, name, body, app.uid, alike=hash))
+        made.append(Create("Pod", app.namespace, name, body, app.uid, alike=draft.hash))
     return made

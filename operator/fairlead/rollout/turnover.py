@@ -6,13 +6,12 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from fairlead.config.model import Pin
 from fairlead.core.actions import Action, Confirm, Create, Delete, Failure, Try, merge_requeue
 from fairlead.core.podstate import Pod, deletion_order
 from fairlead.rollout import routing, traffic
 from fairlead.rollout.fleet import Fleet
 from fairlead.rollout.model import App, Observed
-from fairlead.rollout.pods import Shaper, creates
+from fairlead.rollout.pods import Draft, Shaper, creates
 from fairlead.rollout.revisions import Target
 
 FINISHED_KEPT = 5  # finished pods kept for a look at their logs
@@ -40,13 +39,6 @@ class Turnover(msgspec.Struct, frozen=True):
     def actions(self) -> tuple[Action, ...]:
         """The executor lets pods that stand behind the deletions wait for them, so that the bound holds at every moment."""
         return (*self.born, *self.tried, *self.gone, *self.waiting)
-
-
-class _Draft(msgspec.Struct, frozen=True):
-    """What a revision's pods are made from."""
-
-    template: msgspec.Raw
-    pins: tuple[Pin, ...]
 
 
 def turn(observed: Observed, target: Target, fleet: Fleet, now: float, shapers: Sequence[Shaper]) -> Turnover:
@@ -96,17 +88,16 @@ def fill(
         serving = traffic.born_serving(group, missing)
         for label, count in ((traffic.SERVING, serving), (traffic.APART, missing - serving)):
             if count:
-                template = msgspec.json.decode(draft.template)
-                born = creates(app, group.id, template, count, taken, now, shapers, draft.pins, label)
+                born = creates(app, draft, count, taken, now, shapers, label)
                 taken.update(create.name for create in born)
                 made += born
     return made, wait
 
 
-def _drafts(observed: Observed, target: Target) -> dict[str, _Draft]:
+def _drafts(observed: Observed, target: Target) -> dict[str, Draft]:
     """What pods are made from, by their revision's hash; the wanted revision's too, which may not be there yet."""
-    kept = {revision.hash: _Draft(revision.template, revision.config) for revision in observed.revisions}
-    return {target.hash: _Draft(observed.app.spec.template, observed.pins)} | kept
+    kept = {one.hash: Draft(one.hash, one.template, one.config) for one in observed.revisions}
+    return {target.hash: Draft(target.hash, observed.app.spec.template, observed.pins)} | kept
 
 
 def trial(
@@ -118,8 +109,7 @@ def trial(
     if not fleet.replicas or fleet.target.pods or not any(pod.uid in leaving for old in fleet.old for pod in old.pods):
         return []
     draft, taken = _drafts(observed, target)[target.hash], {pod.name for pod in observed.pods}
-    template = msgspec.json.decode(draft.template)
-    one = creates(observed.app, target.hash, template, 1, taken, now, shapers, draft.pins)
+    one = creates(observed.app, draft, 1, taken, now, shapers)
     return [Try(pod.kind, pod.namespace, pod.name, pod.body, pod.alike) for pod in one]
 
 

@@ -16,8 +16,8 @@ from fairlead.health.model import HealthGate, Look, Looks, looked
 from fairlead.health.plan import HealthObserved, plan, verdict
 from fairlead.health.testing import make_gated_app, make_gated_pods
 from fairlead.rollout.model import App
-from fairlead.rollout.pods import render
-from fairlead.rollout.testing import TEMPLATE, make_app
+from fairlead.rollout.pods import Draft, render
+from fairlead.rollout.testing import make_app
 
 NOW = 1000.0
 WELL = Result("Passed", "Answered", "/warm answered 200 within 4 ms", "200")
@@ -236,7 +236,8 @@ def test_a_refused_write_is_told_with_its_verb_and_resource() -> None:
 
 
 def test_gates_are_no_part_of_what_a_revision_is() -> None:
-    assert make_gated_app("warm").digest == make_app().digest
-    head, tail = render(make_gated_app("warm"), "v1", TEMPLATE)
+    app = make_gated_app("warm")
+    assert app.digest == make_app().digest
+    head, tail = render(app, Draft("v1", app.spec.template))
 
     assert "readinessGates" not in msgspec.json.decode(head + b'"x"' + tail)["spec"], "they come as a shaper"

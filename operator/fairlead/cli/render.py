@@ -9,13 +9,16 @@ from rich.text import Text
 
 from fairlead.view import gates
 from fairlead.view.ages import age, duration
+from fairlead.view.awaiting import pods
 from fairlead.view.bars import bar
 from fairlead.view.history import Entry
 from fairlead.view.images import short_images
 from fairlead.view.inert import one_line
 from fairlead.view.model import Condition, Problem
-from fairlead.view.progress import Overview, Progress, Row, Tone, pods
+from fairlead.view.progress import Overview, Progress
+from fairlead.view.rows import Row
 from fairlead.view.tree import Node
+from fairlead.view.verdict import Tone
 from fairlead.view.why import Cause, Explanation
 
 STYLES: dict[Tone, str] = {"good": "green", "busy": "cyan", "bad": "bold red", "held": "yellow", "quiet": "dim"}

@@ -9,10 +9,11 @@ import msgspec
 
 from fairlead.core.meta import JSON
 from fairlead.core.podstate import Pod
+from fairlead.view.awaiting import pods
 from fairlead.view.images import short_images
 from fairlead.view.inert import inert_object, one_line
 from fairlead.view.model import App, Revision
-from fairlead.view.progress import Tone, pods, tone_of, verdict
+from fairlead.view.verdict import Tone, tone_of, verdict
 
 RUNNING = "Running"
 

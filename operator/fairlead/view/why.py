@@ -11,11 +11,13 @@ from fairlead.core.podstate import Pod, missing
 from fairlead.view import gates
 from fairlead.view.advice import Advice, advice
 from fairlead.view.ages import age, duration
+from fairlead.view.awaiting import pods
 from fairlead.view.history import undo_target
 from fairlead.view.images import short_images
 from fairlead.view.inert import one_line
 from fairlead.view.model import App, Event, Problem, Revision
-from fairlead.view.progress import Progress, Tone, pods, progress
+from fairlead.view.progress import Progress, progress
+from fairlead.view.verdict import Tone
 
 MOST_SAMPLES = 3  # pods whose events and logs are worth reading
 

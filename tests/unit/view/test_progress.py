@@ -15,7 +15,8 @@ from fairlead.view.bars import bar
 from fairlead.view.history import history
 from fairlead.view.inert import inert, inert_object, one_line
 from fairlead.view.model import App, Revision, read, read_revisions
-from fairlead.view.progress import Progress, overview, progress, verdict
+from fairlead.view.progress import Progress, overview, progress
+from fairlead.view.verdict import verdict
 
 NOW = 10_000.0
 TEMPLATE = {"spec": {"containers": [{"name": "web", "image": "shop:2"}]}}
@@ -272,6 +273,7 @@ def test_revisions_that_belong_to_a_namesake_are_left_out() -> None:
     [
         ("a Service that is refused", said("!Exposed", reason="ServiceRefused"), [], ["Exposed"]),
         ("a Service that is being made", said("!Exposed", reason="Creating"), [], []),
+        ("one that is being made anew", said("!PreviewExposed", reason="Recreating"), [], []),
         ("an address that is awaited", said("!Exposed", reason="LoadBalancerPending"), [], []),
         ("a budget of someone else", said("!Disruption", reason="NotOwned"), [], ["Disruption"]),
         ("pods that are refused", said("ReplicaFailure", reason="QuotaExceeded"), [], ["ReplicaFailure"]),

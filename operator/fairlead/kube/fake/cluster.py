@@ -1,4 +1,4 @@
-"""The state of an in-memory API server: objects, resourceVersions, history, and the rules of every write.
+"""An in-memory API server: the rules of every write, before its storage.
 
 Synchronous and without chance: the clock is given, names and uids are counted. `FakeClient` is the operator's door to
 it; the tests' users, kubelets and schedulers call it directly.
@@ -11,48 +11,33 @@ from typing import Any
 
 from fairlead.core.conditions import timestamp
 from fairlead.core.meta import JSON, safe_digits
-from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
+from fairlead.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from fairlead.kube.fake import fields, kinds, patches, rules, services
 from fairlead.kube.fake.fields import Owners, Writer
-from fairlead.kube.fake.records import Admission, Commit, Hook, Origin, Page, Stored, Table, decode, encode
-from fairlead.kube.fake.selectors import Match, both
-from fairlead.kube.resources import BY_KIND, NAMESPACES, PODS, Resource
+from fairlead.kube.fake.records import Admission, Hook, Origin, Stored, decode, encode
+from fairlead.kube.fake.storage import Storage
+from fairlead.kube.resources import NAMESPACES, PODS, Resource
 
 OBJECT_LIMIT = 1_572_864  # bytes: etcd's request limit
 
 
-class FakeCluster:
-    """Objects by kind, and the history that watches read.
+class FakeCluster(Storage):
+    """Storage behind the rules of every write.
 
     admission: hooks asked before every create, update and delete, after defaults and before validation.
     schemas:   kind -> what its CRD does to an object: prune, default, validate (see `schema.load`).
     behind:    what stands behind paths that are no objects, by the beginning of the path: nodes, aggregated APIs.
-    window:    commits kept for watches and continue tokens; older ones answer 410.
     """
 
     def __init__(self, clock: Callable[[], float], *, window: int = 100_000):
-        self.clock = clock
-        self.window = window
-        self.rv = 1000
-        self.compacted = self.rv
-        self.history: list[Commit] = []
+        super().__init__(clock, window=window)
         self.admission: list[Hook] = []
         self.schemas: dict[str, Callable[[Resource, JSON], None]] = {}
-        self.subscribers: list[Callable[[Commit], None]] = []
         self.behind: dict[str, Callable[[str, Mapping[str, str]], bytes]] = {}
-        self.kinds: set[Resource] = set(BY_KIND.values())
-        self._tables: dict[Resource, Table] = {}
         self._names = 0
         self._uids = 0
         self.addresses = services.Allocator()
         self.create(NAMESPACES, None, {"metadata": {"name": "default"}})
-
-    # ------------------------------------------------------------ reading
-
-    def table(self, resource: Resource) -> Table:
-        if resource not in self.kinds:
-            raise NotFound(404, "NotFound", "the server could not find the requested resource")
-        return self._tables.setdefault(resource, {})
 
     def fetched(self, path: str, query: Mapping[str, str]) -> bytes:
         """What is no object."""
@@ -60,85 +45,6 @@ class FakeCluster:
             if path.startswith(beginning):
                 return answer(path, query)
         raise NotFound(404, "NotFound", "the server could not find the requested resource")
-
-    def find(self, resource: Resource, namespace: str | None, name: str) -> Stored | None:
-        return self.table(resource).get((rules.scope(resource, namespace), name))
-
-    def get(self, resource: Resource, namespace: str | None, name: str) -> Stored:
-        stored = self.find(resource, namespace, name)
-        if stored is None:
-            raise rules.not_found(resource, name)
-        return stored
-
-    def all(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", field_selector: str = ""
-    ) -> list[Stored]:
-        """Everything that matches, in the server's order: by namespace and name."""
-        return rules.select(self.table(resource), namespace, both(resource.kind, labels, field_selector))
-
-    def page(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        match: Match | None,
-        *,
-        limit: int,
-        token: str,
-        at: int | None = None,
-    ) -> Page:
-        """One page. A token holds the list at its first page's resourceVersion, as long as history reaches back to it."""
-        rv, after = self.rv if at is None else at, None
-        if token:
-            number, _, rest = token.partition("|")
-            rv, after = int(number), tuple(rest.split("|", 1))
-        found = rules.select(self._table_at(resource, rv), namespace, match)
-        if after is not None:
-            found = [stored for stored in found if rules.ref(stored) > after]
-        if not limit or len(found) <= limit:
-            return Page(found, rv, "")
-        namespace_, name = rules.ref(found[limit - 1])
-        return Page(found[:limit], rv, f"{rv}|{namespace_}|{name}")
-
-    def _table_at(self, resource: Resource, rv: int) -> Table:
-        """The objects as they were at an earlier resourceVersion. Gone where history does not reach."""
-        if rv == self.rv:
-            return self.table(resource)
-        if rv < self.compacted:
-            raise Gone(
-                410, "Expired", "The provided continue parameter is too old to display a consistent list result."
-            )
-        table = dict(self.table(resource))
-        for commit in reversed(self.since(rv)):
-            if commit.resource is not resource and commit.resource != resource:
-                continue
-            ref = (commit.namespace, commit.name)
-            if commit.old is None:
-                table.pop(ref, None)
-            else:
-                table[ref] = commit.old
-        return table
-
-    def since(self, rv: int) -> list[Commit]:
-        """The commits after `rv`, which history must still hold."""
-        return self.history[max(rv - self.compacted, 0) :]
-
-    def compact(self, rv: int | None = None) -> None:
-        """Forget history up to `rv` (None: all of it): older watches and continue tokens get 410."""
-        until = self.rv if rv is None else rv
-        self.history = self.since(until)
-        self.compacted = max(until, self.compacted)
-
-    def backup(self) -> Callable[[], None]:
-        """Everything as it is now. Calling what is returned restores it, as an etcd backup is: resourceVersions go back
-        too, and what watches there are must be ended by the caller."""
-        rv, tables = self.rv, {resource: dict(table) for resource, table in self._tables.items()}
-
-        def restore() -> None:
-            self.rv = self.compacted = rv
-            self.history = []
-            self._tables = {resource: dict(table) for resource, table in tables.items()}
-
-        return restore
 
     # ------------------------------------------------------------ creating
 
@@ -533,18 +439,7 @@ class FakeCluster:
         stored = Stored(obj, data, owners, times)
         if origin.dry_run:
             return stored
-        self.rv += 1
-        table, ref = self.table(resource), (namespace, meta["name"])
-        if type == "DELETED":
-            table.pop(ref, None)
-        else:
-            table[ref] = stored
-        commit = Commit(self.rv, self.clock(), type, resource, namespace, meta["name"], stored, old, origin)
-        self.history.append(commit)
-        if len(self.history) > self.window:
-            self.compact(self.rv - self.window // 2)
-        for subscriber in tuple(self.subscribers):
-            subscriber(commit)
+        self.keep(type, resource, namespace, stored, old, origin)
         return stored
 
     def _times(self, old: Stored | None, owners: Owners) -> dict[Writer, str]:

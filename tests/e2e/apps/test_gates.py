@@ -10,7 +10,8 @@ JSON = dict[str, Any]
 
 # Answers every request, and counts those it got wrong: all of them from version 2.
 _SERVER = """
-import http.server, os, socket, threading
+import http.server, os, signal, socket, threading
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 wrong, lock, counts = os.environ["VERSION"] == "2", threading.Lock(), {"requests_total": 0, "wrong_total": 0}
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

@@ -12,7 +12,8 @@ DIAL = "dial"
 
 # /hostname and /healthz answer at once; a POST is answered chunk by chunk as it comes; /ws is a WebSocket that echoes what it gets.
 _SERVER = """
-import base64, hashlib, http.server, socket
+import base64, hashlib, http.server, os, signal, socket
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -122,9 +123,6 @@ def sleeper(scene: Scene, *, after: int = 1, timeout: int = 60, **spec: Any) -> 
         **spec,
     )
     made["spec"]["expose"]["drainSeconds"] = 2
-    made["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = (
-        5  # Python as the first process minds no SIGTERM
-    )
     apps.container(made).update(image=scene.image, imagePullPolicy="Never", command=["python3", "-c", _SERVER], args=[])
     return made
 

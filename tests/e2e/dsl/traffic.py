@@ -1,5 +1,6 @@
 """Requests at a steady rate from a pod in the cluster, every one accounted for: hack/tour/client.py."""
 
+import itertools
 import json
 import sys
 import time
@@ -16,6 +17,7 @@ from support.watch import Objects, is_ready
 JSON = dict[str, Any]
 
 _CLIENT = REPOSITORY / "hack" / "tour" / "client.py"
+_NUMBERS = itertools.count(1)
 _STOP = "import os, signal; os.kill(1, signal.SIGTERM)"
 _ASK = """
 import sys, urllib.request
@@ -68,8 +70,9 @@ class Report:
 class Traffic:
     """A client pod: sends from `start` to `stop`."""
 
-    def __init__(self, cluster: Cluster, namespace: str, image: str, name: str = "traffic") -> None:
-        self._cluster, self._namespace, self._image, self._name = cluster, namespace, image, name
+    def __init__(self, cluster: Cluster, namespace: str, image: str) -> None:
+        self._cluster, self._namespace, self._image = cluster, namespace, image
+        self._name = f"traffic-{next(_NUMBERS)}"  # so that nobody has to wait until another is gone
         self._url = ""
 
     def start(self, url: str, *, rate: float, kept_rate: float = 0, timeout: float = 10) -> None:
@@ -127,7 +130,7 @@ class Traffic:
         assert said.pop("summary"), said
         said["asked_again"] = said.pop("askedAgain")
         said["remarks"] = self.remarks()
-        self._cluster.kubectl("delete", "pod", self._name, "-n", self._namespace, "--now")
+        self._cluster.kubectl("delete", "pod", self._name, "-n", self._namespace, "--now", "--wait=false")
         return Report(**said)
 
     def remarks(self) -> list[JSON]:

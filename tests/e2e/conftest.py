@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -25,7 +26,8 @@ _FAILED = pytest.StashKey[bool]()
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    for node in item.listchain():  # also for fixtures that a whole file has
+        node.stash[_FAILED] = node.stash.get(_FAILED, False) or report.failed
     return report
 
 
@@ -71,13 +73,26 @@ def operator(cluster: Cluster, image: str, run: str) -> Operator:
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test."""
-    name = _name(request.node.name)
+    with _namespace(cluster, request.node) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for all tests of a file, where their Apps have to wait beside one another; its `namespace` returns it."""
+    with _namespace(cluster, request.node) as name:
+        yield name
+
+
+@contextmanager
+def _namespace(cluster: Cluster, node: pytest.Item | pytest.Collector) -> Iterator[str]:
+    name = _name(node.name)
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", timeout=180)
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=90s", timeout=100)
     yield name
-    if request.node.stash.get(_FAILED, False):
-        print(f"kept: {keep(cluster, name, request.node.name)}")
+    if node.stash.get(_FAILED, False):
+        print(f"kept: {keep(cluster, name, node.name)}")
     cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
@@ -108,5 +123,6 @@ def dial(scene: Scene) -> Dial:
 
 
 def _name(test: str) -> str:
-    """'test_a_pod_is_lost[x]' -> 'e2e-a-pod-is-lost-x'."""
-    return ("e2e-" + re.sub(r"[^a-z0-9]+", "-", test.removeprefix("test_").lower()))[:50].strip("-")
+    """'test_a_pod_is_lost[x]' -> 'e2e-a-pod-is-lost-x', and of a file: 'test_nodes.py' -> 'e2e-nodes'."""
+    bare = test.removeprefix("test_").removesuffix(".py").lower()
+    return ("e2e-" + re.sub(r"[^a-z0-9]+", "-", bare))[:50].strip("-")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from e2e.dsl import Given, Scene, Then, When, loads
-from e2e.dsl.scaling import CPU, autoscaling, loaded, scaling, size
+from e2e.dsl.scaling import CPU, autoscaling, loaded, scaling, size, unloaded
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ def test_should_scale_from_1_pod_to_5_pods_and_back_to_1_by_pod_cpu(given: Given
     size(then, 5)
     assert "cpu " in autoscaling(scene)
     traffic.until_answered(600)
-    report = traffic.stop()
+    report = unloaded(scene, traffic)
     size(then, 1)
 
     assert report.lost == 0, report

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 from e2e.dsl.scene import Scene, Then
-from e2e.dsl.traffic import Traffic
+from e2e.dsl.traffic import Report, Traffic
 from support import figures
 
 JSON = dict[str, Any]
@@ -38,3 +39,11 @@ def loaded(scene: Scene, rate: float) -> Traffic:
     traffic = Traffic(scene.cluster, scene.namespace, scene.image)
     traffic.start(scene.url, rate=rate)
     return traffic
+
+
+def unloaded(scene: Scene, traffic: Traffic) -> Report:
+    """The load ends for good, and the App need not wait whether it comes back: it may shrink at once."""
+    report = traffic.stop()
+    at_once = {"autoscale": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}
+    scene.kubectl("patch", "fapp", scene.name, "--type=merge", "-p", json.dumps({"spec": at_once}))
+    return report

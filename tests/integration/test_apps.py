@@ -26,8 +26,10 @@ _STAGES = Path(__file__).with_name("stages.yaml")
 @pytest.fixture(scope="module")
 def plane() -> Iterator[Lab]:
     # With the admission of service accounts, which the lab leaves out unless told.
-    with whole_lab("apps", admission_off="TaintNodesByCondition", kwok_args=f"--config={_STAGES}") as lab:
+    options = {"admission_off": "TaintNodesByCondition", "kwok_args": f"--config={_STAGES}"}
+    with whole_lab("apps", kcm_args="--horizontal-pod-autoscaler-sync-period=2s", **options) as lab:
         install(lab)
+        lab.know_kinds()
         with Operator(lab):
             yield lab
 

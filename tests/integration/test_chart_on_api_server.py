@@ -460,8 +460,8 @@ class TestLifecycle:
 
     def test_deleting_the_definitions_ends_every_app_and_what_it_runs(self, fresh: Lab) -> None:
         self.install(fresh, CHART)
+        fresh.know_kinds()
         self.run_an_app(fresh, "web")
-        self.wait_until_the_garbage_collector_knows_apps(fresh)
         helm("uninstall", "fairlead", "--namespace", NAMESPACE, kubeconfig=fresh.kubeconfig)
 
         undefine(fresh, "apps.fairlead.dev", "revisions.fairlead.dev")
@@ -487,12 +487,6 @@ class TestLifecycle:
         uid = lab.get("fapp", name)["metadata"]["uid"]
         owner = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "App", "name": name, "uid": uid, "controller": True}
         lab.apply(pod(f"{name}-1", "default", owner))
-
-    def wait_until_the_garbage_collector_knows_apps(self, lab: Lab) -> None:
-        """It looks for new kinds every 30 s, and cannot follow an owner reference to a kind it never saw."""
-        self.run_an_app(lab, "probe")
-        lab.kubectl("delete", "fapp", "probe")
-        eventually(lambda: "pod/probe-1" not in names(lab, "pods"))
 
     def older_chart(self, folder: Path) -> Path:
         older = folder / "fairlead"

@@ -56,6 +56,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         helm("install", "fairlead", CHART, "--namespace", OPS, *values, kubeconfig=lab.kubeconfig)
         kinds = ("encryptedsecrets.fairlead.dev", "sealingkeys.fairlead.dev")
         served(lab, *kinds)
+        lab.know_kinds()
         kubeconfig = as_the_chart_has_it(lab, tmp_path_factory.mktemp("secrets") / "kubeconfig")
         told = {"key_namespace": OPS, "lease_namespace": OPS, "sealed_secrets_namespace": OLD}
         with Opener(lab, "secrets", kubeconfig=kubeconfig, **told) as opener:

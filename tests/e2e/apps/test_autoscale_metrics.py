@@ -9,7 +9,7 @@ import pytest
 
 from e2e.dsl import Cluster, Given, Scene, Then, When, loads, metrics_adapter, prometheus
 from e2e.dsl.metrics_adapter import ADAPTER
-from e2e.dsl.scaling import WITHIN, autoscaling, loaded, scaling, size
+from e2e.dsl.scaling import WITHIN, autoscaling, loaded, scaling, size, unloaded
 from fairlead.core.conditions import find
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,7 @@ def test_the_pods_own_metrics_decide_by_requests_a_second(given: Given, then: Th
 
     traffic = loaded(scene, rate=30)
     size(then, 3)
-    traffic.stop()
+    unloaded(scene, traffic)
     size(then, 1)
 
 
@@ -72,9 +72,8 @@ def test_a_prometheus_query_decides_and_its_death_holds_the_size(
 
 @pytest.fixture(scope="module")
 def _adapter(cluster: Cluster) -> Iterator[None]:
-    ADAPTER.start(cluster)
-    yield
-    ADAPTER.remove(cluster)
+    with ADAPTER.running(cluster):
+        yield
 
 
 def test_custom_and_external_metrics_of_an_adapter_decide(

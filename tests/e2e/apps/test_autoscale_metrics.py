@@ -73,6 +73,7 @@ def test_a_prometheus_query_decides_and_its_death_holds_the_size(
 @pytest.fixture(scope="module")
 def _adapter(cluster: Cluster) -> Iterator[None]:
     with ADAPTER.running(cluster):
+        ADAPTER.until_serving(cluster)
         yield
 
 

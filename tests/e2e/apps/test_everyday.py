@@ -63,45 +63,6 @@ def test_kubectl_scales_an_app_to_nothing_and_back(given: Given, when: When, the
     assert scene.get("fapp", "shop")["status"]["revision"] == 1
 
 
-def test_an_autoscaler_of_the_cluster_scales_an_app(given: Given, then: Then, scene: Scene) -> None:
-    """Upstream's HorizontalPodAutoscaler finds the App's scale and its pods. Without a metrics server it still keeps to its
-    bounds, so these are what moves the App here."""
-    given.a_ready_app(apps.idle(replicas=1))
-
-    scene.cluster.apply(_autoscaler(3, 5), namespace=scene.namespace)
-    then.pods_ready(3)
-    scene.cluster.apply(_autoscaler(1, 2), namespace=scene.namespace)
-    then.pods_ready(2)
-
-    status = scene.cluster.until("horizontalpodautoscalers", _measured, 120, namespace=scene.namespace)
-    conditions = {one["type"]: one for one in status["conditions"]}
-    assert conditions["AbleToScale"]["status"] == "True"
-    # It got as far as asking for metrics of the selected pods: the selector was read and understood.
-    assert conditions["ScalingActive"]["reason"] == "FailedGetResourceMetric"
-    assert status["currentReplicas"] == 2
-    fields = scene.get("fapp", "shop", "--show-managed-fields")["metadata"]["managedFields"]
-    assert "kube-controller-manager" in {one["manager"] for one in fields if one.get("subresource") == "scale"}
-
-
-def _autoscaler(least: int, most: int) -> apps.JSON:
-    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}
-    target = {"apiVersion": "fairlead.dev/v1alpha1", "kind": "App", "name": "shop"}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": "shop"},
-        "spec": {"scaleTargetRef": target, "minReplicas": least, "maxReplicas": most, "metrics": [cpu]},
-    }
-
-
-def _measured(found: list[apps.JSON]) -> apps.JSON:
-    """Its status once it has tried to measure with the newest bounds."""
-    status: apps.JSON = found[0].get("status", {})
-    types = {one["type"] for one in status.get("conditions", ())}
-    settled = status.get("currentReplicas") == status.get("desiredReplicas") == 2
-    return status if settled and "ScalingActive" in types else {}
-
-
 def test_the_command_line_tells_programs_what_it_tells_people(given: Given, when: When) -> None:
     given.a_ready_app(apps.idle(replicas=2))
 

@@ -1,5 +1,7 @@
 """API servers beside the cluster's own, which serve a group of its APIs. Each is one pod in kube-system."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +26,23 @@ class ApiServer:
     rules: tuple[JSON, ...]
     ports: tuple[tuple[str, int], ...] = ()
 
-    def start(self, cluster: Cluster) -> None:
-        """Returns when all its APIs serve."""
+    @contextmanager
+    def running(self, cluster: Cluster) -> Iterator[None]:
+        """It begins, and serves in a while. Afterwards nothing of it is left, however it went: tests that come later count on none, and
+        where an API that is announced does not serve, no namespace comes to its end."""
         programs.load(cluster, self.name)
-        cluster.apply(*self._objects(), namespace=NAMESPACE)
+        try:
+            cluster.apply(*self._objects(), namespace=NAMESPACE)
+            yield
+        finally:
+            self._remove(cluster)
+
+    def until_serving(self, cluster: Cluster) -> None:
+        """Returns when all its APIs do."""
         services = [f"apiservice/{api}" for api in self.apis]
         cluster.kubectl("wait", "--for=condition=Available", *services, "--timeout=120s", timeout=130)
 
-    def remove(self, cluster: Cluster) -> None:
-        """All of it: tests that come later count on none."""
+    def _remove(self, cluster: Cluster) -> None:
         cluster.kubectl("delete", "apiservice", *self.apis, "--ignore-not-found")
         delegated = f"{self.name}-delegator"
         cluster.kubectl("delete", "clusterrole,clusterrolebinding", self.name, delegated, "--ignore-not-found")

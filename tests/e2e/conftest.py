@@ -19,6 +19,7 @@ from e2e.dsl.evidence import keep
 from e2e.dsl.zero import Dial
 from substrate.locks import first_of, held_by
 from substrate.progress import Progress
+from support.commands import CommandFailed
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -87,8 +88,14 @@ def shared_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterat
 @contextmanager
 def _namespace(cluster: Cluster, node: pytest.Item | pytest.Collector) -> Iterator[str]:
     name = _name(node.name)
-    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", timeout=180)
-    cluster.kubectl("create", "namespace", name)
+    try:
+        cluster.kubectl("create", "namespace", name)
+    except CommandFailed as failed:
+        if "AlreadyExists" not in failed.output:
+            raise
+        # A run before this one left it, or is just leaving it.
+        cluster.kubectl("delete", "namespace", name, "--ignore-not-found", timeout=180)
+        cluster.kubectl("create", "namespace", name)
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=90s", timeout=100)
     yield name
     if node.stash.get(_FAILED, False):

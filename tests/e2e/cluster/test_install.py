@@ -146,7 +146,7 @@ def test_installed_again_it_takes_up_where_it_left_off(
     operator.uninstall()
     assert uids(then.pods_ready(3)) == pods
     lost = scene.pods()[0]
-    scene.kubectl("delete", "pod", lost["metadata"]["name"])
+    scene.kubectl("delete", "pod", lost["metadata"]["name"], "--wait=false")
     when.released(2)
 
     operator.install()
@@ -183,6 +183,7 @@ class TestForOneNamespace:
             with suppress(CommandFailed):
                 cluster.helm("uninstall", "small", "--namespace", home, "--wait")
             cluster.kubectl("delete", "namespace", home, "--wait=false")
+            operator.forget_leader()
 
     def test_it_runs_the_apps_of_that_namespace_and_may_do_nothing_outside(
         self, cluster: Cluster, small: str, given: Given, when: When, then: Then, scene: Scene

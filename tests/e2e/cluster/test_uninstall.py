@@ -15,6 +15,7 @@ pytestmark = pytest.mark.runs_last
 @pytest.fixture(autouse=True)
 def _back_again(operator: Operator) -> Iterator[None]:
     yield
+    operator.forget_leader()
     operator.install()
 
 

@@ -24,9 +24,10 @@ class Operator:
         self.cluster = cluster
         self.image = image
 
-    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API)) -> None:
+    def install(self, resource_metrics: Sequence[str] = (KUBELETS, METRICS_API), recovery_key: str = "") -> None:
         """As the README says, from what is in the tree, with activators. Returns when all replicas are ready. resource_metrics: where
-        autoscaling reads cpu and memory; a kind cluster has no metrics-server unless a test starts one."""
+        autoscaling reads cpu and memory; a kind cluster has no metrics-server unless a test starts one. recovery_key: a public one, by
+        which the second identity opens EncryptedSecrets too."""
         repository, _, tag = self.image.rpartition(":")
         build = execute(["docker", "image", "inspect", "--format={{.Id}}", self.image]).stdout.strip()
         values = {
@@ -40,6 +41,7 @@ class Operator:
                 "tolerations": apps.leaving_lost_nodes(5),
             },
             "activator": {"enabled": True, "annotations": {"build": build}},
+            "secrets": {"enabled": bool(recovery_key), "recoveryPublicKeys": [recovery_key] if recovery_key else []},
         }
         chart = str(REPOSITORY / "charts" / "fairlead")
         where = ["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout=180s"]
@@ -47,6 +49,11 @@ class Operator:
 
     def uninstall(self) -> None:
         self.cluster.helm("uninstall", "fairlead", "--namespace", NAMESPACE, "--wait", "--timeout=120s")
+
+    def forget_leader(self) -> None:
+        """Where it was uninstalled: with its rights gone the leader could not let go of its Lease, and whoever comes next would wait until
+        that has run out."""
+        self.cluster.kubectl("delete", "lease", _LEASE, "-n", NAMESPACE, "--ignore-not-found")
 
     def pods(self) -> list[JSON]:
         """Those that are not being ended."""

@@ -62,7 +62,7 @@ def test_a_config_map_that_breaks_the_app_is_taken_back_with_its_content_and_no_
 
 def test_undo_brings_the_old_content_back_into_the_pods(given: Given, when: When, then: Then, scene: Scene) -> None:
     settings_are(scene, PORT="8080", THEME="dark")
-    given.a_ready_app(shop())
+    given.a_ready_app(shop(maxSurge=3))  # what pods see is looked at, not how they are replaced
     settings_are(scene, PORT="8080", THEME="light")
     then.status(lambda status: status["revision"] == 2)
     then.ready()

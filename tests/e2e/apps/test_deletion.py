@@ -6,8 +6,10 @@ CHILDREN = "pods,frev,services,poddisruptionbudgets"
 
 
 def a_whole_app() -> apps.JSON:
-    """With one of every kind of child."""
-    return apps.web(replicas=2, disruption={"maxUnavailable": 1})
+    """With one of every kind of child; nobody sends its pods requests, so they need not drain for long."""
+    made = apps.web(replicas=2, disruption={"maxUnavailable": 1})
+    made["spec"]["expose"]["drainSeconds"] = 1
+    return made
 
 
 def children(scene: Scene) -> set[str]:

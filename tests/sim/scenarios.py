@@ -729,6 +729,25 @@ async def a_recreate_takes_no_pod_away_for_one_that_is_refused(world: World) -> 
     assert not world.condition("ReplicaFailure")
 
 
+@scenario()
+async def a_recreate_that_is_refused_is_scaled_down_and_its_finished_pods_go(world: World) -> None:
+    """What is refused keeps the pods that would make room for it, and nothing else."""
+    world.apply(replicas=3, rollout={"strategy": "Recreate", "progressDeadlineSeconds": 7200})
+    await world.complete()
+    await asyncio.sleep(100)  # who fails later than this is replaced at once
+    Refused(world, "shop:2")
+    world.image("shop:2")
+    await world.until(lambda: world.condition("ReplicaFailure").get("status") == "True", "told")
+    world.scale(2)
+    await world.until(lambda: len(world.pods()) == len(world.ready(image="shop:1")) == 2, "two of three")
+    evicted = world.pods()[0]
+    world.kubelets.evict(NAMESPACE, evicted.meta["name"], evicted.meta["uid"])
+    name = evicted.meta["name"]
+    await world.until(lambda: not world.cluster.find(PODS, NAMESPACE, name), "the finished one swept away", within=1200)
+    world.image("shop:3")
+    await world.complete()
+
+
 @scenario(ends=lambda world: brought_back(world, "shop:1", 3, 2))
 async def a_recreate_that_is_refused_until_its_deadline_is_taken_back(world: World) -> None:
     world.apply(replicas=3, rollout={"strategy": "Recreate", "progressDeadlineSeconds": 60})

@@ -56,7 +56,8 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`."""
+    """Delete one object, only if it still is the one that was looked at (uid). `known_as`: as of an `Apply`. `room_for`: what it goes
+    for, by the name or the `alike` of a `Try`: as long as that cannot be had, it stays."""
 
     kind: str
     namespace: str
@@ -64,12 +65,13 @@ class Delete(msgspec.Struct, frozen=True):
     uid: str
     propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
     known_as: str = ""
+    room_for: str = ""
 
 
 class Try(msgspec.Struct, frozen=True):
-    """Ask whether the API server would take an object; nothing is made (a dry run). Where it would not, nothing of that kind is deleted
-    either: what stands is not taken away for what cannot take its place. The refusal is kept as that of a create. `name`: of what
-    is to be made; the body has no name where that one is still taken. `alike`: as of a `Create`."""
+    """Ask whether the API server would take an object; nothing is made (a dry run). Where it would not, nothing is deleted for it
+    either (`Delete.room_for`): what stands is not taken away for what cannot take its place. The refusal is kept as that of a create.
+    `name`: of what is to be made; the body has no name where that one is still taken. `alike`: as of a `Create`."""
 
     kind: str
     namespace: str

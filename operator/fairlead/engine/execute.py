@@ -46,10 +46,11 @@ class Executor:
             a for a in job.actions if not isinstance(a, Delete) and (a.kind != POD or _apart(a) or isinstance(a, Try))
         ]
         for action in first:
-            await self._one(job, action)
+            if not (job.blocked and isinstance(action, Try) and action.kind == POD):
+                await self._one(job, action)
         if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
-            creates, replacements, deletes = [], [], [a for a in deletes if a.kind != POD]
-        deletes = [a for a in deletes if a.kind not in job.kept]
+            creates, replacements, deletes = [], [], [a for a in deletes if not (a.kind == POD and a.room_for)]
+        deletes = [a for a in deletes if (a.kind, a.room_for) not in job.kept]
         if creates or replacements or deletes or changes:
             await self._bursts(job, creates, replacements, deletes, changes)
         self._settle(job)
@@ -128,7 +129,7 @@ class Executor:
         if answer != "done" and isinstance(action, Create) and action.kind != POD:
             job.blocked = True
         if answer != "done" and isinstance(action, Try):
-            job.kept.add(action.kind)
+            job.kept.add((action.kind, action.alike or action.name))
         return answer
 
     async def _answered(self, job: Job, intent: Intent, action: Action) -> Answer:

@@ -55,7 +55,7 @@ def replacement(live: Child, manifest: JSON) -> tuple[Action, ...]:
     metadata = {name: value for name, value in manifest["metadata"].items() if name != "name"}
     body = msgspec.json.encode({**manifest, "metadata": {**metadata, "generateName": f"{live.name}-"}})
     tried = Try("Service", live.namespace, live.name, body)
-    return tried, Delete("Service", live.namespace, live.name, live.uid)
+    return tried, Delete("Service", live.namespace, live.name, live.uid, room_for=live.name)
 
 
 def _unexposed(observed: ExposeObserved) -> Plan:

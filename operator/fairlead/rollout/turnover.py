@@ -55,8 +55,8 @@ def turn(observed: Observed, target: Target, fleet: Fleet, now: float, shapers: 
     """
     made, later = fill(observed, target, fleet, now, shapers)
     surplus_pods = surplus(observed, fleet, now)
-    gone = routing.may_go(fleet, surplus_pods, observed.pods)
     active = sum(pod.active for pod in observed.pods)
+    gone = making_room(routing.may_go(fleet, surplus_pods, observed.pods), target.hash, fleet, active - fleet.bound)
     room = max(0, fleet.bound - active)
     # Of pods beyond the bound (adopted ones, say) the first to go make room for nobody: what is to come waits for them.
     # So it is with pods that a route still gives traffic to.
@@ -157,6 +157,24 @@ def surplus(observed: Observed, fleet: Fleet, now: float) -> list[Delete]:
             order = deletion_order(group.pods, observed.pods, now)
             gone += sorted(order, key=lambda pod: pod.serving and pod.ready)[:extra]  # who serves nobody goes first
     return [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in gone]
+
+
+def making_room(gone: Sequence[Delete], revision: str, fleet: Fleet, beyond: int) -> list[Delete]:
+    """The same deletions, those of old pods with the revision (its hash) that they make room for: they wait where that cannot be had. Pods
+    beyond the bound, so many, go in any case: after a scale down nobody comes in their place.
+
+    >>> from fairlead.rollout.fleet import Group
+    >>> from fairlead.rollout.testing import make_pods
+    >>> pods = tuple(make_pods(3))
+    >>> fleet = Fleet(Group("v2", 2, 0), (Group("v1", 1, 0, pods=pods),), replicas=2, surge=0, unavailable=2)
+    >>> gone = [Delete("Pod", pod.namespace, pod.name, pod.uid) for pod in pods]
+    >>> [delete.room_for for delete in making_room(gone, "v2", fleet, beyond=1)]
+    ['', 'v2', 'v2']
+    """
+    old = {pod.uid: pod for group in fleet.old for pod in group.pods}
+    leaving = sorted((old[delete.uid] for delete in gone if delete.uid in old), key=lambda pod: pod.serving and pod.ready)
+    making = {pod.uid for pod in leaving[max(0, beyond) :]}
+    return [msgspec.structs.replace(one, room_for=revision) if one.uid in making else one for one in gone]
 
 
 def sweep(pods: Sequence[Pod], now: float) -> tuple[list[Delete], float | None]:

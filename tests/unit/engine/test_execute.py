@@ -158,8 +158,8 @@ async def test_a_refused_revision_holds_up_no_pod_of_another(bench: Bench) -> No
     assert bench.asked()[2:] == ["create Pod new-1"], "the others' pause is not over"
 
 
-def leaving(meta: JSON) -> Delete:
-    return Delete("Pod", NAMESPACE, meta["name"], meta["uid"])
+def leaving(meta: JSON, room_for: str = "") -> Delete:
+    return Delete("Pod", NAMESPACE, meta["name"], meta["uid"], room_for=room_for)
 
 
 async def test_a_pod_named_behind_a_deletion_takes_the_place_of_one_that_went(bench: Bench) -> None:
@@ -332,12 +332,33 @@ async def test_the_revision_comes_before_its_pods(bench: Bench) -> None:
 
 async def test_without_its_revision_no_pod_is_made(bench: Bench) -> None:
     bench.trouble.befores = lambda write: Invalid(422, "Invalid", "no") if write.resource is REVISIONS else None
-    gone = bench.existing("web-old")
-    outcome = await bench.run(revision(bench), *bench.creates(2), Delete("Pod", NAMESPACE, "web-old", gone["uid"]))
+    gone, finished = bench.existing("web-old"), bench.existing("web-finished")
+    outcome = await bench.run(revision(bench), *bench.creates(2), leaving(gone, room_for="r1"), leaving(finished))
     assert outcome.refused
-    assert bench.pods() == ["web-old"], "nor is an old one taken away"
+    assert bench.pods() == ["web-old"], "nor is an old one taken away for it"
     assert await bench.run(revision(bench), *bench.creates(2)) == Outcome(), "nor while the revision is held back"
     assert bench.pods() == ["web-old"]
+
+
+async def test_what_a_revision_is_to_make_is_not_tried_while_it_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.trouble.befores = lambda write: Invalid(422, "Invalid", "no") if write.resource is REVISIONS else None
+    asked: list[str] = []
+
+    def hear() -> None:
+        asked.append("a dry run")
+
+    judge_dry_runs(bench, monkeypatch, hear)
+    old, new = bench.existing("old-0"), bench.create("new-0", "r1")
+    tried = Try("Pod", NAMESPACE, new.name, new.body, "r1")
+    for _ in range(2):  # refused, and held back after that
+        await bench.run(revision(bench), tried, leaving(old, room_for="r1"), new)
+    assert asked == [] and bench.pods() == ["old-0"]
+    bench.trouble.befores = lambda write: None
+    await asyncio.sleep(bench.failures.wait(KEY) or 0.0)
+    await bench.run(revision(bench), tried, leaving(old, room_for="r1"), new)
+    assert asked == ["a dry run"] and bench.pods() == ["new-0"]
 
 
 async def test_a_revision_that_is_there_already_is_ours(bench: Bench) -> None:
@@ -460,9 +481,12 @@ async def test_what_stands_is_deleted_only_for_a_successor_that_would_be_taken(
     error, goes = REFUSALS[case]
     judge_dry_runs(bench, monkeypatch, lambda: error)
     stands = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}})
+    other = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web-v1"}, "spec": {"ports": [{"port": 80}]}})
     successor = msgspec.json.encode({"metadata": {"generateName": "web-"}, "spec": {"clusterIP": "None"}})
     await bench.run(
-        Try("Service", NAMESPACE, "web", successor), Delete("Service", NAMESPACE, "web", stands.meta["uid"])
+        Try("Service", NAMESPACE, "web", successor),
+        Delete("Service", NAMESPACE, "web", stands.meta["uid"], room_for="web"),
+        Delete("Service", NAMESPACE, "web-v1", other.meta["uid"]),
     )
     assert [one.meta["name"] for one in bench.cluster.all(SERVICES, NAMESPACE)] == ([] if goes else ["web"])
     refused = isinstance(error, Invalid | Forbidden) and not goes
@@ -474,10 +498,11 @@ async def test_no_pod_goes_for_one_that_would_be_refused_and_pods_of_others_stil
 ) -> None:
     refuses = True
     judge_dry_runs(bench, monkeypatch, lambda: Forbidden(403, "Forbidden", "violates PodSecurity") if refuses else None)
-    old, lost, new = leaving(bench.existing("old-0")), bench.create("old-1", "v1"), bench.create("new-0", "v2")
+    old, finished = leaving(bench.existing("old-0"), room_for="v2"), leaving(bench.existing("old-done"))
+    lost, new = bench.create("old-1", "v1"), bench.create("new-0", "v2")
     tried = Try("Pod", NAMESPACE, new.name, new.body, "v2")
-    assert (await bench.run(lost, tried, old, new)).refused
-    assert bench.pods() == ["old-0", "old-1"]
+    assert (await bench.run(lost, tried, old, new, finished)).refused
+    assert bench.pods() == ["old-0", "old-1"], "and what has finished is swept away all the same"
     (failure,) = bench.failures.of(KEY)
     assert (failure.verb, failure.kind, failure.alike) == ("create", "Pod", "v2")
     assert not (await bench.run(tried, old, new)).refused, "it is not asked again before its pause is over"

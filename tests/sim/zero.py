@@ -298,6 +298,11 @@ def runs(world: World) -> bool:
     return len(world.ready()) >= 1 and bool(ours(world)) and not any(each.object["endpoints"] for each in ours(world))
 
 
+def runs_alone(world: World) -> bool:
+    """With a pod, and nobody who would stand in its place."""
+    return len(world.ready()) == 1 and not ours(world)
+
+
 def apply(world: World, **fields: Any) -> None:
     world.apply(
         replicas=1, expose={"ports": [{"name": "http", "port": 80, "targetPort": "http"}]}, autoscale=IDLE | fields
@@ -316,6 +321,18 @@ async def it_goes_to_zero_and_comes_back_with_the_first_request(world: World, ze
     down, up = changes(world)[:2]
     assert (up["to"], down["to"]) == (1, 0)
     assert moment(down) - moment(up) >= 60, "it stays for as long as it has to be idle"
+
+
+@story(rests)
+async def it_is_given_idle_and_stays_for_as_long_as_that_says(world: World, zero: Zero) -> None:
+    """Its metrics have come to nothing for long, and nobody remembers for how long: that counts from now on."""
+    apply(world, min=1, idle=None)
+    await world.until(lambda: runs_alone(world), "a pod")
+    await asyncio.sleep(200)
+    given = world.clock()
+    world.patch({"autoscale": {"min": 0, "idle": {"afterSeconds": 120}}})
+    await rested(world)
+    assert moment(changes(world)[0]) - given >= 119, "times of a status are whole seconds"
 
 
 @story(rests)

@@ -6,7 +6,7 @@ metric has come to nothing for a while, and only while somebody would hold the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fairlead.autoscale import words
 from fairlead.autoscale.behavior import Restraint
@@ -14,6 +14,7 @@ from fairlead.autoscale.history import Recommendation
 from fairlead.autoscale.model import Autoscale, Idle, Metric, Reading, Standby
 
 DESERTED = 30.0  # seconds at zero without anybody who would hold a request, until the App is brought back
+UNSEEN = 60.0  # seconds for which a metric may fail until nobody can say that nothing was asked for meanwhile
 _NOBODY = Standby(trouble="nothing is known of an activator")
 
 
@@ -39,6 +40,39 @@ def stays(
         return Restraint(1, "Releasing", words.RELEASING)
     trouble = (standby or _NOBODY).trouble
     return Restraint(1, "NoActivator", words.no_activator(trouble)) if trouble else None
+
+
+def witnessed(
+    idle: Idle | None, past: Sequence[Recommendation], failing: Mapping[str, float], now: float
+) -> tuple[Recommendation, ...]:
+    """The recommendations until now, of an App whose metrics come to nothing. Where none says when they last came to more, as nobody kept
+    that in mind before the App was given idle, or where a metric could not be told for long until now (failing: since when, by its
+    title), it may have been this very moment: only what was looked at counts as idle.
+
+    >>> witnessed(Idle(), [Recommendation(0, 1), Recommendation(5, 0)], {}, 600)
+    (Recommendation(at=0, replicas=1), Recommendation(at=5, replicas=0))
+    >>> witnessed(Idle(), [Recommendation(5, 0)], {}, 600)
+    (Recommendation(at=5, replicas=0), Recommendation(at=600, replicas=1))
+    """
+    blind = any(now - since > UNSEEN for since in failing.values())
+    if idle is None or (any(one.replicas for one in past) and not blind):
+        return tuple(past)
+    return (*past, Recommendation(now, 1))
+
+
+def lasting(
+    idle: Idle | None, past: Sequence[Recommendation], remembered: tuple[Recommendation, ...]
+) -> tuple[Recommendation, ...]:
+    """What windows remember of the past, with the last time at which the metrics came to more than nothing: since then the App has been
+    idle, and how long that has to be can be changed.
+
+    >>> lasting(Idle(), [Recommendation(0, 2), Recommendation(5, 1), Recommendation(10, 0)], (Recommendation(900, 0),))
+    (Recommendation(at=5, replicas=1), Recommendation(at=900, replicas=0))
+    """
+    if idle is None or any(one.replicas for one in remembered):
+        return remembered
+    busy = [one for one in past if one.replicas]
+    return (*busy[-1:], *remembered)
 
 
 def wakes(idle: Idle | None, standby: Standby | None, now: float) -> Restraint | None:

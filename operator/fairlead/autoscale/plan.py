@@ -95,9 +95,10 @@ def decide(spec: Autoscale, before: State, seen: Seen, now: float, timing: Timin
     current = held.replicas if held else _current(before, seen)
     before = _begun(before, current, now)
     proposals, failing = _proposals(spec, before, seen, current, now, timing)
+    failed = before.failing
     before = msgspec.structs.replace(before, replicas=current, asked=seen.asked, failing=failing, held=held)
     metrics = _by_metrics(
-        _Case(spec, before, current, seen.refused, limits, proposals, now, seen.standby, seen.released)
+        _Case(spec, before, current, seen.refused, limits, proposals, now, seen.standby, seen.released, failed)
     )
     return _held(until, held, metrics, before) if held and until else metrics
 
@@ -155,7 +156,8 @@ def _stood_in(metric: Metric, proposal: Proposal, failing: dict[str, float], now
 
 
 class _Case(NamedTuple):
-    """What is known once everything is measured. `before` has the size that is decided from, `current`."""
+    """What is known once everything is measured. `before` has the size that is decided from, `current`; `failed`: since when metrics
+    could not be told, at the look before."""
 
     spec: Autoscale
     before: State
@@ -166,6 +168,7 @@ class _Case(NamedTuple):
     now: float
     standby: Standby | None
     released: bool
+    failed: dict[str, float]
 
 
 def _by_metrics(case: _Case) -> Decision:
@@ -197,18 +200,14 @@ def _as_recommended(case: _Case, recommended: int) -> Decision:
     size = max(normalized.replicas, limits.min) if current == 0 else normalized.replicas
     refused = case.refused if size > current else ""
     size = current if refused else size
-    stays = (
-        idle.stays(case.spec.idle, case.before.recommendations, case.standby, case.released, case.now)
-        if current and not size
-        else None
-    )
+    past = case.before.recommendations
+    if current and not recommended:
+        past = idle.witnessed(case.spec.idle, past, case.failed, case.now)
+    stays = idle.stays(case.spec.idle, past, case.standby, case.released, case.now) if current and not size else None
     if stays:
         size, normalized = stays.replicas, Normalized(stays.replicas, stays)
-    latest = Recommendation(case.now, recommended)
-    state = msgspec.structs.replace(
-        _resized(case, size),
-        recommendations=history.remembered(case.before.recommendations, latest, *_windows(case.spec)),
-    )
+    told = history.remembered(past, Recommendation(case.now, recommended), *_windows(case.spec))
+    state = msgspec.structs.replace(_resized(case, size), recommendations=idle.lasting(case.spec.idle, past, told))
     ends = [held.until for held in (normalized.stabilized, normalized.limited) if held]
     return Decision(
         size,

@@ -52,7 +52,9 @@ class Job:
     done: dict[Intent, None] = field(default_factory=dict)
     refusals: dict[Intent, ApiError] = field(default_factory=dict)
     blocked: bool = False  # a prerequisite (a Revision) could not be made: no pods of it
-    kept: set[tuple[str, str]] = field(default_factory=set)  # (kind, `Delete.room_for`) that stay: what they go for is refused
+    kept: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # (kind, `Delete.room_for`) that stay: what they go for is refused
     parent_lives: bool | None = None  # as read live, before anything is adopted
 
 

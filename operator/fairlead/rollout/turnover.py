@@ -172,7 +172,9 @@ def making_room(gone: Sequence[Delete], revision: str, fleet: Fleet, beyond: int
     ['', 'v2', 'v2']
     """
     old = {pod.uid: pod for group in fleet.old for pod in group.pods}
-    leaving = sorted((old[delete.uid] for delete in gone if delete.uid in old), key=lambda pod: pod.serving and pod.ready)
+    leaving = sorted(
+        (old[delete.uid] for delete in gone if delete.uid in old), key=lambda pod: pod.serving and pod.ready
+    )
     making = {pod.uid for pod in leaving[max(0, beyond) :]}
     return [msgspec.structs.replace(one, room_for=revision) if one.uid in making else one for one in gone]
 

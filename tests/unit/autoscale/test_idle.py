@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairlead.autoscale.history import Recommendation, State
+from fairlead.autoscale.history import Recommendation, State, as_json, resumed, state_of
 from fairlead.autoscale.model import (
     Autoscale,
     Behavior,
@@ -43,11 +43,12 @@ def decision(
     *,
     rate: float = 0.0,
     jobs: float | None = None,
-    past: tuple[Recommendation, ...] = (Recommendation(0, 0),),
+    past: tuple[Recommendation, ...] = (Recommendation(0, 2), Recommendation(5, 0)),
     standby: Standby | None = READY,
     wanted: Autoscale | None = None,
     now: float = NOW,
     error: str = "",
+    failing: dict[str, float] | None = None,
     **fields: Any,
 ) -> Decision:
     wanted = wanted or spec(*((RATE,) if jobs is None else (RATE, JOBS)))
@@ -55,7 +56,8 @@ def decision(
     reading = Reading(error=error) if error else Reading({pod.name: Sample(rate * 1000, now, 30) for pod in pods})
     readings = (reading,) if jobs is None else (reading, Reading(values=(jobs * 1000,)))
     seen = Seen(size, size, 1, pods, readings, standby=standby, **fields)
-    return decide(wanted, State(size, asked=1, to_zero=size == 0, recommendations=past), seen, now)
+    before = State(size, asked=1, to_zero=size == 0, recommendations=past, failing=failing or {})
+    return decide(wanted, before, seen, now)
 
 
 def busy(ago: float) -> tuple[Recommendation, ...]:
@@ -124,6 +126,55 @@ def test_a_long_window_of_the_way_down_is_not_cut_short() -> None:
     slow = spec(behavior=Behavior(scale_down=Rules(stabilization_window_seconds=600)))
     assert decision(2, past=busy(400), wanted=slow).replicas == 2
     assert decision(2, past=busy(601), wanted=slow).replicas == 0
+
+
+def looked_at(first: Decision, seconds: int, **fields: Any) -> Decision:
+    """What is decided when so many seconds have passed, in which it was looked at and there was nothing."""
+    for at in range(5, seconds + 1, 5):
+        first = decision(first.replicas, past=first.state.recommendations, now=NOW + at, **fields)
+    return first
+
+
+NOTHING_KNOWN: dict[str, dict[str, Any]] = {
+    "it has just been given idle, and nothing is known of the time before": {"past": (Recommendation(NOW - 5, 0),)},
+    "it is looked at for the first time": {"past": ()},
+    "for two minutes nobody could tell": {"failing": {"requests": NOW - 120}},
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_KNOWN)
+def test_it_has_to_be_seen_idle_for_as_long_as_spec_says(case: str) -> None:
+    first = decision(1, **NOTHING_KNOWN[case])
+    assert (first.replicas, first.until) == (1, NOW + 300), first.message
+    assert looked_at(first, 295).replicas == 1
+    assert looked_at(first, 300).replicas == 0
+
+
+def test_a_look_now_and_then_that_finds_nobody_is_no_reason_to_begin_anew() -> None:
+    assert decision(1, failing={"requests": NOW - 30}).replicas == 0
+
+
+def test_how_long_it_has_been_idle_is_known_when_it_is_to_be_longer() -> None:
+    idle_for_400 = looked_at(
+        decision(1, past=busy(1), standby=Standby(trouble="none")), 400, standby=Standby(trouble="none")
+    )
+    past, longer = idle_for_400.state.recommendations, spec(idle=Idle(600))
+    assert len(past) == 2, "one more than what windows ask for"
+    assert decision(1, past=past, now=NOW + 405, wanted=longer).until == NOW - 1 + 600
+    assert decision(1, past=past, now=NOW + 600, wanted=longer).replicas == 0
+
+
+def test_an_operator_that_begins_knows_how_long_it_has_been_idle() -> None:
+    nobody = Standby(trouble="none")
+    before = looked_at(decision(1, past=busy(1), standby=nobody), 400, standby=nobody)
+    stored = state_of({"autoscale": as_json(before.state)})
+    after = decision(1, past=resumed(stored, NOW + 500).recommendations, now=NOW + 500)
+    assert after.replicas == 0, after.message
+
+
+def test_without_idle_nothing_more_is_remembered_than_windows_ask_for() -> None:
+    told = looked_at(decision(1, past=busy(1), wanted=spec(idle=None, min=1)), 400, wanted=spec(idle=None, min=1))
+    assert [one.replicas for one in told.state.recommendations] == [0]
 
 
 def test_it_says_what_it_waits_for() -> None:

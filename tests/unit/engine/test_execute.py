@@ -481,7 +481,9 @@ async def test_what_stands_is_deleted_only_for_a_successor_that_would_be_taken(
     error, goes = REFUSALS[case]
     judge_dry_runs(bench, monkeypatch, lambda: error)
     stands = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}})
-    other = bench.cluster.create(SERVICES, NAMESPACE, {"metadata": {"name": "web-v1"}, "spec": {"ports": [{"port": 80}]}})
+    other = bench.cluster.create(
+        SERVICES, NAMESPACE, {"metadata": {"name": "web-v1"}, "spec": {"ports": [{"port": 80}]}}
+    )
     successor = msgspec.json.encode({"metadata": {"generateName": "web-"}, "spec": {"clusterIP": "None"}})
     await bench.run(
         Try("Service", NAMESPACE, "web", successor),

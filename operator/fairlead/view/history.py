@@ -11,7 +11,7 @@ import yaml
 
 from fairlead.view.images import short_images
 from fairlead.view.inert import one_line
-from fairlead.view.model import App, Revision, counts_of
+from fairlead.view.model import App, Revision, counted
 
 State = Literal["active", "stable", "undone", "failed", "kept"]
 
@@ -37,11 +37,10 @@ class NoSuchRevision(ValueError):
 
 def history(app: App, revisions: Sequence[Revision]) -> list[Entry]:
     """Oldest first, so that the newest stands next to the prompt."""
-    return [_entry(app, revision) for revision in sorted(revisions, key=lambda r: r.number)]
+    return [_entry(app, revision) for revision in sorted(counted(app, revisions), key=lambda r: r.number)]
 
 
 def _entry(app: App, revision: Revision) -> Entry:
-    counts = counts_of(app, revision)
     return Entry(
         number=revision.number,
         name=revision.name,
@@ -50,8 +49,8 @@ def _entry(app: App, revision: Revision) -> Entry:
         images=tuple(revision.images),
         cause=revision.spec.cause,
         who=revision.spec.created_by,
-        replicas=counts.replicas,
-        ready=counts.ready_replicas,
+        replicas=revision.status.replicas,
+        ready=revision.status.ready_replicas,
         created=revision.metadata.created,
     )
 

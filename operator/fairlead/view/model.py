@@ -5,7 +5,7 @@ What another version of the operator adds is ignored; what it leaves out reads a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -289,14 +289,20 @@ def _inert_pod(pod: Pod) -> Pod:
     return msgspec.structs.replace(pod, phase=inert(pod.phase), node=inert(pod.node), **words)
 
 
-def counts_of(app: App, revision: Revision) -> RevisionStatus:
+def counted(app: App, revisions: Sequence[Revision]) -> list[Revision]:
+    """The same Revisions, with counts of pods that go together with the App's."""
+    return [msgspec.structs.replace(revision, status=_counts(app, revision)) for revision in revisions]
+
+
+def _counts(app: App, revision: Revision) -> RevisionStatus:
     """A revision's counts of pods. Revisions are told of a moment after their App, and busy operators take up to a minute: where the App says
     that all its pods are of the active revision, its own counts are that one's, and no other has any but such as terminate.
 
     >>> was, busy = RevisionStatus(replicas=1, ready_replicas=1, terminating_replicas=2), AppStatus(active_revision="shop-v2")
     >>> done = msgspec.structs.replace(busy, replicas=6, updated_replicas=6, ready_replicas=6, terminating_replicas=2)
     >>> left = Revision(Metadata(name="shop-v1"), status=was)
-    >>> counts_of(App(Metadata(), AppSpec(), done), left).replicas, counts_of(App(Metadata(), AppSpec(), done), left).terminating_replicas
+    >>> (counts,) = [one.status for one in counted(App(Metadata(), AppSpec(), done), [left])]
+    >>> counts.replicas, counts.terminating_replicas
     (0, 2)
     """
     told, said = app.status, revision.status

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fairlead.view.model import App, Revision, counts_of
+from fairlead.view.model import App, Revision, counted
 from fairlead.view.verdict import Tone, Verdict, tone_of
 
 
@@ -55,9 +55,10 @@ class Row(msgspec.Struct, frozen=True):
 
 def rows(app: App, revisions: Sequence[Revision], ruling: Verdict) -> tuple[Row, ...]:
     """The active revision first, then those that still have pods, newest first."""
-    counted = [msgspec.structs.replace(r, status=counts_of(app, r)) for r in revisions]
     shown = [
-        r for r in counted if r.name == app.status.active_revision or r.status.replicas or r.status.terminating_replicas
+        r
+        for r in counted(app, revisions)
+        if r.name == app.status.active_revision or r.status.replicas or r.status.terminating_replicas
     ]
     if not shown:
         return (_row_of_app(app, ruling),) if app.status.observed_generation else ()

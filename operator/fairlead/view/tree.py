@@ -12,7 +12,7 @@ from fairlead.core.podstate import Pod
 from fairlead.view.awaiting import pods
 from fairlead.view.images import short_images
 from fairlead.view.inert import inert_object, one_line
-from fairlead.view.model import App, Revision
+from fairlead.view.model import App, Revision, counted
 from fairlead.view.verdict import Tone, tone_of, verdict
 
 RUNNING = "Running"
@@ -42,7 +42,7 @@ class Around(msgspec.Struct, frozen=True):
 
 def tree(app: App, revisions: Sequence[Revision], around: Around, now: float, *, most: int = 20) -> Node:
     """The tree; of a revision's pods at most `most`, those with a problem first."""
-    ruling = verdict(app)
+    ruling, revisions = verdict(app), counted(app, revisions)
     by_revision = _pods_by_revision(app, around.pods or ())
     branches = [
         _revision(app, revision, by_revision.pop(_hash(revision), []), most, now)

@@ -63,6 +63,17 @@ def test_pods_of_a_revision_that_is_gone_are_not_forgotten() -> None:
     assert [(child.name, child.state) for child in root.children] == [("shop-v1", "1 active"), ("v0", "gone")]
 
 
+def test_what_a_revision_said_a_moment_ago_is_not_shown_beside_what_its_app_says_now() -> None:
+    told = {**APP["status"], "replicas": 2, "updatedReplicas": 2}
+    ago = {"replicas": 1, "readyReplicas": 1}
+    old = {**REVISION, "metadata": {"name": "shop-v0"}, "spec": {"number": 0}, "status": ago}
+    root = shown(Around(), app={**APP, "status": told}, revisions=({**REVISION, "status": ago}, old))
+    assert [(child.name, child.detail[0]) for child in root.children] == [
+        ("shop-v1", "2/2 ready"),
+        ("1 more", "no pods, to go back to"),
+    ]
+
+
 def test_pods_of_another_owner_are_not_shown() -> None:
     root = shown(Around(pods=(pod("a", owner_uid="other"),)))
     assert root.children[0].children == ()

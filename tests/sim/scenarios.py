@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_SERVING
 from fairlead.kube.errors import Forbidden
 from fairlead.kube.fake import Admission, FakeClient, Faults, Write, faults
-from fairlead.kube.resources import BUDGETS, CONFIG_MAPS, ENCRYPTED_SECRETS, NAMESPACES, PODS, SERVICES
+from fairlead.kube.resources import BUDGETS, CONFIG_MAPS, ENCRYPTED_SECRETS, NAMESPACES, PODS, REVISIONS, SERVICES
 from sim.monitor import LAG
 from sim.runner import Body, Scenario
 from sim.weather import LEASE
@@ -789,6 +789,28 @@ class Quota:
         ):
             words = f"exceeded quota: pods, requested: pods=1, used: pods={self.limit}, limited: pods={self.limit}"
             raise Forbidden(403, "Forbidden", f'pods "{request.name}" is forbidden: {words}')
+
+
+@scenario()
+async def a_pod_is_lost_while_a_new_revision_is_refused(world: World) -> None:
+    """What cannot be stored has no pods. Those of the revision that runs are kept up meanwhile."""
+    world.apply(replicas=3, rollout={"progressDeadlineSeconds": 7200})
+    await world.complete()
+    await asyncio.sleep(100)  # who fails later than this is replaced at once
+    world.cluster.admission.append(no_revisions)
+    world.image("shop:2")
+    await world.until(lambda: "no more of them" in world.condition("Ready").get("message", ""), "told")
+    lost = world.pods()[0]
+    world.kubelets.evict(NAMESPACE, lost.meta["name"], lost.meta["uid"])
+    await world.until(lambda: len(world.ready(image="shop:1")) == 3, "replaced")
+    assert not world.ready(image="shop:2")
+    world.cluster.admission.remove(no_revisions)
+    await world.complete(within=400)
+
+
+def no_revisions(request: Admission) -> None:
+    if request.resource == REVISIONS and request.old is None:
+        raise Forbidden(403, "Forbidden", "policy.example.com: no more of them")
 
 
 @scenario(ends=nothing_left)

@@ -19,7 +19,8 @@ class Create(msgspec.Struct, frozen=True):
     AlreadyExists is resolved by a live read: the same controlling owner's uid (`owner_uid`) means it is done. Without an owner
     the name alone says what the object is (a key's id), and whoever was first has done it. `purpose`: of one that is none of
     many alike, as an App's pods are; then a refusal of it says nothing of the others. `alike`: which of those that are alike it is
-    one of, as the pods of one revision: a refusal of one is a refusal of all of these, and says nothing of another revision's.
+    one of, as the pods of one revision: a refusal of one is a refusal of all of these, and says nothing of another revision's. Of another object: which pods are
+    made from it, and not without it; "": all.
     """
 
     kind: str

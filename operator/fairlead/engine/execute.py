@@ -46,10 +46,11 @@ class Executor:
             a for a in job.actions if not isinstance(a, Delete) and (a.kind != POD or _apart(a) or isinstance(a, Try))
         ]
         for action in first:
-            if not (job.blocked and isinstance(action, Try) and action.kind == POD):
+            if not (isinstance(action, Try) and action.kind == POD and job.lacks(action.alike)):
                 await self._one(job, action)
-        if job.blocked:  # neither new pods nor fewer old ones for a Revision that is not there
-            creates, replacements, deletes = [], [], [a for a in deletes if not (a.kind == POD and a.room_for)]
+        # Neither new pods nor fewer old ones for a Revision that is not there; those of another that is are made as ever.
+        creates, replacements = ([pod for pod in pods if not job.lacks(pod.alike)] for pods in (creates, replacements))
+        deletes = [a for a in deletes if not (a.kind == POD and a.room_for and job.lacks(a.room_for))]
         deletes = [a for a in deletes if (a.kind, a.room_for) not in job.kept]
         if creates or replacements or deletes or changes:
             await self._bursts(job, creates, replacements, deletes, changes)
@@ -127,7 +128,7 @@ class Executor:
         if answer == "unknown" and action.kind != POD:
             job.outcome.untaken = True
         if answer != "done" and isinstance(action, Create) and action.kind != POD:
-            job.blocked = True
+            job.missing.add(action.alike)
         if answer != "done" and isinstance(action, Try):
             job.kept.add((action.kind, action.alike or action.name))
         return answer

@@ -51,11 +51,15 @@ class Job:
     outcome: Outcome = field(default_factory=Outcome)
     done: dict[Intent, None] = field(default_factory=dict)
     refusals: dict[Intent, ApiError] = field(default_factory=dict)
-    blocked: bool = False  # a prerequisite (a Revision) could not be made: no pods of it
+    missing: set[str] = field(default_factory=set)  # pods (by `Create.alike`) whose Revision could not be made; "": all
     kept: set[tuple[str, str]] = field(
         default_factory=set
     )  # (kind, `Delete.room_for`) that stay: what they go for is refused
     parent_lives: bool | None = None  # as read live, before anything is adopted
+
+    def lacks(self, alike: str) -> bool:
+        """Whether what these pods are made from could not be made itself."""
+        return "" in self.missing or alike in self.missing
 
 
 def intent_of(action: Action) -> Intent:

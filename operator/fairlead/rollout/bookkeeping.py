@@ -23,7 +23,8 @@ def keep_revisions(observed: Observed, target: Target, fleet: Fleet, complete: b
     app = observed.app
     if target.revision is None:
         body = msgspec.json.encode(revisions.manifest(app, target, observed.pins))
-        return [Create("Revision", app.namespace, revisions.revision_name(app.name, target.hash), body, app.uid)]
+        name = revisions.revision_name(app.name, target.hash)
+        return [Create("Revision", app.namespace, name, body, app.uid, alike=target.hash)]
     if revisions.must_renumber(target, observed.revisions):
         number = revisions.next_number(observed.revisions)
         body = msgspec.json.encode({"metadata": {"uid": target.revision.uid}, "spec": {"number": number}})

@@ -92,8 +92,8 @@ class Bench:
         body = msgspec.json.encode(pod_body(self.app, name))
         return Create("Pod", NAMESPACE, name, body, self.app.uid, alike=alike)
 
-    def creates(self, count: int) -> list[Create]:
-        return [self.create(f"web-{number:04}") for number in range(count)]
+    def creates(self, count: int, alike: str = "") -> list[Create]:
+        return [self.create(f"web-{number:04}", alike) for number in range(count)]
 
     def existing(self, name: str, *, owned: bool = True, known: bool = True, **meta: Any) -> JSON:
         body = pod_body(self.app, name)
@@ -321,7 +321,7 @@ def revision(bench: Bench, name: str = "web-r1") -> Create:
         },
         "spec": {"app": "web", "number": 1, "templateHash": "r1", "template": {}, "images": []},
     }
-    return Create("Revision", NAMESPACE, name, msgspec.json.encode(body), bench.app.uid)
+    return Create("Revision", NAMESPACE, name, msgspec.json.encode(body), bench.app.uid, alike="r1")
 
 
 async def test_the_revision_comes_before_its_pods(bench: Bench) -> None:
@@ -333,11 +333,27 @@ async def test_the_revision_comes_before_its_pods(bench: Bench) -> None:
 async def test_without_its_revision_no_pod_is_made(bench: Bench) -> None:
     bench.trouble.befores = lambda write: Invalid(422, "Invalid", "no") if write.resource is REVISIONS else None
     gone, finished = bench.existing("web-old"), bench.existing("web-finished")
-    outcome = await bench.run(revision(bench), *bench.creates(2), leaving(gone, room_for="r1"), leaving(finished))
+    outcome = await bench.run(revision(bench), *bench.creates(2, "r1"), leaving(gone, room_for="r1"), leaving(finished))
     assert outcome.refused
     assert bench.pods() == ["web-old"], "nor is an old one taken away for it"
-    assert await bench.run(revision(bench), *bench.creates(2)) == Outcome(), "nor while the revision is held back"
+    assert await bench.run(revision(bench), *bench.creates(2, "r1")) == Outcome(), "nor while the revision is held back"
     assert bench.pods() == ["web-old"]
+
+
+async def test_pods_of_another_revision_are_made_while_one_is_refused(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: Invalid(422, "Invalid", "no") if write.resource is REVISIONS else None
+    surplus = bench.existing("old-1")
+    lost, new = bench.create("old-0", "r0"), bench.create("new-0", "r1")
+    for _ in range(2):  # refused, and held back after that
+        await bench.run(revision(bench), lost, leaving(surplus, room_for="r0"), new)
+        assert bench.pods() == ["old-0"]
+
+
+async def test_what_all_pods_need_holds_all_of_them_back(bench: Bench) -> None:
+    bench.trouble.befores = lambda write: Invalid(422, "Invalid", "no") if write.resource is REVISIONS else None
+    everything = msgspec.structs.replace(revision(bench), alike="")
+    await bench.run(everything, bench.create("old-0", "r0"), bench.create("new-0", "r1"))
+    assert bench.pods() == []
 
 
 async def test_what_a_revision_is_to_make_is_not_tried_while_it_is_refused(

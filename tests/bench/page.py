@@ -65,6 +65,8 @@ _METHOD = """\
   does in every cluster.
 - **stock**: kube-controller-manager's own limit of 20 requests a second (burst 30). **unthrottled**: 2000. No claim should
   rest on a rival's throttle alone, so both are shown. The scheduler's limit is lifted to 5000 for all.
+- **nodes**: KWOK changes four pods at a time, whatever the number of nodes, and for all contenders alike. Where pods are made faster
+  than it tells that they are ready, its pace is measured too; fifty kubelets would each go by themselves.
 - **bare pods**: creates and deletes with nobody deciding anything, 50 in flight, what the API server can do at best: bound to
   a node at birth, and through the scheduler. A bare roll makes all new pods and deletes all old ones at once.
 - kube-controller-manager watches every pod for its other controllers whoever made it. Its CPU is shown for all contenders, so

@@ -155,8 +155,9 @@ class Performer:
         return True
 
     async def _apply(self, job: Job, action: Apply) -> bool:
-        if action.owner_uid:
-            await self._check_owner(action)
+        if action.owner_uid and await self._takes_over(action) and not await self._parent_lives(job, action):
+            job.outcome.conflict = True
+            return False
         slot = (action.kind, action.namespace, action.name)
         if self._contention.contested(slot, action.body):
             raise Refusal("Contested", await self._who_else(action))
@@ -190,21 +191,23 @@ class Performer:
         named = ", ".join(sorted(writers)) or "nobody it names"
         return f"another writer keeps changing what spec asks for; besides Fairlead it is written by {named}: take it away from one of them"
 
-    async def _check_owner(self, action: Apply) -> None:
+    async def _takes_over(self, action: Apply) -> bool:
+        """Whether the live object is one that an App of this name has left behind. NotOwned when it is somebody else's."""
         table = self._tables.get(action.known_as or action.kind)
         known = table.get(action.namespace, action.name) if table is not None else None
         if known is not None and getattr(known, "owner_uid", None) == action.owner_uid:
-            return
+            return False
         try:
             body = await self._read(BY_KIND[action.kind], action.namespace, action.name)
         except NotFound:
-            return
+            return False
         live = ownership(body)
         if live.left_by(app_of(action)):
-            return
+            return True
         controller = live.controller
         if controller is None or controller.uid != action.owner_uid:
             raise Refusal("NotOwned", f'{action.kind} "{action.name}" exists and {belongs(controller)}')
+        return False
 
     async def _patch(self, job: Job, action: Patch) -> bool:
         answer = await self._requests.send(
@@ -281,11 +284,13 @@ class Performer:
         self._wrote(job.key, action.kind, answer)
         return True
 
-    async def _parent_lives(self, job: Job, action: Adopt) -> bool:
-        """Read once per pass: nothing is adopted for a parent that is being deleted, or is another one by now."""
+    async def _parent_lives(self, job: Job, action: Adopt | Apply) -> bool:
+        """Read once per pass: nothing is adopted or taken over for a parent that is being deleted, or is another one by now. Its children's
+        watch may be ahead of its own: they are left behind already (--cascade=orphan), and who took them back would have them deleted
+        with it."""
         if job.parent_lives is None:
             try:
-                body = await self._read(BY_KIND[action.owner_kind], action.namespace, action.owner_name)
+                body = await self._read(BY_KIND[job.parent_kind], job.key.namespace, job.key.name)
             except NotFound:
                 job.parent_lives = False
             else:

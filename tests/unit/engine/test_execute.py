@@ -559,6 +559,17 @@ async def test_a_service_that_was_orphaned_is_taken_back_by_the_app_of_that_name
     assert [reference["uid"] for reference in references] == ([bench.app.uid] if taken else [])
 
 
+async def test_a_service_is_not_taken_back_by_an_app_that_is_leaving_it_behind(bench: Bench) -> None:
+    """Its watch may tell that it has no owner any more before the App's tells why."""
+    meta = {"name": "web", "labels": {"fairlead.dev/app": "web"}, "annotations": {"fairlead.dev/applied": "bcdfg"}}
+    bench.cluster.create(SERVICES, NAMESPACE, {"metadata": meta, "spec": {"ports": [{"port": 80}]}})
+    bench.cluster.edit(APPS, NAMESPACE, "web", lambda app: app["metadata"].update(finalizers=["orphan"]))
+    bench.cluster.delete(APPS, NAMESPACE, "web")
+    outcome = await bench.run(service(bench))
+    assert (outcome.conflict, outcome.untaken, outcome.succeeded) == (True, True, 0)
+    assert "ownerReferences" not in bench.cluster.get(SERVICES, NAMESPACE, "web").meta
+
+
 async def test_an_orphaned_child_of_another_name_is_known_by_the_label_it_is_applied_with(bench: Bench) -> None:
     labels = {"fairlead.dev/app": "web"}
     meta = {"name": "web-preview", "labels": labels, "annotations": {"fairlead.dev/applied": "bcdfg"}}

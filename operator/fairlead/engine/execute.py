@@ -50,8 +50,7 @@ class Executor:
                 await self._one(job, action)
         # Neither new pods nor fewer old ones for a Revision that is not there; those of another that is are made as ever.
         creates, replacements = ([pod for pod in pods if not job.lacks(pod.alike)] for pods in (creates, replacements))
-        deletes = [a for a in deletes if not (a.kind == POD and a.room_for and job.lacks(a.room_for))]
-        deletes = [a for a in deletes if (a.kind, a.room_for) not in job.kept]
+        deletes = [delete for delete in deletes if not job.keeps(delete)]
         if creates or replacements or deletes or changes:
             await self._bursts(job, creates, replacements, deletes, changes)
         self._settle(job)

@@ -61,6 +61,12 @@ class Job:
         """Whether what these pods are made from could not be made itself."""
         return "" in self.missing or alike in self.missing
 
+    def keeps(self, delete: Delete) -> bool:
+        """Whether it stays: what it would make room for cannot be had."""
+        if (delete.kind, delete.room_for) in self.kept:
+            return True
+        return delete.kind == POD and bool(delete.room_for) and self.lacks(delete.room_for)
+
 
 def intent_of(action: Action) -> Intent:
     """

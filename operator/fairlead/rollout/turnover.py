@@ -171,6 +171,8 @@ def making_room(gone: Sequence[Delete], revision: str, fleet: Fleet, beyond: int
     >>> [delete.room_for for delete in making_room(gone, "v2", fleet, beyond=1)]
     ['', 'v2', 'v2']
     """
+    if not gone:
+        return []
     old = {pod.uid: pod for group in fleet.old for pod in group.pods}
     leaving = sorted(
         (old[delete.uid] for delete in gone if delete.uid in old), key=lambda pod: pod.serving and pod.ready

@@ -22,7 +22,8 @@ def plan(observed: ExposeObserved) -> Plan:
     mark = {LABEL_ACTIVATED: "true"} if observed.activated else {}
     manifest = service(observed.namespace, observed.app, observed.app_uid, observed.wanted, labels=mark)
     if live and must_recreate(observed.wanted, live.spec):
-        return _recreate(observed, live, manifest)
+        refusal = condition(observed) if observed.refused else None
+        return recreate(live, manifest, refusal, _waiting("Recreating", "the Service is being made anew"))
     actions: tuple[Action, ...] = ()
     if must_apply(manifest, live):
         body = msgspec.json.encode(manifest)
@@ -30,18 +31,12 @@ def plan(observed: ExposeObserved) -> Plan:
     return Plan(actions=actions, status=_conditions(condition(observed)))
 
 
-def _recreate(observed: ExposeObserved, live: Child, manifest: JSON) -> Plan:
-    """clusterIP cannot be changed in place. The Service goes only for one that will be taken, so until then it stays as it is."""
-    actions = replacement(live, manifest)
-    if observed.refused:
-        return Plan(actions=actions, status=_conditions(condition(observed)))
-    waiting = _waiting("Recreating", "the Service is being made anew")
-    return Plan(actions=actions, events=(recreating(observed.app),), status=_conditions(waiting))
-
-
-def recreating(name: str) -> Event:
-    """Why a Service goes that is wanted."""
-    return Event("Normal", "RecreatingService", f"Service {name} is made anew: clusterIP cannot be changed in place")
+def recreate(live: Child, manifest: JSON, refusal: Condition | None, waiting: Condition) -> Plan:
+    """clusterIP cannot be changed in place. The Service, the App's own or its preview's, goes only for one that will be taken, so until then
+    it stays as it is. `refusal`: what is told where its successor was refused; `waiting`: where it is on its way."""
+    words = f"Service {live.name} is made anew: clusterIP cannot be changed in place"
+    events = () if refusal else (Event("Normal", "RecreatingService", words),)
+    return Plan(actions=replacement(live, manifest), events=events, status=_conditions(refusal or waiting))
 
 
 def replacement(live: Child, manifest: JSON) -> tuple[Action, ...]:

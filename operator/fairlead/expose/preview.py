@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from fairlead.core.actions import Action, Apply, Delete, Plan
-from fairlead.core.children import Child, must_apply, owned, refused
+from fairlead.core.children import must_apply, owned, refused
 from fairlead.core.conditions import Condition
 from fairlead.core.meta import JSON, LABEL_APP, LABEL_REVISION, truncate
 from fairlead.expose.model import HEADLESS, Expose, PreviewObserved
-from fairlead.expose.plan import must_recreate, recreating, replacement, service
+from fairlead.expose.plan import must_recreate, recreate, service
 
 SUFFIX = "-preview"
 
@@ -38,21 +38,13 @@ def _kept(observed: PreviewObserved, expose: Expose) -> Plan:
     live = owned(observed.live, observed.app_uid)
     made = manifest(observed, expose)
     if live and must_recreate(expose, live.spec):
-        return _recreate(observed, live, made)
+        waiting = Condition("PreviewExposed", "False", "Recreating", f"Service {observed.name} is being made anew")
+        return recreate(live, made, said if observed.refused else None, waiting)
     actions: tuple[Action, ...] = ()
     if must_apply(made, live):
         body = msgspec.json.encode(made)
         actions = (Apply("Service", observed.namespace, observed.name, body, observed.app_uid),)
     return Plan(actions=actions, status=_conditions(said))
-
-
-def _recreate(observed: PreviewObserved, live: Child, made: JSON) -> Plan:
-    """As the App's own Service: it goes only for one that will be taken, and until that is refused it is on its way."""
-    actions = replacement(live, made)
-    if observed.refused:
-        return Plan(actions=actions, status=_conditions(condition(observed)))
-    waiting = Condition("PreviewExposed", "False", "Recreating", f"Service {observed.name} is being made anew")
-    return Plan(actions=actions, events=(recreating(observed.name),), status=_conditions(waiting))
 
 
 def manifest(observed: PreviewObserved, expose: Expose) -> JSON:
